@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// runFlags are the flags of foster run, as they were typed.
+type runFlags struct {
+	contain, until, onLeaderLoss       string
+	stopSignal, stopTimeout, stopScope string
+	env, envFiles, rlimits             []string
+	dir, user, report                  string
+	quiet                              bool
+}
+
+func (f *runFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.SetInterspersed(false)
+	fl.SortFlags = false
+	fl.StringVar(&f.contain, "contain", "auto", "how the tree is held: auto, group, subreaper, cgroup or pidns")
+	fl.StringVar(&f.until, "until", "tree", "what ends the run: tree (its last process) or leader (the command)")
+	fl.StringVar(&f.onLeaderLoss, "on-leader-loss", "continue", "the command ended, others live on: continue, stop or fail")
+	fl.StringVar(&f.stopSignal, "stop-signal", "TERM", "the first signal of a stop")
+	fl.StringVar(&f.stopTimeout, "stop-timeout", "10s", "how long a stop waits before SIGKILL; 0: not at all")
+	fl.StringVar(&f.stopScope, "stop-scope", "tree", "whom it is sent to: tree, group, leader or leader-first")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "`KEY=VALUE` for the environment, or KEY to remove it")
+	fl.StringArrayVar(&f.envFiles, "env-file", nil, "read KEY=VALUE lines from a `file`")
+	fl.StringVarP(&f.dir, "dir", "C", "", "working `directory`")
+	fl.StringVarP(&f.user, "user", "u", "", "run as `user[:group]`, by name or number")
+	fl.StringArrayVar(&f.rlimits, "rlimit", nil, "resource limit, as `nofile=1024:4096`")
+	fl.StringVar(&f.report, "report", "", "at the end, tell what happened to whom: text or json")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
+	complete := func(name string, values ...string) {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("contain", "auto", "group", "subreaper", "cgroup", "pidns")
+	complete("until", "tree", "leader")
+	complete("on-leader-loss", "continue", "stop", "fail")
+	complete("stop-scope", "tree", "group", "leader", "leader-first")
+	complete("stop-signal", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
+	complete("report", "text", "json")
+}
+
+// command makes the command that the flags describe. Nothing is started.
+func (f *runFlags) command(args []string) (*foster.Cmd, error) {
+	c := foster.Command(args[0], args[1:]...)
+	c.Dir = f.dir
+	c.Containment = foster.Containment(f.contain)
+	c.Until = foster.Until(f.until)
+	c.OnLeaderLoss = foster.LossPolicy(f.onLeaderLoss)
+	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.limits}
+	for _, step := range steps {
+		if err := step(c); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return c, nil
+}
+
+// words checks the flags that take one of a few words.
+func (f *runFlags) words(*foster.Cmd) error {
+	for _, w := range []struct {
+		flag, value string
+		allowed     []string
+	}{
+		{"contain", f.contain, []string{"auto", "group", "subreaper", "cgroup", "pidns"}},
+		{"until", f.until, []string{"tree", "leader"}},
+		{"on-leader-loss", f.onLeaderLoss, []string{"continue", "stop", "fail"}},
+		{"stop-scope", f.stopScope, []string{"tree", "group", "leader", "leader-first"}},
+		{"report", f.report, []string{"text", "json", ""}},
+	} {
+		if !oneOf(w.value, w.allowed) {
+			words := strings.TrimSuffix(strings.Join(w.allowed, ", "), ", ")
+			return flagError(w.flag, fmt.Errorf("%q is none of %s", w.value, words))
+		}
+	}
+	return nil
+}
+
+func oneOf(s string, list []string) bool {
+	for _, l := range list {
+		if s == l {
+			return true
+		}
+	}
+	return false
+}
+
+func flagError(name string, err error) error { return fmt.Errorf("--%s: %w", name, err) }
+
+func (f *runFlags) stopPlan(c *foster.Cmd) (err error) {
+	c.Stop.Scope = foster.Scope(f.stopScope)
+	if c.Stop.Signal, err = units.Signal(f.stopSignal); err != nil {
+		return flagError("stop-signal", err)
+	}
+	if c.Stop.Timeout, err = units.Duration(f.stopTimeout); err != nil {
+		return flagError("stop-timeout", err)
+	}
+	if c.Stop.Timeout == 0 {
+		c.Stop.Timeout = -time.Nanosecond // at once; 0 would be the default
+	}
+	return nil
+}
+
+// environment adds to foster's own environment: the files first, then the flags.
+func (f *runFlags) environment(c *foster.Cmd) error {
+	if len(f.env)+len(f.envFiles) == 0 {
+		return nil
+	}
+	env := os.Environ()
+	for _, path := range f.envFiles {
+		lines, err := readEnvFile(path)
+		if err != nil {
+			return flagError("env-file", err)
+		}
+		env = append(env, lines...)
+	}
+	for _, e := range f.env {
+		key, _, set := strings.Cut(e, "=")
+		if key == "" {
+			return flagError("env", fmt.Errorf("%q has no name: write KEY=VALUE", e))
+		}
+		if set {
+			env = append(env, e)
+		} else {
+			env = without(env, key)
+		}
+	}
+	c.Env = env
+	return nil
+}
+
+func without(env []string, key string) []string {
+	kept := env[:0]
+	for _, e := range env {
+		if !strings.HasPrefix(e, key+"=") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// readEnvFile reads a file as docker's --env-file does: a KEY=VALUE a line, the
+// value as it stands; empty lines and those that begin with # are passed over.
+func readEnvFile(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var env []string
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, _, ok := strings.Cut(line, "=")
+		if !ok || key == "" || strings.ContainsAny(key, " \t") {
+			return nil, fmt.Errorf("%s:%d: %q is not KEY=VALUE", path, n, line)
+		}
+		env = append(env, line)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return env, nil
+}
+
+// credential looks up user[:group]. A user that is only a number needs no entry in
+// the user database.
+func (f *runFlags) credential(c *foster.Cmd) error {
+	if f.user == "" {
+		return nil
+	}
+	name, group, hasGroup := strings.Cut(f.user, ":")
+	cred := &syscall.Credential{}
+	u, err := lookupUser(name)
+	uid, nerr := strconv.ParseUint(name, 10, 32)
+	switch {
+	case err == nil:
+		if err := fillCredential(cred, u); err != nil {
+			return flagError("user", err)
+		}
+	case nerr == nil:
+		cred.Uid, cred.Gid = uint32(uid), uint32(uid)
+	default:
+		return flagError("user", fmt.Errorf("there is no user %q on this system", name))
+	}
+	if hasGroup {
+		gid, err := lookupGroup(group)
+		if err != nil {
+			return flagError("user", err)
+		}
+		cred.Gid, cred.Groups = gid, nil
+	}
+	c.Credential = cred
+	return nil
+}
+
+func lookupUser(name string) (*user.User, error) {
+	if u, err := user.Lookup(name); err == nil {
+		return u, nil
+	}
+	return user.LookupId(name)
+}
+
+func fillCredential(cred *syscall.Credential, u *user.User) error {
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	groups, err3 := u.GroupIds()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	cred.Uid, cred.Gid = uint32(uid), uint32(gid)
+	for _, g := range groups {
+		if id, err := strconv.ParseUint(g, 10, 32); err == nil {
+			cred.Groups = append(cred.Groups, uint32(id))
+		}
+	}
+	return nil
+}
+
+func lookupGroup(name string) (uint32, error) {
+	if g, err := user.LookupGroup(name); err == nil {
+		name = g.Gid
+	}
+	gid, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("there is no group %q on this system", name)
+	}
+	return uint32(gid), nil
+}
+
+func (f *runFlags) limits(c *foster.Cmd) error {
+	for _, r := range f.rlimits {
+		resource, soft, hard, err := units.Rlimit(r)
+		if err != nil {
+			return flagError("rlimit", err)
+		}
+		c.Rlimits = append(c.Rlimits, foster.Rlimit{Resource: resource, Soft: soft, Hard: hard})
+	}
+	return nil
+}

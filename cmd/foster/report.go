@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// lostLine says that the start script is gone and the application lives on.
+func lostLine(c *foster.Cmd, t *foster.Tree, e foster.Event, goesOn bool) string {
+	line := fmt.Sprintf("%s (pid %d) %s; %s %s on",
+		printable(filepath.Base(c.Path)), t.Leader(), ended(e.Status),
+		processNames(e.Processes, len(e.Processes)), plural(len(e.Processes), "lives", "live"))
+	if !goesOn {
+		line += ", and is stopped"
+	}
+	return line
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// endLine says how a run ended whose start script was lost.
+func endLine(exit foster.Exit) string {
+	if exit.Released {
+		return "the rest was let go"
+	}
+	if len(exit.Survivors) > 0 {
+		return count(len(exit.Survivors), "process") + " couldn't be ended"
+	}
+	return fmt.Sprintf("nothing is left: %s adopted and reaped, %d of them ended by SIGKILL",
+		count(exit.Adopted, "orphan"), exit.Killed)
+}
+
+// ended is a status in words.
+func ended(s foster.Status) string {
+	switch {
+	case !s.Known:
+		return "ended, nobody knows how"
+	case s.Signal != 0 && s.Core:
+		return "was killed by " + units.SignalName(s.Signal) + " and dumped core"
+	case s.Signal != 0:
+		return "was killed by " + units.SignalName(s.Signal)
+	}
+	return fmt.Sprintf("exited with status %d", s.Code)
+}
+
+// processNames lists processes for people, and how many more there were.
+func processNames(list []foster.Process, total int) string {
+	const most = 5
+	var names []string
+	for _, p := range list[:min(len(list), most)] {
+		names = append(names, fmt.Sprintf("%s (pid %d)", printable(p.Name), p.PID))
+	}
+	if more := total - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// report is what foster run --report json prints; its keys are kept.
+type report struct {
+	ID          string    `json:"id"`
+	Command     []string  `json:"command"`
+	Containment string    `json:"containment"`
+	Cause       string    `json:"cause"`
+	Leader      member    `json:"leader"`
+	LeaderLost  bool      `json:"leader_lost"`
+	LivedOn     []member  `json:"lived_on,omitempty"`
+	Started     time.Time `json:"started"`
+	LeaderEnded time.Time `json:"leader_ended,omitzero"`
+	TreeEmpty   time.Time `json:"tree_empty,omitzero"`
+	Adopted     int       `json:"adopted"`
+	Reaped      int       `json:"reaped"`
+	Killed      int       `json:"killed"`
+	Released    bool      `json:"released,omitempty"`
+	Orphans     []member  `json:"orphans,omitempty"`
+	Survivors   []member  `json:"survivors,omitempty"`
+	Usage       usage     `json:"usage"`
+	LeaderUsage usage     `json:"leader_usage"`
+}
+
+type member struct {
+	PID    int    `json:"pid"`
+	Name   string `json:"name"`
+	Code   *int   `json:"exit_code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+	Core   bool   `json:"core_dumped,omitempty"`
+	Why    string `json:"why,omitempty"`
+}
+
+type usage struct {
+	User   float64 `json:"user_seconds"`
+	System float64 `json:"system_seconds"`
+	MaxRSS int64   `json:"max_rss_bytes"`
+}
+
+func newMember(pid int, name string, s foster.Status) member {
+	m := member{PID: pid, Name: name, Core: s.Core}
+	switch {
+	case !s.Known: // neither code nor signal: never told as 0
+	case s.Signal != 0:
+		m.Signal = units.SignalName(s.Signal)
+	default:
+		m.Code = &s.Code
+	}
+	return m
+}
+
+func newUsage(u foster.Usage) usage {
+	return usage{u.User.Seconds(), u.System.Seconds(), u.MaxRSS}
+}
+
+func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report {
+	r := report{
+		ID: exit.ID, Command: c.Args, Containment: string(exit.Containment), Cause: string(exit.Cause),
+		Leader:     newMember(exit.LeaderPID, filepath.Base(c.Path), exit.Leader),
+		LeaderLost: exit.LeaderLost, Started: exit.Started, LeaderEnded: exit.LeaderEnded, TreeEmpty: exit.TreeEmpty,
+		Adopted: exit.Adopted, Reaped: exit.Reaped, Killed: exit.Killed, Released: exit.Released,
+		Usage: newUsage(exit.Usage), LeaderUsage: newUsage(exit.LeaderUsage),
+	}
+	for _, p := range livedOn {
+		r.LivedOn = append(r.LivedOn, member{PID: p.PID, Name: p.Name})
+	}
+	for _, o := range exit.Orphans {
+		r.Orphans = append(r.Orphans, newMember(o.PID, o.Name, o.Status))
+	}
+	for _, s := range exit.Survivors {
+		r.Survivors = append(r.Survivors, member{PID: s.PID, Name: s.Name, Why: s.String()})
+	}
+	return r
+}
+
+// writeReport tells what happened to whom, in the form that was asked for.
+func writeReport(w io.Writer, form string, c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) error {
+	switch form {
+	case "json":
+		return json.NewEncoder(w).Encode(newReport(c, exit, livedOn))
+	case "text":
+		_, err := io.WriteString(w, textReport(c, exit))
+		return err
+	}
+	return nil
+}
+
+// textReport draws the run as a tree: the leader, and below it those who were
+// orphaned.
+func textReport(c *foster.Cmd, exit foster.Exit) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "foster: %s ran for %v in a %s (%s)\n",
+		printable(c.String()), exit.LastSeen().Sub(exit.Started).Round(time.Millisecond), exit.Containment, exit.Cause)
+	fmt.Fprintf(&b, "%s (pid %d) %s\n", printable(filepath.Base(c.Path)), exit.LeaderPID, ended(exit.Leader))
+	var below []string
+	for _, o := range exit.Orphans {
+		below = append(below, fmt.Sprintf("%s (pid %d) orphaned, adopted; %s", printable(o.Name), o.PID, ended(o.Status)))
+	}
+	if more := exit.Adopted - len(exit.Orphans); more > 0 && len(exit.Survivors) == 0 {
+		below = append(below, fmt.Sprintf("%d more orphaned, adopted and reaped", more))
+	}
+	for _, s := range exit.Survivors {
+		below = append(below, printable(s.String()))
+	}
+	for i, line := range below {
+		branch := "├─ "
+		if i == len(below)-1 {
+			branch = "└─ "
+		}
+		b.WriteString(branch + line + "\n")
+	}
+	fmt.Fprintf(&b, "%d reaped, %d adopted, %d ended by SIGKILL; %v user, %v system, at most %.1f MiB\n",
+		exit.Reaped, exit.Adopted, exit.Killed, exit.Usage.User.Round(time.Millisecond),
+		exit.Usage.System.Round(time.Millisecond), float64(exit.Usage.MaxRSS)/(1<<20))
+	return b.String()
+}

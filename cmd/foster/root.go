@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// run is the foster command: it parses args and gives the exit status.
+func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
+	root := newRoot(stdin, stdout, stderr)
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return complain(stderr, err)
+	}
+	return 0
+}
+
+func newRoot(stdin, stdout, stderr *os.File) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "foster",
+		Short: "Run a start script and never lose a process of it",
+		Long: `foster runs commands and never loses a process of them: no orphan that nobody
+watches, no zombie that nobody reaps, not when the start script dies, not when
+foster dies.
+
+  foster run -- ./start.sh     run it in the foreground, hold all that it starts`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{hinted{err, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
+	})
+	root.AddCommand(newRun(stdin, stdout, stderr), newVersion(stdout))
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// noCommand says what was meant where a command's name isn't known.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "foster --help lists the commands; to run a program: foster run -- " + args[0]
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean foster " + near[0] + "?"
+	}
+	return usageError{hinted{fmt.Errorf("%q is not a foster command", args[0]), hint}}
+}
+
+// newVersion is foster version.
+func newVersion(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of foster and what it was built with",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(stdout, version())
+			return nil
+		},
+	}
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{hinted{
+		fmt.Errorf("%s takes no argument: got %q", cmd.CommandPath(), args[0]),
+		cmd.CommandPath() + " --help tells more",
+	}}
+}
+
+var errNoProgram = errors.New("no command was given")

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/contain"
+)
+
+// newRun is foster run.
+func newRun(stdin, stdout, stderr *os.File) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] -- command [argument…]",
+		Short: "Run a command in the foreground and hold all that it starts",
+		Long: `Run a command in the foreground and hold every process that descends from it.
+
+foster waits until the last of them has ended. If the command itself, a start
+script say, is killed while the application that it started lives on, foster says
+so and goes on (see --on-leader-loss). SIGTERM or Ctrl-C stops all of them: a
+signal first, SIGKILL after --stop-timeout. When foster returns, nothing is left.`,
+		Example: `  foster run -- ./start.sh
+  foster run --until leader --stop-timeout 30s -- ./start.sh
+  foster run --user www-data --env PORT=8080 -- ./server --verbose
+  foster run --on-leader-loss stop --report text -- ./start.sh`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{hinted{errNoProgram, "foster run -- ./start.sh"}}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.command(args)
+			if err != nil {
+				return err
+			}
+			c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
+			return (&runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}).run(cmd.Context())
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault // a program, or its file
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// runner is one foster run.
+type runner struct {
+	cmd    *foster.Cmd
+	quiet  bool
+	report string
+	stderr *os.File
+
+	tree     *foster.Tree
+	terminal *terminal        // nil where there is none
+	left     []foster.Process // who lived on when the leader was lost
+	stopping bool
+
+	interrupted bool // once, by Ctrl-C
+	suspended   bool // stopped with the application, which had the terminal
+}
+
+func (r *runner) run(ctx context.Context) error {
+	// If the shim is killed, its tree falls to this process, which has no other
+	// children.
+	if err := contain.Adopt(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("become the subreaper: %w", err)
+	}
+	signals := catchSignals()
+	r.terminal = openTerminal()
+	if r.terminal.interactive() {
+		r.cmd.Terminal = r.terminal.file
+	}
+	tree, err := r.cmd.Start()
+	if err != nil {
+		return startError(err)
+	}
+	r.tree = tree
+	events := make(chan foster.Event)
+	go func() {
+		for e := range tree.Events(ctx) {
+			events <- e
+		}
+		close(events)
+	}()
+	for {
+		select {
+		case e, more := <-events:
+			if !more {
+				return r.end()
+			}
+			r.event(e)
+		case s := <-signals:
+			r.signal(s)
+		}
+	}
+}
+
+// event notes what happened, and says what a person wants to know at once.
+func (r *runner) event(e foster.Event) {
+	switch e.Kind {
+	case foster.EventLeaderPaused:
+		r.pause(e.Signal)
+	case foster.EventLeaderLost:
+		r.left = e.Processes
+		if r.cmd.Until == foster.UntilLeader || r.stopping {
+			return
+		}
+		// Nobody reads the terminal for the leader any more: Ctrl-C is foster's again.
+		hint := ""
+		if r.terminal.take(r.tree.Leader()) && r.goesOn() {
+			hint = "; Ctrl-C stops it"
+		}
+		r.say(lostLine(r.cmd, r.tree, e, r.goesOn()) + hint)
+	case foster.EventStopping:
+		r.stopping = true
+	case foster.EventShimLost:
+		r.say("the shim was killed: foster ends what it held")
+	case foster.EventKilled:
+		r.say("had to be ended by SIGKILL: " + processNames(e.Processes, e.Count))
+	}
+}
+
+func (r *runner) goesOn() bool {
+	return r.cmd.OnLeaderLoss == "" || r.cmd.OnLeaderLoss == foster.LossContinue
+}
+
+func (r *runner) say(text string) {
+	if !r.quiet {
+		fmt.Fprintln(r.stderr, "foster: "+text)
+	}
+}
+
+// end gives back the terminal, and tells how it ended.
+func (r *runner) end() error {
+	exit, err := r.tree.Wait()
+	r.terminal.restore(r.tree.Leader(), exit.Leader.Signal != 0)
+	if exit.LeaderLost {
+		r.say(endLine(exit))
+	}
+	if err := writeReport(r.stderr, r.report, r.cmd, exit, r.left); err != nil {
+		return err
+	}
+	if s, ok := errors.AsType[*foster.SurvivorsError](err); ok {
+		fmt.Fprintln(r.stderr, "foster: "+printable(s.Error()))
+	}
+	if status := exitStatus(exit, err); status != 0 {
+		if status == exitFoster {
+			fmt.Fprintln(r.stderr, "foster: "+printable(err.Error()))
+		}
+		return statusError(status)
+	}
+	return nil
+}
+
+// exitStatus is the status of a run that is over.
+func exitStatus(exit foster.Exit, err error) int {
+	switch {
+	case len(exit.Survivors) > 0:
+		return exitSurvivors
+	case errors.Is(err, foster.ErrShimLost), !exit.Leader.Known && !exit.Released:
+		return exitFoster
+	case exit.Leader.Signal != 0:
+		return 128 + int(exit.Leader.Signal)
+	case exit.Leader.Code == 0 && errors.Is(err, foster.ErrLeaderLost):
+		return 1
+	}
+	return exit.Leader.Code
+}
+
+// startError adds what could be done about it.
+func startError(err error) error {
+	start, ok := errors.AsType[*foster.StartError](err)
+	if !ok {
+		return err
+	}
+	switch startStatus(err) {
+	case exitNotFound:
+		if start.Stage == foster.StageExec {
+			return hinted{err, "does the interpreter in its first line (#!…) exist?"}
+		}
+	case exitCannotRun:
+		return hinted{err, "is it executable (chmod +x), and does a script begin with #!/bin/sh?"}
+	}
+	if start.Stage == foster.StageContainment {
+		return hinted{err, "--contain auto takes the strongest that can be had"}
+	}
+	return err
+}
+
+// stop asks for a stop by a plan, and doesn't wait for it.
+func (r *runner) stop(plan foster.StopPlan) {
+	r.stopping = true
+	go func() {
+		_, _ = r.tree.StopWith(context.Background(), plan) // its end is an event
+	}()
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// catchSignals asks for the signals that mean something for a run. SIGURG isn't
+// one: Go's runtime sends it to itself. SIGPIPE, SIGCHLD and what a program's own
+// fault causes aren't either.
+func catchSignals() <-chan os.Signal {
+	wanted := []os.Signal{
+		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT,
+	}
+	for _, s := range units.RealtimeSignals() {
+		wanted = append(wanted, s)
+	}
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, wanted...)
+	return signals
+}
+
+// signal acts on a signal that foster got: the ones that end a program stop the
+// tree in the orderly way, the rest is passed on.
+func (r *runner) signal(s os.Signal) {
+	sig, ok := s.(syscall.Signal)
+	if !ok {
+		return
+	}
+	switch sig {
+	case syscall.SIGTERM:
+		r.stop(r.cmd.Stop)
+	case syscall.SIGINT:
+		r.interrupt()
+	case syscall.SIGHUP:
+		if r.terminal == nil {
+			r.forward(sig) // a request to read the configuration again
+			return
+		}
+		r.stopBy(sig) // the terminal is gone
+	case syscall.SIGCONT:
+		if r.suspended && r.terminal.give(r.tree.Leader()) {
+			r.suspended = false
+		}
+		r.forward(sig)
+	default:
+		r.forward(sig)
+	}
+}
+
+// interrupt stops; a second time, it ends the wait.
+func (r *runner) interrupt() {
+	if r.interrupted {
+		r.say("interrupted again: ending the rest with SIGKILL")
+		r.stop(foster.KillAtOnce)
+		return
+	}
+	r.interrupted = true
+	r.stopBy(syscall.SIGINT)
+}
+
+// stopBy stops with another first signal.
+func (r *runner) stopBy(sig syscall.Signal) {
+	plan := r.cmd.Stop
+	plan.Signal = sig
+	r.stop(plan)
+}
+
+// forward passes a signal on to the leader's group, or to all who are left where
+// that has nobody. Where the tree has ended meanwhile, there's nobody to tell.
+func (r *runner) forward(sig syscall.Signal) {
+	go func() {
+		if r.tree.Signal(sig, foster.ScopeGroup) != nil {
+			_ = r.tree.Signal(sig, foster.ScopeTree)
+		}
+	}()
+}
+
+// pause follows an application that was stopped by its terminal.
+func (r *runner) pause(by syscall.Signal) {
+	wantsTerminal := by == syscall.SIGTTIN || by == syscall.SIGTTOU
+	if wantsTerminal && r.terminal.give(r.tree.Leader()) {
+		r.forward(syscall.SIGCONT)
+		return
+	}
+	if r.terminal == nil {
+		return
+	}
+	// As a shell sees it, the job is all of foster's group, the rest of a pipeline
+	// included.
+	r.terminal.take(r.tree.Leader())
+	r.suspended = true
+	_ = sys.Kill(-sys.Getpgrp(), syscall.SIGSTOP) // its own group: there is one
+}

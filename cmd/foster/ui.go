@@ -1,0 +1,107 @@
+package main
+
+// How foster talks to people, in all its commands:
+//
+//   - what foster says goes to standard error and begins with "foster: ", in lower
+//     case; standard output is the application's, or the answer that was asked for;
+//   - an error is one line that names what was wrong, with its file and line, flag or
+//     argument, and what was expected; where something can be done about it, a
+//     second line says so, beginning with "hint: ";
+//   - no stack trace, no internal name; a name that comes from a process is escaped,
+//     so that it can't fool a terminal;
+//   - exit statuses are those of docker and timeout(1): see the constants below.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/foster-init/foster"
+)
+
+// Exit statuses. All else is the application's: its code, or 128 and the number of
+// the signal that ended it.
+const (
+	exitUsage     = 2   // the command line is wrong; nothing was started
+	exitSurvivors = 123 // something of the tree couldn't be ended
+	exitFoster    = 125 // foster itself failed
+	exitCannotRun = 126 // the program can't be executed
+	exitNotFound  = 127 // the program wasn't found
+)
+
+// usageError is a command line that can't be understood.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// statusError ends foster with a status, and says nothing more.
+type statusError int
+
+func (e statusError) Error() string { return "exit status " + strconv.Itoa(int(e)) }
+
+// hinted is an error with a line on what to do.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// complain tells of an error, and gives the exit status.
+func complain(stderr io.Writer, err error) int {
+	if status, ok := errors.AsType[statusError](err); ok {
+		return int(status)
+	}
+	text := strings.TrimPrefix(err.Error(), "foster: ")
+	fmt.Fprintln(stderr, "foster: "+text)
+	if h, ok := errors.AsType[hinted](err); ok {
+		fmt.Fprintln(stderr, "hint: "+h.hint)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return startStatus(err)
+}
+
+// printable escapes what could fool a terminal.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "s") {
+		return fmt.Sprintf("%d %ses", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// startStatus is the exit status for a command that wasn't started.
+func startStatus(err error) int {
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist) && isStage(err, foster.StageLookup, foster.StageExec):
+		return exitNotFound
+	case errors.Is(err, exec.ErrDot), isStage(err, foster.StageLookup, foster.StageExec):
+		return exitCannotRun
+	}
+	return exitFoster
+}
+
+func isStage(err error, stages ...foster.Stage) bool {
+	start, ok := errors.AsType[*foster.StartError](err)
+	return ok && slices.Contains(stages, start.Stage)
+}

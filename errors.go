@@ -1,0 +1,124 @@
+package foster
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+var (
+	// ErrShimLost says that the shim was killed. The tree was emptied where its
+	// containment allows that without a shim; see the package's documentation.
+	ErrShimLost = errors.New("the shim was lost")
+	// ErrLeaderLost says that the leader ended while others of its tree lived on,
+	// and that the policy for this was LossFail.
+	ErrLeaderLost = errors.New("the leader was lost while others of its tree lived on")
+	// ErrEnded says that the tree has ended, so there is nobody to act on.
+	ErrEnded = errors.New("the tree has ended")
+	// ErrNotReleasable says that the tree can't be let go: in a PID namespace, in a
+	// group whose leader lives, or while it is being stopped.
+	ErrNotReleasable = errors.New("the tree can't be released")
+	// ErrStarted says that a Cmd was started before; a Cmd is used once.
+	ErrStarted = errors.New("already started")
+)
+
+// Stage is the step of a start that failed.
+type Stage string
+
+const (
+	StageLookup      Stage = "lookup"      // the program wasn't found, or isn't executable
+	StageConfig      Stage = "config"      // a field of Cmd has no meaning
+	StageFiles       Stage = "files"       // descriptors, pipes, the working directory
+	StageContainment Stage = "containment" // what was asked for can't be had
+	StageShim        Stage = "shim"        // the shim couldn't be started, or failed
+	StageFork        Stage = "fork"
+	StageDir         Stage = "chdir"
+	StageRlimit      Stage = "rlimit"
+	StageCredential  Stage = "credential"
+	StageExec        Stage = "exec"
+)
+
+// StartError is a start that failed. Nothing of it is left. Err is what the
+// system said: errors.Is finds fs.ErrNotExist, fs.ErrPermission, syscall.ETXTBSY
+// and the like in it, and exec.ErrNotFound where the program wasn't in PATH.
+type StartError struct {
+	Stage Stage
+	Path  string // of the program
+	Err   error
+}
+
+func (e *StartError) Error() string {
+	switch e.Stage {
+	case StageLookup, StageConfig:
+		return e.Err.Error() // it names the program or the field
+	case StageExec:
+		return fmt.Sprintf("exec %s: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("start %s: %s: %v", e.Path, e.Stage, e.Err)
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Survivor is a process that couldn't be ended.
+type Survivor struct {
+	PID   int    // 0 where it can't be seen
+	Name  string // of its program; "unknown" where it can't be seen
+	State string // as in ps(1); "D" waits in the kernel and can't be interrupted
+	Err   error  // why it couldn't be signalled: syscall.EPERM for another user's
+}
+
+func (s Survivor) String() string {
+	text := s.Name
+	if s.PID != 0 {
+		text = fmt.Sprintf("%s (pid %d)", s.Name, s.PID)
+	}
+	switch {
+	case errors.Is(s.Err, syscall.EPERM):
+		return text + ": it belongs to another user"
+	case s.Err != nil:
+		return text + ": " + s.Err.Error()
+	case s.State == "D":
+		return text + ": it waits in the kernel and can't be interrupted"
+	}
+	return text
+}
+
+// SurvivorsError names the processes that were left when a tree was stopped.
+type SurvivorsError struct {
+	Survivors []Survivor
+}
+
+func (e *SurvivorsError) Error() string {
+	names := make([]string, len(e.Survivors))
+	for i, s := range e.Survivors {
+		names[i] = s.String()
+	}
+	return "couldn't be ended: " + strings.Join(names, "; ")
+}
+
+// ExitError is a run that didn't end well: the leader's status isn't 0, or Err
+// says what else went wrong.
+type ExitError struct {
+	Exit
+	// Err is nil where the leader's status says it all. Otherwise errors.Is and
+	// errors.As find in it what happened: the context's error, ErrLeaderLost,
+	// ErrShimLost, a *SurvivorsError, the error of a Stdout or Stderr that couldn't
+	// be written.
+	Err error
+	// Stderr is the end of what the program wrote to its standard error, at most
+	// 64 KiB, where the run was by Output and Cmd.Stderr was nil.
+	Stderr []byte
+}
+
+func (e *ExitError) Error() string {
+	switch {
+	case e.Err == nil:
+		return e.Leader.String()
+	case e.Leader.Success():
+		return e.Err.Error()
+	}
+	return e.Leader.String() + ": " + e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }

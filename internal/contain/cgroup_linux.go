@@ -1,0 +1,290 @@
+package contain
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// Cgroup is a cgroup of version 2 that belongs to one tree (cgroups(7)). The
+// owner's side makes it, so that it knows of it also where the shim dies; both
+// can empty and remove it.
+type Cgroup struct {
+	Path string
+	Dir  *os.File // for a clone into it
+}
+
+// ErrNoCgroup says that this system has no cgroups as they're needed here, which
+// trying again won't change.
+var ErrNoCgroup = errors.New("no cgroup of version 2")
+
+// NewCgroup makes a cgroup below the one that this process is in: whoever ends
+// that one, a service manager say, ends the tree with it. The error says what is
+// missing and what would help.
+func NewCgroup(name string) (*Cgroup, error) {
+	own, err := ownCgroup()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(own, name)
+	if err := sys.Mkdir(path); err != nil {
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+			return nil, fmt.Errorf("%w: run as root, or in a cgroup that was delegated to you "+
+				"(systemd-run --user --scope -p Delegate=yes …)", err)
+		}
+		return nil, err
+	}
+	c := &Cgroup{Path: path}
+	// Linux 5.14 has cgroup.kill; without it a tree that forks couldn't be ended
+	// in one go, which is what a cgroup is for.
+	if _, err := os.Stat(c.file("cgroup.kill")); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: this kernel has no cgroup.kill: Linux 5.14 or newer is needed", ErrNoCgroup), c.Remove())
+	}
+	dir, err := sys.OpenDir(path)
+	if err != nil {
+		return nil, errors.Join(err, c.Remove())
+	}
+	c.Dir = dir
+	return c, nil
+}
+
+// ownCgroup finds the folder of the cgroup that this process is in.
+func ownCgroup() (string, error) {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	path, ok := parseOwnCgroup(b)
+	if !ok {
+		return "", fmt.Errorf("%w: this process is in none: boot with the unified or the hybrid hierarchy", ErrNoCgroup)
+	}
+	b, err = os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	dir, ok := parseCgroupMount(b, path)
+	if !ok {
+		return "", fmt.Errorf("%w: no mount shows the cgroup %q: mount -t cgroup2 none /sys/fs/cgroup", ErrNoCgroup, path)
+	}
+	return dir, nil
+}
+
+// parseOwnCgroup finds the path of version 2 in the content of /proc/self/cgroup.
+func parseOwnCgroup(b []byte) (string, bool) {
+	for line := range bytes.Lines(b) {
+		if path, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("0::")); ok {
+			p := string(path)
+			// Outside of the cgroup namespace, or removed: nothing to build below.
+			return p, !strings.HasPrefix(p, "/..") && !strings.HasSuffix(p, " (deleted)")
+		}
+	}
+	return "", false
+}
+
+// parseCgroupMount finds where the cgroup with that path is mounted, in the
+// content of /proc/self/mountinfo (proc(5)).
+func parseCgroupMount(b []byte, path string) (string, bool) {
+	for line := range strings.Lines(string(b)) {
+		before, after, ok := strings.Cut(line, " - ")
+		f := strings.Fields(before)
+		if !ok || len(f) < 5 || !strings.HasPrefix(after, "cgroup2 ") {
+			continue
+		}
+		root, mount := unescapeMount(f[3]), unescapeMount(f[4])
+		rel, err := filepath.Rel(root, path)
+		if err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+			return filepath.Join(mount, rel), true
+		}
+	}
+	return "", false
+}
+
+// unescapeMount undoes the octal escapes of mountinfo.
+var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
+
+func (c *Cgroup) file(name string) string { return filepath.Join(c.Path, name) }
+
+// Kill sends SIGKILL to all members, those included that are being forked.
+func (c *Cgroup) Kill() error {
+	err := os.WriteFile(c.file("cgroup.kill"), []byte("1"), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed: it was empty
+	}
+	return err
+}
+
+// Populated says whether the cgroup, or one below it, has a living member.
+func (c *Cgroup) Populated() (bool, error) {
+	f, err := os.Open(c.file("cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return populated(f)
+}
+
+func populated(f *os.File) (bool, error) {
+	var buf [256]byte
+	n, err := f.ReadAt(buf[:], 0)
+	if n == 0 {
+		if errors.Is(err, unix.ENODEV) {
+			return false, nil // removed while open
+		}
+		return false, err
+	}
+	return !bytes.Contains(buf[:n], []byte("populated 0\n")), nil
+}
+
+// AwaitEmpty waits until the cgroup has no living member.
+func (c *Cgroup) AwaitEmpty() error {
+	f, err := os.Open(c.file("cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if p, err := populated(f); err != nil || !p {
+			return err
+		}
+		// The file has news when it changed since it was read.
+		if err := sys.Poll(int(f.Fd()), unix.POLLPRI); err != nil {
+			return err
+		}
+	}
+}
+
+// Remove removes the cgroup and those that its members made below it. It must be
+// empty.
+func (c *Cgroup) Remove() error {
+	if c.Dir != nil {
+		c.Dir.Close()
+		c.Dir = nil
+	}
+	return removeCgroup(c.Path)
+}
+
+func removeCgroup(path string) error {
+	err := unix.Rmdir(path)
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	entries, rerr := os.ReadDir(path)
+	if rerr != nil {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeCgroup(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := unix.Rmdir(path); err != nil && err != unix.ENOENT {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
+
+// procs lists the members of the cgroup itself.
+func (c *Cgroup) procs() []int {
+	b, err := os.ReadFile(c.file("cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for line := range strings.Lines(string(b)) {
+		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// cgroup is a subreaper whose tree is in a cgroup of its own, too: what was moved
+// out of the cgroup is still found as a descendant, and what forks faster than it
+// can be found is still ended in one go.
+type cgroup struct {
+	subreaper
+	dir    *Cgroup
+	fd     int // of the folder, until the leader was started
+	killed bool
+}
+
+// NewCgroupTree holds a tree in a cgroup; fd is a handle on its folder.
+func NewCgroupTree(path string, fd int) (Tree, error) {
+	t, err := NewSubreaper()
+	if err != nil {
+		return nil, err
+	}
+	return &cgroup{subreaper: t.(subreaper), dir: &Cgroup{Path: path}, fd: fd}, nil
+}
+
+func (t *cgroup) Prepare(attr *syscall.SysProcAttr) {
+	attr.UseCgroupFD = true
+	attr.CgroupFD = t.fd
+}
+
+// Kill kills the cgroup; called again, since something was left, also what has
+// left the cgroup.
+func (t *cgroup) Kill() (Sent, error) {
+	var sent Sent
+	for _, pid := range t.dir.procs() {
+		if s, err := procfs.Read(pid); err == nil && !s.Ended() {
+			sent.Reached = append(sent.Reached, s)
+		}
+	}
+	err := t.dir.Kill()
+	if !t.killed {
+		t.killed = true
+		return sent, err
+	}
+	rest, serr := t.subreaper.Kill()
+	sent.Reached = append(sent.Reached, rest.Reached...)
+	sent.Denied, sent.Again = rest.Denied, rest.Again
+	return sent, errors.Join(err, serr)
+}
+
+func (t *cgroup) Empty() (bool, error) {
+	p, err := t.dir.Populated()
+	return !p && err == nil, err
+}
+
+func (t *cgroup) AwaitEmpty() error { return t.dir.AwaitEmpty() }
+
+// Release moves the members to the cgroup above, where they would be without
+// foster.
+func (t *cgroup) Release() error {
+	above := filepath.Join(filepath.Dir(t.dir.Path), "cgroup.procs")
+	for range 100 { // members may fork meanwhile
+		pids := t.dir.procs()
+		if len(pids) == 0 {
+			break
+		}
+		for _, pid := range pids {
+			err := os.WriteFile(above, []byte(strconv.Itoa(pid)), 0)
+			if err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *cgroup) Close() error { return t.dir.Remove() }

@@ -1,0 +1,52 @@
+// Package contain holds the processes of a tree together, by one of four
+// mechanisms, from weakest to strongest: a process group, a subreaper, a cgroup,
+// a PID namespace. Each stands in a file of its own behind [Tree].
+//
+// All of a Tree's methods run in the shim, which is the parent of the leader;
+// in all mechanisms but the group it is also the subreaper of the tree, and so
+// its only way out. A process is signalled only where it is proven to belong to
+// the tree: see proof_linux.go.
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/procfs"
+)
+
+// Tree is the tree that a shim holds.
+type Tree interface {
+	// Prepare sets what the leader needs to be born into the tree.
+	Prepare(*syscall.SysProcAttr)
+	// Started tells of the leader, an unreaped child of this process.
+	Started(leader int)
+	// Members lists the living processes of the tree.
+	Members() ([]procfs.Stat, error)
+	// Signal signals the living members that pick wants.
+	Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error)
+	// Kill sends SIGKILL to all that it can find. While members fork, some may
+	// get away: the caller calls again until the tree is empty.
+	Kill() (Sent, error)
+	// Empty says whether the tree has no living member, once this process has no
+	// child left (in a group: once the leader has ended).
+	Empty() (bool, error)
+	// AwaitEmpty waits until Empty may have become true.
+	AwaitEmpty() error
+	// Release lets go of what is left of the tree; ErrNotReleasable where the
+	// kernel won't have it.
+	Release() error
+	// Close gives back what the mechanism holds, when the tree is empty.
+	Close() error
+}
+
+// ErrNotReleasable says that the members of a tree can't outlive their shim.
+var ErrNotReleasable = fmt.Errorf("a PID namespace ends with its first process: %w", errors.ErrUnsupported)
+
+// Sent is whom a signal reached.
+type Sent struct {
+	Reached []procfs.Stat
+	Denied  []procfs.Stat // living members that this process may not signal
+	Again   bool          // the signal went to one after the other: some may have forked meanwhile
+}

@@ -1,0 +1,62 @@
+//go:build darwin || freebsd
+
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// What stands here says that macOS and FreeBSD don't have it; the comments on the
+// functions are in the files for Linux.
+
+func notHere(what string) error {
+	return fmt.Errorf("%s: %w on this system: only the process group is", what, errors.ErrUnsupported)
+}
+
+func NewSubreaper() (Tree, error) { return nil, notHere("subreaper") }
+
+func NewCgroupTree(string, int) (Tree, error) { return nil, notHere("cgroup") }
+
+func NewPIDNS() (Tree, error) { return nil, notHere("PID namespace") }
+
+func SetUpPIDNS() error { return notHere("PID namespace") }
+
+type Cgroup struct {
+	Path string
+	Dir  *os.File
+}
+
+var ErrNoCgroup = errors.New("no cgroup")
+
+func NewCgroup(string) (*Cgroup, error) { return nil, notHere("cgroup") }
+
+func (*Cgroup) Kill() error { return notHere("cgroup") }
+
+func (*Cgroup) AwaitEmpty() error { return notHere("cgroup") }
+
+func (*Cgroup) Remove() error { return nil }
+
+func Adopt() error { return notHere("subreaper") }
+
+func Adopts() bool { return false }
+
+func EmptyAdopted(time.Duration, func(int) bool) (int, []procfs.Stat, error) {
+	return 0, nil, notHere("subreaper")
+}
+
+// KillLostGroup ends a group whose shim was killed. The leader's start time isn't
+// known here, so the group is signalled at once and once: its number was its own a
+// moment ago.
+func KillLostGroup(leader int, _ uint64) error {
+	if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package contain
+
+import (
+	"syscall"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// dieWithParent has the kernel end the leader when the shim is killed. That is
+// tied to the thread that forks (prctl(2), PR_SET_PDEATHSIG), which in a shim is
+// the main thread, and lives as long as the shim.
+func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+
+func groupMembers(pgid int) ([]procfs.Stat, error) {
+	all, err := procfs.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	var members []procfs.Stat
+	for _, s := range all {
+		if s.PGID == pgid && !s.Ended() {
+			members = append(members, s)
+		}
+	}
+	return members, nil
+}
+
+// KillLostGroup ends a group whose shim was killed. The leader, whose number is
+// the group's, may have been reaped since by who adopted it; so if that number is
+// another process's by now, the group is not ours, and ours is empty.
+func KillLostGroup(leader int, start uint64) error {
+	for {
+		members, err := groupMembers(leader)
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		for _, m := range members {
+			if m.PID == leader && m.Start != start || m.Start < start {
+				return nil
+			}
+		}
+		if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+			return err
+		}
+		if err := sys.AwaitExit(members[0].PID); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,81 @@
+//go:build linux || darwin || freebsd
+
+package contain
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// group holds the process group that the leader leads. It loses what leaves the
+// group, and it can't be told of an orphan's end, since another process adopts
+// it.
+//
+// The group's number belongs to it for as long as its leader wasn't reaped, so
+// the caller leaves the leader a zombie until Empty says that no other member is
+// left: only so may the group be signalled without ever meeting a stranger.
+type group struct {
+	leader int
+}
+
+// NewGroup holds a tree by its process group alone.
+func NewGroup() (Tree, error) { return &group{}, nil }
+
+func (g *group) Prepare(attr *syscall.SysProcAttr) { dieWithParent(attr) }
+
+func (g *group) Started(leader int) { g.leader = leader }
+
+func (g *group) Members() ([]procfs.Stat, error) { return groupMembers(g.leader) }
+
+func (g *group) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
+	members, err := groupMembers(g.leader)
+	if err != nil {
+		return Sent{}, err
+	}
+	return g.send(sig, members)
+}
+
+// send signals the whole group in one call. kill(2) succeeds where it reached any
+// member; which it couldn't reach, only the members' owners would tell.
+func (g *group) send(sig syscall.Signal, members []procfs.Stat) (Sent, error) {
+	err := sys.Kill(-g.leader, sig)
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		return Sent{}, nil
+	case errors.Is(err, syscall.EPERM):
+		return Sent{Denied: members}, nil
+	}
+	return Sent{Reached: members}, err
+}
+
+func (g *group) Kill() (Sent, error) {
+	members, err := groupMembers(g.leader)
+	sent, kerr := g.send(syscall.SIGKILL, members)
+	return sent, errors.Join(err, kerr)
+}
+
+func (g *group) Empty() (bool, error) {
+	members, err := groupMembers(g.leader)
+	return err == nil && len(members) == 0, err
+}
+
+// AwaitEmpty waits for the end of one member after the other: who joined the
+// group meanwhile stands in the next list.
+func (g *group) AwaitEmpty() error {
+	for {
+		members, err := groupMembers(g.leader)
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		if err := sys.AwaitExit(members[0].PID); err != nil {
+			return err
+		}
+	}
+}
+
+func (g *group) Release() error { return nil }
+
+func (g *group) Close() error { return nil }

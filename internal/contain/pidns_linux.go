@@ -1,0 +1,47 @@
+package contain
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// PIDNSFlags are the clone(2) flags by which a shim is born as the first process
+// of a PID namespace, with mounts of its own so that it can show its own /proc.
+const PIDNSFlags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+
+// pidns is a subreaper that is the first process of a PID namespace. Nothing
+// leaves it, SIGKILL reaches all in one call, and when the first process ends,
+// by whatever cause, the kernel ends the rest before it reports that end
+// (pid_namespaces(7)).
+type pidns struct {
+	subreaper
+}
+
+// NewPIDNS makes this process, which was born as the first of its namespace,
+// the holder of a tree. SetUp was called before.
+func NewPIDNS() (Tree, error) {
+	if os.Getpid() != 1 {
+		return nil, fmt.Errorf("pid %d isn't the first of a namespace", os.Getpid())
+	}
+	return pidns{subreaper{1}}, nil
+}
+
+// SetUpPIDNS mounts the namespace's own /proc. It is done before the first Start, so that a
+// failure is told before anything runs.
+func SetUpPIDNS() error {
+	if err := sys.MountProc(); err != nil {
+		return err
+	}
+	return sys.ClearAmbient()
+}
+
+func (t pidns) Kill() (Sent, error) {
+	// The names first: afterwards they are gone.
+	members, _ := t.Members()
+	return Sent{Reached: members}, sys.KillNamespace()
+}
+
+func (pidns) Release() error { return ErrNotReleasable }

@@ -1,0 +1,92 @@
+package contain
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// held is a process that was proven to descend from this one. The handle keeps
+// the proof: it can mean no other process.
+type held struct {
+	stat  procfs.Stat
+	pidfd int
+}
+
+// descendants finds the processes that descend from this process and proves each.
+// A snapshot of /proc only says where to look: it isn't one moment, and a number
+// in it may since have been given to a stranger. So, from the top down:
+//
+//   - a handle is opened on the process, and its line is read again behind it;
+//   - it is a child of this process, which is there and can't have been replaced,
+//     or of a process proven before;
+//   - the handle still answers, so the line was this process's, and so does the
+//     parent's, so the number in the line was that parent's.
+//
+// A process that can't be proven, since its parent ended meanwhile, will be found
+// as a child of this process by the next call: this process is a subreaper.
+//
+// Where handles run out, what was proven is returned with full set to false.
+// The caller closes with [release].
+func descendants(self int) (found []held, full bool, err error) {
+	snapshot, err := procfs.Snapshot()
+	if err != nil {
+		return nil, false, err
+	}
+	byPid := map[int]int{}
+	for _, s := range procfs.Below(snapshot, self) {
+		if s.Ended() {
+			continue // nothing descends from it any more
+		}
+		fd, err := sys.PidfdOpen(s.PID)
+		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+			return found, false, nil
+		}
+		if err != nil {
+			continue // it has ended
+		}
+		parent, known := byPid[s.PPID]
+		now, err := procfs.Read(s.PID)
+		ok := err == nil && answers(fd) && now.Start == s.Start &&
+			(now.PPID == self || known && now.PPID == s.PPID && answers(found[parent].pidfd))
+		if !ok {
+			unix.Close(fd)
+			continue
+		}
+		byPid[s.PID] = len(found)
+		found = append(found, held{now, fd})
+	}
+	return found, true, nil
+}
+
+// answers says whether the process behind a handle wasn't reaped yet: until then
+// its number is its own.
+func answers(pidfd int) bool {
+	return sys.PidfdSignal(pidfd, 0) != unix.ESRCH
+}
+
+func release(found []held) {
+	for _, h := range found {
+		unix.Close(h.pidfd)
+	}
+}
+
+// signal signals those that pick wants (nil: all).
+func signal(found []held, sig syscall.Signal, pick func(procfs.Stat) bool) (sent Sent) {
+	for _, h := range found {
+		if pick != nil && !pick(h.stat) {
+			continue
+		}
+		switch sys.PidfdSignal(h.pidfd, sig) {
+		case nil:
+			sent.Reached = append(sent.Reached, h.stat)
+		case unix.EPERM:
+			sent.Denied = append(sent.Denied, h.stat)
+		}
+	}
+	return sent
+}

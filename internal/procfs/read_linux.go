@@ -1,0 +1,87 @@
+package procfs
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// Pids lists the processes that /proc shows.
+func Pids() ([]int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	pids := make([]int, 0, len(names))
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
+			continue
+		}
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// Read reads one process. Where it has ended, the error is an
+// [os.ErrNotExist] or an ESRCH.
+func Read(pid int) (Stat, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return Stat{}, err
+	}
+	s, err := parseStat(b)
+	if err != nil {
+		return Stat{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+	}
+	return s, nil
+}
+
+// Snapshot reads all processes that /proc shows, those that end meanwhile left
+// out. It isn't one moment in time: a process may have changed its parent
+// between two lines of it.
+func Snapshot() ([]Stat, error) {
+	pids, err := Pids()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Stat, 0, len(pids))
+	for _, pid := range pids {
+		if s, err := Read(pid); err == nil {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// Dying says that a process has ended or is about to: it is a zombie, or SIGKILL
+// is pending, which is also how the kernel marks a process that another fatal
+// signal has just reached. It runs no more code of its own.
+func Dying(s Stat) bool {
+	if s.Ended() {
+		return true
+	}
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(s.PID) + "/status")
+	if err != nil {
+		return os.IsNotExist(err) || err == syscall.ESRCH
+	}
+	pending, ok := parsePending(b)
+	return ok && pending&(1<<(syscall.SIGKILL-1)) != 0
+}
+
+// Cmdline reads the arguments of a process; none for a zombie, or where they
+// can't be read.
+func Cmdline(pid int) []string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil {
+		return nil
+	}
+	return splitCmdline(b)
+}

@@ -1,0 +1,148 @@
+package shim
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// signal sends a signal once, to whom the scope says.
+func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err error) {
+	h := s.held
+	if h == nil {
+		return 0, unix.ESRCH
+	}
+	if scope == wire.ScopeLeader {
+		if h.leaderDone {
+			return 0, unix.ESRCH
+		}
+		return 1, sys.Kill(h.leader, sig) // an unreaped child
+	}
+	sent, err := h.tree.Signal(sig, s.within(scope))
+	switch {
+	case err != nil:
+		return len(sent.Reached), err
+	case len(sent.Reached) > 0:
+		return len(sent.Reached), nil
+	case len(sent.Denied) > 0:
+		return 0, unix.EPERM
+	}
+	return 0, unix.ESRCH
+}
+
+// within gives the members that a scope means; nil is all.
+func (s *server) within(scope wire.Scope) func(procfs.Stat) bool {
+	leader := s.held.leader
+	switch scope {
+	case wire.ScopeGroup:
+		return func(m procfs.Stat) bool { return m.PGID == leader }
+	case wire.ScopeLeader, wire.ScopeLeaderFirst:
+		return func(m procfs.Stat) bool { return m.PID == leader }
+	}
+	return nil
+}
+
+// passes bounds how often a step looks for members that were forked while it was
+// sent. Who is missed by all of them is ended by SIGKILL at the latest.
+const passes = 3
+
+// sendStep sends the signal of a step, once to each member, and then continues
+// them: a stopped process would act on it only then. A step that finds nobody is
+// sent to the whole tree.
+func (s *server) sendStep(step wire.Step) {
+	told := &wire.Signaled{Signal: step.Signal, Scope: step.Scope}
+	for range passes {
+		sent := s.sendOnce(step)
+		told.Count += len(sent.Reached)
+		told.Names = append(told.Names, members(sent.Denied, unix.EPERM)...)
+		if len(sent.Reached) == 0 {
+			break
+		}
+		if step.Scope == wire.ScopeLeader || step.Scope == wire.ScopeLeaderFirst || s.held.anchored {
+			break // nobody can have joined, or the group was signalled in one call
+		}
+	}
+	if told.Count == 0 && step.Scope != wire.ScopeTree {
+		step.Scope = wire.ScopeTree
+		s.sendStep(step)
+		return
+	}
+	told.Names = bounded(told.Names)
+	s.tell(told)
+}
+
+func (s *server) sendOnce(step wire.Step) contain.Sent {
+	wanted := s.within(step.Scope)
+	fresh := func(m procfs.Stat) bool {
+		return !s.held.signaled[identify(m)] && (wanted == nil || wanted(m))
+	}
+	sent, _ := s.held.tree.Signal(step.Signal, fresh) // what it couldn't reach, SIGKILL will
+	reached := map[identity]bool{}
+	for _, m := range sent.Reached {
+		reached[identify(m)] = true
+		s.held.signaled[identify(m)] = true
+	}
+	if len(reached) > 0 && step.Signal != syscall.SIGCONT && step.Signal != syscall.SIGSTOP {
+		_, _ = s.held.tree.Signal(syscall.SIGCONT, func(m procfs.Stat) bool { return reached[identify(m)] })
+	}
+	return sent
+}
+
+// How long after SIGKILL it's looked for what was missed. While new members turn
+// up that could get away, it's done without a pause.
+const (
+	firstPause   = 2 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+)
+
+// kill sends SIGKILL to all that can be found, and sets the time of the next
+// look.
+func (s *server) kill() {
+	h := s.held
+	if h == nil {
+		return
+	}
+	sent, _ := h.tree.Kill() // what it couldn't find, the next sweep may
+	fresh := s.noteKilled(sent.Reached)
+	if !h.anchored {
+		if s.reap(); s.held != h {
+			return // that was the last
+		}
+	}
+	if len(fresh) > 0 {
+		s.tell(&wire.Signaled{
+			Signal: syscall.SIGKILL, Scope: wire.ScopeTree,
+			Count: len(fresh), Names: members(fresh, 0),
+		})
+	}
+	if len(sent.Reached) == 0 && len(sent.Denied) > 0 && s.machine.State == Killing {
+		s.step(GiveUp, wire.Plan{}) // waiting won't give the right to signal them
+	}
+	if len(fresh) > 0 && sent.Again {
+		s.pause = 0
+	}
+	s.sweep.Reset(s.pause)
+	s.pause = max(firstPause, min(2*s.pause, longestPause))
+}
+
+// noteKilled picks those that SIGKILL was sent to for the first time.
+func (s *server) noteKilled(reached []procfs.Stat) (fresh []procfs.Stat) {
+	const most = 1 << 16 // a storm isn't remembered whole
+	killed := s.held.killed
+	if len(killed) > most {
+		clear(killed)
+	}
+	for _, m := range reached {
+		if id := identify(m); !killed[id] {
+			killed[id] = true
+			fresh = append(fresh, m)
+		}
+	}
+	return fresh
+}

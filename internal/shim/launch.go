@@ -1,0 +1,109 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// Env is the environment of a shim. It needs none; the tests of this module add
+// to it.
+var Env []string
+
+// Process is a shim, as its owner's side sees it.
+type Process struct {
+	Conn *wire.Conn
+	PID  int
+
+	process *os.Process
+	reap    sync.Once
+}
+
+// Launch starts a shim. In a PID namespace of its own it is the first process.
+//
+// The shim leads a process group of its own, so that a terminal's signals are not
+// for it, in the session of its owner, so that its tree can have that terminal.
+func Launch(pidns bool) (*Process, error) {
+	exe, err := sys.Executable()
+	if err != nil {
+		return nil, err
+	}
+	null, err := sys.OpenNull(os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	mine, theirs, err := sys.Socketpair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	mode, attrs := modeTree, []*syscall.SysProcAttr{{Setpgid: true}}
+	if pidns {
+		mode, attrs = modePIDNS, pidnsAttrs()
+	}
+	var p *os.Process
+	for _, attr := range attrs {
+		p, err = sys.StartProcess(exe, []string{argv0Shim, mode}, &os.ProcAttr{
+			Dir:   "/",
+			Env:   append([]string{}, Env...), // nil would be the owner's
+			Files: []*os.File{null, null, null, theirs},
+			Sys:   attr,
+		})
+		if !errors.Is(err, syscall.EPERM) {
+			break
+		}
+	}
+	if err != nil {
+		mine.Close()
+		return nil, err
+	}
+	living.Store(p.Pid, nil)
+	return &Process{Conn: wire.NewConn(mine), PID: p.Pid, process: p}, nil
+}
+
+// living has the pids of the shims that this process has started and not reaped.
+var living sync.Map
+
+// IsShim says whether a child of this process is a shim, be it a zombie.
+func IsShim(pid int) bool {
+	_, ok := living.Load(pid)
+	return ok
+}
+
+// CheckHello says whether a shim's first message means that it is ready.
+func CheckHello(h *wire.Hello) error {
+	switch {
+	case h.Errno != 0:
+		return fmt.Errorf("%s: %w", h.Step, h.Errno)
+	case h.Version != wire.Version:
+		return fmt.Errorf("%w: the shim speaks version %d, this program %d",
+			wire.ErrProtocol, h.Version, wire.Version)
+	}
+	return nil
+}
+
+// Kill ends the shim at once. Its tree is not ended by that, but in a PID
+// namespace.
+func (p *Process) Kill() { _ = p.process.Kill() } // it has ended: as wanted
+
+// Close closes the socket, by which the shim knows that its owner's side is gone,
+// and reaps the shim when it ends.
+func (p *Process) Close() {
+	p.Conn.Close()
+	p.Reap()
+}
+
+// Reap waits for the end of the shim. A program that waits for children by itself
+// may have reaped it before.
+func (p *Process) Reap() {
+	p.reap.Do(func() {
+		sys.Reap(p.process)
+		living.Delete(p.PID)
+	})
+}

@@ -1,0 +1,269 @@
+package shim
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// lookAgain asks the watcher to wait for what a child has to tell. It's asked
+// once at a time, and again only after what it saw was collected.
+func (s *server) lookAgain() {
+	if s.looking || s.held == nil {
+		return
+	}
+	s.looking = true
+	if s.held.anchored {
+		s.look <- s.held.leader
+	} else {
+		s.look <- 0
+	}
+}
+
+// collect takes what children have to tell. In a group it is the watcher that
+// tells of the leader, the only child.
+func (s *server) collect(w sys.Wait) {
+	switch {
+	case s.held == nil:
+	case s.held.anchored:
+		s.collectLeader(w)
+	default:
+		s.reap()
+	}
+}
+
+// reap reaps all that has ended, leader and adopted alike, and finds out whether
+// that was all.
+func (s *server) reap() {
+	h := s.held
+	var leader *wire.LeaderEnded
+	for {
+		name := h.orphanName()
+		w, err := sys.WaitAny()
+		if err != nil { // ECHILD: there is no child
+			s.leaderEnded(leader, false)
+			s.checkEmpty()
+			return
+		}
+		if w.PID == 0 {
+			break
+		}
+		if w.Status.Stopped() || w.Status.Continued() {
+			s.paused(w)
+			continue
+		}
+		h.count(w, s.machine.State)
+		if w.PID == h.leader && !h.leaderDone {
+			leader = leaderMessage(w)
+		} else if name.PID == w.PID {
+			h.orphans = append(h.orphans, wire.Orphan{PID: w.PID, Name: name.Comm, Status: w.Status, At: time.Now()})
+		}
+	}
+	s.leaderEnded(leader, true)
+	s.lookAgain()
+}
+
+// orphanName reads the name of the zombie that will be reaped next, while it can
+// be read, for the first few that aren't the leader.
+func (h *holding) orphanName() procfs.Stat {
+	if len(h.orphans) >= maxNamed {
+		return procfs.Stat{}
+	}
+	pid := sys.NextZombie()
+	if pid == 0 || pid == h.leader {
+		return procfs.Stat{}
+	}
+	stat, _ := procfs.Read(pid) // unreadable: without a name
+	return stat
+}
+
+func (h *holding) count(w sys.Wait, state State) {
+	h.reaped++
+	if w.PID != h.leader {
+		h.adopted++
+	}
+	if (state == Killing || state == Stuck) && w.Status.Signaled() && w.Status.Signal() == syscall.SIGKILL {
+		h.endedByUs++
+	}
+	u := usage(w.Usage)
+	h.usage.User += u.User
+	h.usage.System += u.System
+	h.usage.MaxRSS = max(h.usage.MaxRSS, u.MaxRSS)
+}
+
+func usage(r syscall.Rusage) wire.Usage {
+	return wire.Usage{
+		User:   time.Duration(r.Utime.Nano()),
+		System: time.Duration(r.Stime.Nano()),
+		MaxRSS: sys.MaxRSSBytes(r),
+	}
+}
+
+func leaderMessage(w sys.Wait) *wire.LeaderEnded {
+	return &wire.LeaderEnded{Status: w.Status, Usage: usage(w.Usage), At: time.Now()}
+}
+
+// paused tells of a leader that was stopped or continued, for job control. It's
+// dropped where the owner's side doesn't read: it may not hold up the reaping.
+func (s *server) paused(w sys.Wait) {
+	if w.PID != s.held.leader || s.machine.OwnerGone {
+		return
+	}
+	if w.Status.Stopped() {
+		s.conn.TrySend(&wire.Paused{Signal: w.Status.StopSignal()})
+	} else {
+		s.conn.TrySend(&wire.Paused{})
+	}
+}
+
+// leaderEnded tells of the leader's end, and whether others live on without it.
+func (s *server) leaderEnded(told *wire.LeaderEnded, others bool) {
+	if told == nil {
+		return
+	}
+	s.held.leaderDone = true
+	if others {
+		told.Left = s.alive()
+		told.Lost = len(told.Left) > 0
+	}
+	s.tell(told)
+	s.step(LeaderEnded, wire.Plan{})
+}
+
+// alive names the members that go on living. Who was reached by the same fatal
+// signal as the leader, and has only not ended yet, isn't one.
+func (s *server) alive() []wire.Member {
+	members, err := s.held.tree.Members()
+	if err != nil {
+		return nil
+	}
+	var left []wire.Member
+	for _, m := range members {
+		if m.PID != s.held.leader && !procfs.Dying(m) {
+			left = append(left, member(m))
+		}
+	}
+	return bounded(left)
+}
+
+// collectLeader is for a group, whose leader is the only child and stays a zombie
+// until the rest of the group is gone.
+func (s *server) collectLeader(w sys.Wait) {
+	h := s.held
+	if w.PID != h.leader {
+		if w, err := sys.WaitPid(h.leader); err == nil && w.PID != 0 {
+			s.paused(w)
+		}
+		s.lookAgain()
+		return
+	}
+	s.leaderEnded(leaderMessage(w), true)
+	s.checkEmpty()
+}
+
+// checkEmpty ends the tree where the mechanism, too, says that nobody is left, and
+// else waits until that may have changed.
+func (s *server) checkEmpty() {
+	h := s.held
+	if h == nil {
+		return
+	}
+	if h.anchored && !h.leaderDone {
+		return
+	}
+	empty, err := h.tree.Empty()
+	if err == nil && empty {
+		if h.anchored {
+			if w, err := sys.WaitPid(h.leader); err == nil && w.PID == h.leader {
+				h.count(w, s.machine.State)
+			}
+		}
+		s.step(Empty, wire.Plan{})
+		return
+	}
+	if h.awaiting {
+		return
+	}
+	h.awaiting = true
+	go func() {
+		_ = h.tree.AwaitEmpty() // whatever it is, the loop asks again
+		s.emptied <- struct{}{}
+	}()
+}
+
+// awaited looks again, from the beginning: the news may be of an earlier tree.
+func (s *server) awaited() {
+	switch h := s.held; {
+	case h == nil:
+	case h.anchored:
+		h.awaiting = false
+		s.checkEmpty()
+	default:
+		h.awaiting = false
+		s.reap()
+	}
+}
+
+// tellEnded tells how the tree ended, and forgets it.
+func (s *server) tellEnded(m *wire.Ended) {
+	h := s.held
+	s.clock.Stop()
+	s.sweep.Stop()
+	m.At, m.Usage = time.Now(), h.usage
+	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.endedByUs
+	m.OwnerGone, m.Orphans = s.machine.OwnerGone, h.orphans
+	if !m.Released {
+		_ = h.tree.Close() // a folder that's left is removed by the owner's side
+	}
+	s.tell(m)
+	s.held = nil
+}
+
+// tellSurvivors tells who is left, and goes on holding them.
+func (s *server) tellSurvivors() {
+	h := s.held
+	m := &wire.Ended{
+		At: time.Now(), Usage: h.usage, OwnerGone: s.machine.OwnerGone,
+		Reaped: h.reaped, Adopted: h.adopted, Killed: h.endedByUs,
+		Survivors: s.survivors(), Orphans: h.orphans,
+	}
+	s.tell(m)
+}
+
+// maxNamed bounds how many processes one message names.
+const maxNamed = 64
+
+func bounded(m []wire.Member) []wire.Member { return m[:min(len(m), maxNamed)] }
+
+func member(s procfs.Stat) wire.Member {
+	return wire.Member{PID: s.PID, Start: s.Start, Name: s.Comm, State: s.State}
+}
+
+func members(list []procfs.Stat, err syscall.Errno) []wire.Member {
+	named := make([]wire.Member, 0, min(len(list), maxNamed))
+	for _, s := range list[:min(len(list), maxNamed)] {
+		m := member(s)
+		m.Error = err
+		named = append(named, m)
+	}
+	return named
+}
+
+// survivors names who is left in spite of SIGKILL, and why where that is known.
+func (s *server) survivors() []wire.Member {
+	sent, err := s.held.tree.Kill()
+	if err != nil && len(sent.Denied)+len(sent.Reached) == 0 {
+		return []wire.Member{{Name: "unknown", Error: errno(err)}}
+	}
+	left := append(members(sent.Denied, unix.EPERM), members(sent.Reached, 0)...)
+	if len(left) == 0 {
+		// Not to be seen, but there: wait4 says so.
+		return []wire.Member{{Name: "unknown"}}
+	}
+	return bounded(left)
+}

@@ -1,0 +1,104 @@
+package shim
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// A leader with resource limits of its own is started through a stage: limits
+// can be set only by the process that is to have them, between fork and exec,
+// where Go's fork has no place for them. The stage is this executable once more;
+// it sets the limits while it still has the right to raise them, becomes the user
+// that the leader runs as, and is replaced by the leader, with the same pid.
+
+// throughStage starts the stage in the leader's place, and waits until the leader
+// has taken over.
+func (f *forker) throughStage() *failure {
+	exe, err := sys.Executable()
+	if err != nil {
+		return &failure{StageFork, err}
+	}
+	mine, theirs, err := sys.Socketpair()
+	if err != nil {
+		return &failure{StageFork, err}
+	}
+	conn := wire.NewConn(mine)
+	defer conn.Close()
+	attr := f.attr()
+	fd := len(attr.Files)
+	attr.Files = append(attr.Files, theirs.Fd())
+	attr.Env = nil // the leader's environment isn't the stage's
+	fail := f.fork(exe, []string{argv0Stage, strconv.Itoa(fd)}, attr)
+	theirs.Close()
+	if fail != nil {
+		return fail
+	}
+	if err := conn.Send(nil, f.msg); err != nil {
+		return f.failedStage(&failure{StageExec, err})
+	}
+	// The stage's socket is closed by a successful exec.
+	switch m, err := conn.Receive(); m := m.(type) {
+	case *wire.Failed:
+		return f.failedStage(&failure{m.Stage, m.Errno})
+	default:
+		_ = err
+		return nil
+	}
+}
+
+// failedStage takes the stage's end off the list of children.
+func (f *forker) failedStage(fail *failure) *failure {
+	_ = sys.Kill(f.pid, syscall.SIGKILL) // an unreaped child
+	sys.WaitEnd(f.pid)
+	if f.pidfd >= 0 {
+		sys.CloseAll([]int{f.pidfd})
+	}
+	return fail
+}
+
+// stage is the other side of throughStage.
+func stage(conn *wire.Conn) int {
+	msg, err := conn.Receive()
+	if err != nil {
+		return 125
+	}
+	m, ok := msg.(*wire.Start)
+	if !ok {
+		return 125
+	}
+	fail := prepareLeader(m)
+	if fail == nil {
+		fail = &failure{StageExec, sys.Exec(m.Path, m.Args, m.Env)}
+	}
+	_ = conn.Send(nil, fail.message()) // without a shim, nobody is left to be told
+	return 125
+}
+
+func prepareLeader(m *wire.Start) *failure {
+	for _, r := range m.Rlimits {
+		if err := sys.Setrlimit(r.Resource, r.Soft, r.Hard); err != nil {
+			return &failure{StageRlimit, err}
+		}
+	}
+	if m.Credential.Set {
+		if err := sys.SetCredential(credential(m.Credential)); err != nil {
+			return &failure{StageCredential, err}
+		}
+	}
+	if m.Containment == wire.Group {
+		// Another user's id has taken it away (prctl(2)).
+		if err := sys.DieWithParent(); err != nil {
+			return &failure{StageContainment, err}
+		}
+	}
+	if m.Dir != "" {
+		if err := os.Chdir(m.Dir); err != nil {
+			return &failure{StageDir, err}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// The stages of a start, as they are told to the owner's side.
+const (
+	StageProtocol    = "protocol"
+	StageContainment = "containment"
+	StageFork        = "fork"
+	StageDir         = "chdir"
+	StageRlimit      = "rlimit"
+	StageCredential  = "credential"
+	StageExec        = "exec"
+)
+
+// failure is a start that failed at a stage.
+type failure struct {
+	stage string
+	err   error
+}
+
+func (f *failure) message() *wire.Failed {
+	return &wire.Failed{Stage: f.stage, Errno: errno(f.err), Text: f.err.Error()}
+}
+
+// start starts a leader, or tells why not; then nothing of the attempt is left.
+func (s *server) start(m *wire.Start) {
+	if s.machine.State != Idle {
+		s.tell((&failure{StageProtocol, syscall.EBUSY}).message())
+		return
+	}
+	f, err := claim(s.conn, m)
+	if err != nil {
+		s.tell((&failure{StageProtocol, err}).message())
+		return
+	}
+	defer f.close()
+	h, fail := hold(m, f.cgroup)
+	if fail != nil {
+		s.tell(fail.message())
+		return
+	}
+	f.tree = h.tree
+	if fail := f.run(); fail != nil {
+		s.tell(fail.message())
+		_ = h.tree.Close() // the owner's side, which made it, removes it too
+		return
+	}
+	s.started(h, f)
+}
+
+// claim takes the descriptors that came with a start.
+func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
+	f := &forker{msg: m, cgroup: -1, terminal: -1}
+	one := func(fd *int) error {
+		fds, err := conn.Claim(1)
+		if err == nil {
+			*fd = fds[0]
+			f.fds = append(f.fds, *fd)
+		}
+		return err
+	}
+	err := one(&f.cwd)
+	if m.Containment == wire.Cgroup {
+		err = errors.Join(err, one(&f.cgroup))
+	}
+	if m.Foreground {
+		err = errors.Join(err, one(&f.terminal))
+	}
+	if err == nil {
+		f.files, err = conn.Claim(m.Files)
+	}
+	f.fds = append(f.fds, f.files...)
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// hold makes the mechanism that a start asks for.
+func hold(m *wire.Start, cgroup int) (*holding, *failure) {
+	h := &holding{anchored: m.Containment == wire.Group, killed: map[identity]bool{}}
+	var err error
+	switch m.Containment {
+	case wire.Group:
+		h.tree, err = contain.NewGroup()
+	case wire.Subreaper:
+		h.tree, err = contain.NewSubreaper()
+	case wire.Cgroup:
+		h.tree, err = contain.NewCgroupTree(m.CgroupPath, cgroup)
+	case wire.PIDNS:
+		h.tree, err = contain.NewPIDNS()
+	default:
+		err = fmt.Errorf("containment %d: %w", m.Containment, syscall.EINVAL)
+	}
+	if err != nil {
+		return nil, &failure{StageContainment, err}
+	}
+	return h, nil
+}
+
+// started takes note of a leader that runs.
+func (s *server) started(h *holding, f *forker) {
+	h.leader = f.pid
+	h.tree.Started(f.pid)
+	s.held = h
+	told := &wire.Started{PID: f.pid, At: time.Now()}
+	if stat, err := procfs.Read(f.pid); err == nil {
+		told.Start = stat.Start
+	}
+	var fds []int
+	if f.pidfd >= 0 {
+		fds = []int{f.pidfd}
+		told.PIDFDs = 1
+		defer sys.CloseAll(fds)
+	}
+	_ = s.conn.Send(fds, told) // a dead owner's side is told by receive
+	s.step(Started, f.msg.OwnerGone)
+	s.lookAgain()
+}
+
+// forker starts one leader.
+type forker struct {
+	msg      *wire.Start
+	cwd      int
+	cgroup   int // -1: none
+	terminal int // -1: none
+	files    []int
+	fds      []int // all of these
+	tree     contain.Tree
+
+	pid   int
+	pidfd int // -1 where the system has none
+}
+
+func (f *forker) close() { sys.CloseAll(f.fds) }
+
+func (f *forker) run() *failure {
+	if err := sys.Fchdir(f.cwd); err != nil {
+		return &failure{StageDir, err}
+	}
+	defer os.Chdir("/") // what a shim holds on to is not its tree's
+	if f.msg.SetUmask {
+		defer sys.Umask(sys.Umask(f.msg.Umask))
+	}
+	if len(f.msg.Rlimits) > 0 {
+		return f.throughStage()
+	}
+	attr := f.attr()
+	attr.Dir = f.msg.Dir
+	if c := f.msg.Credential; c.Set {
+		attr.Sys.Credential = credential(c)
+	}
+	return f.fork(f.msg.Path, f.msg.Args, attr)
+}
+
+// attr is what the leader and the stage before it have in common.
+func (f *forker) attr() *syscall.ProcAttr {
+	attr := &syscall.ProcAttr{
+		Env:   f.msg.Env,
+		Files: make([]uintptr, len(f.files)),
+		Sys:   &syscall.SysProcAttr{Setpgid: !f.msg.Session, Setsid: f.msg.Session},
+	}
+	for i, fd := range f.files {
+		attr.Files[i] = uintptr(fd)
+	}
+	if f.terminal >= 0 {
+		attr.Sys.Foreground, attr.Sys.Ctty = true, f.terminal
+	}
+	f.tree.Prepare(attr.Sys)
+	f.pidfd = -1
+	wantPidfd(attr.Sys, &f.pidfd)
+	return attr
+}
+
+func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failure {
+	pid, err := sys.ForkExec(path, args, attr)
+	if err != nil {
+		return &failure{guessStage(err, attr), err}
+	}
+	f.pid = pid
+	return nil
+}
+
+// guessStage says which step between fork and exec failed. The child has told
+// only the number of its error, so the steps that can be tried again without
+// harm are.
+func guessStage(err error, attr *syscall.ProcAttr) string {
+	switch {
+	case err == syscall.EAGAIN, err == syscall.ENOMEM:
+		return StageFork
+	case attr.Dir != "" && dirFails(attr.Dir):
+		return StageDir
+	case err == syscall.EPERM && attr.Sys.Credential != nil:
+		return StageCredential
+	case inCgroup(attr.Sys) && containmentErrno(err):
+		return StageContainment
+	}
+	return StageExec
+}
+
+func dirFails(dir string) bool {
+	info, err := os.Stat(dir)
+	return err != nil || !info.IsDir()
+}
+
+func credential(c wire.Credential) *syscall.Credential {
+	return &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: c.NoSetGroups}
+}

@@ -1,0 +1,11 @@
+//go:build darwin || freebsd
+
+package shim
+
+import "syscall"
+
+func wantPidfd(*syscall.SysProcAttr, *int) {}
+
+func inCgroup(*syscall.SysProcAttr) bool { return false }
+
+func containmentErrno(error) bool { return false }

@@ -1,0 +1,162 @@
+package sys
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxFiles is how many descriptors one message can carry; the limit of Linux
+// (SCM_MAX_FD, 253) is the lowest of the systems that foster runs on.
+const MaxFiles = 250
+
+// Socketpair makes a connected pair of unix stream sockets, closed on exec. Both
+// ends are in non-blocking mode, as [Socket] wants them.
+func Socketpair() (a, b *os.File, err error) {
+	if err := fault("socketpair"); err != nil {
+		return nil, nil, err
+	}
+	fds, err := socketpair()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range fds {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			unix.Close(fds[0])
+			unix.Close(fds[1])
+			return nil, nil, os.NewSyscallError("fcntl", err)
+		}
+	}
+	return os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "owner"), nil
+}
+
+// SendFiles writes all of p to a stream socket. The descriptors travel with its
+// first byte; there are at most [MaxFiles] of them.
+func SendFiles(sock *os.File, p []byte, fds []int) error {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	for len(p) > 0 {
+		var n int
+		var werr error
+		err := raw.Write(func(fd uintptr) bool {
+			werr = retry(func() (err error) {
+				n, err = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_NOSIGNAL)
+				return err
+			})
+			return werr != unix.EAGAIN
+		})
+		if err := errors.Join(err, os.NewSyscallError("sendmsg", werr)); err != nil {
+			return err
+		}
+		p, rights = p[n:], nil
+	}
+	return nil
+}
+
+// TrySend writes p if the socket takes it whole, now; else it does nothing and
+// returns EAGAIN. p is much smaller than the socket's buffer.
+func TrySend(sock *os.File, p []byte) error {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var werr error
+	err = raw.Write(func(fd uintptr) bool {
+		werr = retry(func() error {
+			_, err := unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
+			return err
+		})
+		return true
+	})
+	return errors.Join(err, os.NewSyscallError("sendmsg", werr))
+}
+
+// ReceiveFiles reads what a stream socket holds, at most len(p) bytes, and the
+// descriptors that came with it, which are closed on exec. It waits for the
+// first byte, and returns io.EOF when the other side is gone.
+func ReceiveFiles(sock *os.File, p []byte) (n int, fds []int, err error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return 0, nil, err
+	}
+	oob := make([]byte, unix.CmsgSpace(MaxFiles*4))
+	var oobn, flags int
+	var rerr error
+	err = raw.Read(func(fd uintptr) bool {
+		rerr = retry(func() (err error) {
+			n, oobn, flags, _, err = unix.Recvmsg(int(fd), p, oob, recvFlags)
+			return err
+		})
+		return rerr != unix.EAGAIN
+	})
+	if err := errors.Join(err, os.NewSyscallError("recvmsg", rerr)); err != nil {
+		if errors.Is(rerr, unix.ECONNRESET) {
+			return 0, nil, io.EOF
+		}
+		return 0, nil, err
+	}
+	fds, err = parseRights(oob[:oobn])
+	if err == nil && flags&unix.MSG_CTRUNC != 0 {
+		err = errors.New("recvmsg: descriptors were lost: is the limit on open files reached?")
+	}
+	if err != nil {
+		CloseAll(fds)
+		return 0, nil, err
+	}
+	if n == 0 {
+		return 0, nil, io.EOF
+	}
+	return n, fds, nil
+}
+
+func parseRights(oob []byte) (fds []int, err error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	for i := range msgs {
+		got, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue // another kind of control message: not ours
+		}
+		fds = append(fds, got...)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd) // where MSG_CMSG_CLOEXEC doesn't exist; harmless where it does
+	}
+	return fds, nil
+}
+
+// CloseAll closes bare descriptors.
+func CloseAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// IsSocket says whether fd is open and a socket.
+func IsSocket(fd int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
+}
+
+// AdoptSocket takes over an inherited socket: it will be closed on exec, and is
+// in non-blocking mode.
+func AdoptSocket(fd int) (*os.File, error) {
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "owner"), nil
+}

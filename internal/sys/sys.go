@@ -1,0 +1,157 @@
+// Package sys is the one package of foster that makes system calls.
+//
+// Each function is a thin wrapper: it names the operation in its error, retries
+// EINTR where the manual page allows it, and passes through [Fault], so that a
+// test can make any step of a start fail. Policy lives above. A call that a
+// system doesn't have returns an error that wraps [errors.ErrUnsupported].
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fault, where it isn't nil, is asked before each system call that a start
+// makes; an error that it returns is used in place of the call's. Tests set it
+// before any other goroutine runs; nothing else does.
+var Fault func(op string) error
+
+func fault(op string) error {
+	if Fault == nil {
+		return nil
+	}
+	if err := Fault(op); err != nil {
+		return os.NewSyscallError(op, err)
+	}
+	return nil
+}
+
+// unsupported says that this system has no such call.
+func unsupported(what string) error {
+	return fmt.Errorf("%s: %w on this system", what, errors.ErrUnsupported)
+}
+
+// retry runs f until it isn't interrupted by a signal.
+func retry(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// ForkExec starts a program; see [syscall.ForkExec]. Callers that set Pdeathsig
+// hold the thread for as long as the child is to live.
+func ForkExec(argv0 string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	if err := fault("fork"); err != nil {
+		return 0, err
+	}
+	return syscall.ForkExec(argv0, argv, attr)
+}
+
+// StartProcess starts a program that the caller will wait for by handle (a
+// pidfd where the system has them), so that another waiter in the same program
+// can't make it take a stranger's status.
+func StartProcess(name string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	if err := fault("startprocess"); err != nil {
+		return nil, err
+	}
+	return os.StartProcess(name, argv, attr)
+}
+
+// Exec replaces this process; it returns only on failure.
+func Exec(argv0 string, argv, env []string) error {
+	return syscall.Exec(argv0, argv, env)
+}
+
+// Kill sends a signal to a process (pid > 0) or to a process group (pid < -1).
+// Callers make sure that the number can't have been reused: the target is an
+// unreaped child, or a group whose leader is one. Kill refuses 0 and -1, which
+// would reach processes that nobody named.
+func Kill(pid int, sig syscall.Signal) error {
+	if pid == 0 || pid == -1 {
+		return os.NewSyscallError("kill", unix.EINVAL)
+	}
+	return unix.Kill(pid, sig)
+}
+
+// Pipe makes a pipe whose ends are closed on exec.
+func Pipe() (r, w *os.File, err error) {
+	if err := fault("pipe"); err != nil {
+		return nil, nil, err
+	}
+	return os.Pipe()
+}
+
+// OpenNull opens /dev/null with the flags given.
+func OpenNull(flag int) (*os.File, error) {
+	if err := fault("open"); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(os.DevNull, flag, 0)
+}
+
+// Fchdir makes the directory behind fd the working directory of this process.
+func Fchdir(fd int) error { return os.NewSyscallError("fchdir", unix.Fchdir(fd)) }
+
+// Umask sets the file mode creation mask of this process, and returns the old.
+func Umask(mask int) int { return unix.Umask(mask) }
+
+// Setrlimit sets a resource limit of this process.
+func Setrlimit(resource int, soft, hard uint64) error {
+	lim := newRlimit(soft, hard)
+	return os.NewSyscallError("setrlimit", syscall.Setrlimit(resource, &lim))
+}
+
+// SetCredential gives all threads of this process another user, group and
+// supplementary groups, for good.
+func SetCredential(c *syscall.Credential) error {
+	if !c.NoSetGroups {
+		groups := make([]int, len(c.Groups))
+		for i, g := range c.Groups {
+			groups[i] = int(g)
+		}
+		if err := syscall.Setgroups(groups); err != nil {
+			return os.NewSyscallError("setgroups", err)
+		}
+	}
+	if err := syscall.Setgid(int(c.Gid)); err != nil {
+		return os.NewSyscallError("setgid", err)
+	}
+	return os.NewSyscallError("setuid", syscall.Setuid(int(c.Uid)))
+}
+
+// Drain reads what a non-blocking descriptor holds now, and doesn't wait for
+// more: it ends at the end of the file (io.EOF is not returned) or where a read
+// would block. What it read is handed to write.
+func Drain(f *os.File, write func([]byte) error) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		var n int
+		var rerr error
+		err := raw.Read(func(fd uintptr) bool {
+			rerr = retry(func() (err error) { n, err = unix.Read(int(fd), buf); return err })
+			return true // never wait: what isn't there now isn't ours to wait for
+		})
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			if rerr == unix.EAGAIN {
+				return nil
+			}
+			return rerr
+		}
+		if err := write(buf[:n]); err != nil {
+			return err
+		}
+	}
+}

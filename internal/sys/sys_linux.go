@@ -1,0 +1,221 @@
+package sys
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const recvFlags = unix.MSG_CMSG_CLOEXEC
+
+func socketpair() ([2]int, error) {
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+}
+
+// BecomeSubreaper makes this process the one that adopts its orphaned
+// descendants (prctl(2), PR_SET_CHILD_SUBREAPER, Linux 3.4).
+func BecomeSubreaper() error {
+	if err := fault("subreaper"); err != nil {
+		return err
+	}
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+}
+
+// SetName sets the name under which ps shows this process, which is that of its
+// main thread (proc(5), /proc/pid/comm). It is for the reader's eye only, so a
+// failure is passed over.
+func SetName(name string) { os.WriteFile("/proc/self/comm", []byte(name), 0) }
+
+// ClearSignalMask unblocks all signals in the calling thread, so that the
+// programs which it starts begin with none blocked.
+func ClearSignalMask() error {
+	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil))
+}
+
+// ClearAmbient gives up the ambient capabilities of the calling thread, so that
+// a program which it starts as an ordinary user has none (capabilities(7)).
+func ClearAmbient() error {
+	return os.NewSyscallError("prctl",
+		unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+}
+
+// PidfdOpen opens a handle on a process (pidfd_open(2), Linux 5.3).
+func PidfdOpen(pid int) (int, error) {
+	return unix.PidfdOpen(pid, 0)
+}
+
+// PidfdSignal signals the process behind a handle, which no other can be taken
+// for. A signal of 0 only asks whether it is there.
+func PidfdSignal(pidfd int, sig syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
+}
+
+// PidfdPid gives the number that a handle's process has in this process's PID
+// namespace, or an error when it has ended.
+func PidfdPid(pidfd int) (int, error) {
+	b, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(pidfd))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(v))
+			if err == nil && pid > 0 {
+				return pid, nil
+			}
+			return 0, unix.ESRCH
+		}
+	}
+	return 0, unix.ESRCH
+}
+
+// AwaitExit waits until a process has ended, a child or not. It reaps nothing.
+func AwaitExit(pid int) error {
+	fd, err := PidfdOpen(pid)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(fd)
+	return Poll(fd, unix.POLLIN)
+}
+
+// Poll waits until one of the events is there on fd.
+func Poll(fd int, events int16) error {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	err := retry(func() error { _, err := unix.Poll(fds, -1); return err })
+	return os.NewSyscallError("poll", err)
+}
+
+// KillNamespace sends SIGKILL to every process of the PID namespace of which
+// this process is the first. It refuses to run anywhere else: there, kill(-1)
+// would end the machine's processes.
+func KillNamespace() error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("kill(-1) as pid %d: %w", os.Getpid(), unix.EPERM)
+	}
+	err := unix.Kill(-1, unix.SIGKILL)
+	if err == unix.ESRCH {
+		return nil // no process but this one
+	}
+	return os.NewSyscallError("kill", err)
+}
+
+// MountProc makes /proc show the PID namespace that this process is in. The
+// process has a mount namespace of its own; its mounts no longer reach others.
+func MountProc() error {
+	if err := fault("mount"); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return os.NewSyscallError("mount", err)
+	}
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+	return os.NewSyscallError("mount", unix.Mount("proc", "/proc", "proc", flags, ""))
+}
+
+// IsSecure says whether this program was started with more privilege than its
+// starter has (AT_SECURE, getauxval(3)): setuid, setgid, or file capabilities.
+// Where it can't be learned, it is taken to be so.
+func IsSecure() bool {
+	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
+		return true
+	}
+	auxv, err := os.ReadFile("/proc/self/auxv")
+	if err != nil {
+		return true
+	}
+	const atSecure, word = 23, strconv.IntSize / 8
+	for r := bytes.NewReader(auxv); r.Len() >= 2*word; {
+		var pair [2 * word]byte
+		r.Read(pair[:])
+		if readWord(pair[:word]) == atSecure {
+			return readWord(pair[word:]) != 0
+		}
+	}
+	return true
+}
+
+func readWord(b []byte) uint64 {
+	if len(b) == 4 {
+		return uint64(binary.NativeEndian.Uint32(b))
+	}
+	return binary.NativeEndian.Uint64(b)
+}
+
+// Peer gives the process and the user on the other side of a socket, as they
+// were when it was made. The pid is 0 where that process is not in this PID
+// namespace.
+func Peer(fd int) (pid, uid int, err error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, 0, os.NewSyscallError("getsockopt", err)
+	}
+	return int(cred.Pid), int(cred.Uid), nil
+}
+
+// SameExecutable says whether a process runs the same file as this one.
+func SameExecutable(pid int) bool {
+	mine, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && os.SameFile(mine, theirs)
+}
+
+// Executable is the path by which this process can be started once more, also
+// where its file was replaced or removed since.
+func Executable() (string, error) { return "/proc/self/exe", nil }
+
+// OpenWorkingDir opens the working directory as a handle for [Fchdir]; it needs
+// no right to read it.
+func OpenWorkingDir() (*os.File, error) {
+	if err := fault("opencwd"); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open(".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	return os.NewFile(uintptr(fd), "."), nil
+}
+
+// BootTime is the time since the machine was started, time suspended included.
+func BootTime() (nanoseconds int64) {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
+
+// Mkdir makes a folder.
+func Mkdir(path string) error {
+	if err := fault("mkdir"); err != nil {
+		return err
+	}
+	return os.Mkdir(path, 0o755)
+}
+
+// OpenDir opens a folder as a handle.
+func OpenDir(path string) (*os.File, error) {
+	if err := fault("opendir"); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// DieWithParent has the kernel kill the calling thread's process when the thread
+// that forked it ends (prctl(2), PR_SET_PDEATHSIG).
+func DieWithParent() error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0))
+}

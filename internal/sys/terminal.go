@@ -1,0 +1,48 @@
+package sys
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenTerminal opens the controlling terminal of this process's session (tty(4));
+// an error says that there is none.
+func OpenTerminal() (*os.File, error) {
+	return os.OpenFile("/dev/tty", unix.O_RDWR|unix.O_NOCTTY, 0)
+}
+
+// IsTerminal says whether a file is a terminal.
+func IsTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
+	return err == nil
+}
+
+// ForegroundGroup is the process group that a terminal's signals are for and that
+// may read it (tcgetpgrp(3)).
+func ForegroundGroup(tty *os.File) (int, error) {
+	return unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+}
+
+// SetForegroundGroup makes a group of this session that one. A caller in the
+// background doesn't let SIGTTOU stop it.
+func SetForegroundGroup(tty *os.File, pgid int) error {
+	return os.NewSyscallError("tcsetpgrp", unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, pgid))
+}
+
+// TerminalMode is how a terminal was set.
+type TerminalMode struct{ termios *unix.Termios }
+
+// Mode reads how a terminal is set (tcgetattr(3)).
+func Mode(tty *os.File) (TerminalMode, error) {
+	t, err := unix.IoctlGetTermios(int(tty.Fd()), getTermios)
+	return TerminalMode{t}, err
+}
+
+// SetMode sets a terminal as it was, once what was written to it is out.
+func SetMode(tty *os.File, m TerminalMode) error {
+	return unix.IoctlSetTermios(int(tty.Fd()), setTermiosDrain, m.termios)
+}
+
+// Getpgrp is the process group of this process.
+func Getpgrp() int { return unix.Getpgrp() }

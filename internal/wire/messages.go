@@ -1,0 +1,240 @@
+package wire
+
+import (
+	"syscall"
+	"time"
+)
+
+// kind names a message on the wire. From the owner's side to the shim they
+// count from 1, back from 65.
+type kind uint8
+
+const (
+	kindFiles   kind = 1
+	kindStart   kind = 2
+	kindSignal  kind = 3
+	kindStop    kind = 4
+	kindRelease kind = 5
+
+	kindHello    kind = 65
+	kindStarted  kind = 66
+	kindFailed   kind = 67
+	kindPaused   kind = 68
+	kindLeader   kind = 69
+	kindSignaled kind = 70
+	kindEnded    kind = 71
+	kindReplied  kind = 72
+)
+
+// kinds makes an empty message of each kind.
+var kinds = map[kind]func() Message{
+	kindFiles:    func() Message { return new(Files) },
+	kindStart:    func() Message { return new(Start) },
+	kindSignal:   func() Message { return new(Signal) },
+	kindStop:     func() Message { return new(Stop) },
+	kindRelease:  func() Message { return new(Release) },
+	kindHello:    func() Message { return new(Hello) },
+	kindStarted:  func() Message { return new(Started) },
+	kindFailed:   func() Message { return new(Failed) },
+	kindPaused:   func() Message { return new(Paused) },
+	kindLeader:   func() Message { return new(LeaderEnded) },
+	kindSignaled: func() Message { return new(Signaled) },
+	kindEnded:    func() Message { return new(Ended) },
+	kindReplied:  func() Message { return new(Replied) },
+}
+
+func (k kind) message() Message {
+	if f := kinds[k]; f != nil {
+		return f()
+	}
+	return nil
+}
+
+// Containment is how a tree is held together, from weakest to strongest.
+type Containment uint8
+
+const (
+	Group     Containment = 1
+	Subreaper Containment = 2
+	Cgroup    Containment = 3
+	PIDNS     Containment = 4
+)
+
+func (c Containment) String() string {
+	switch c {
+	case Group:
+		return "group"
+	case Subreaper:
+		return "subreaper"
+	case Cgroup:
+		return "cgroup"
+	case PIDNS:
+		return "pidns"
+	}
+	return "unknown"
+}
+
+// Scope says whom a signal is for.
+type Scope uint8
+
+const (
+	ScopeTree        Scope = 1 // every member
+	ScopeGroup       Scope = 2 // the leader's process group
+	ScopeLeader      Scope = 3 // the leader
+	ScopeLeaderFirst Scope = 4 // in a stop: the leader, and the rest once it has ended
+)
+
+// Files only carries descriptors, which a Start that follows claims.
+type Files struct{}
+
+// Start asks for a leader. Its descriptors were passed before, in this order: the
+// working directory, the cgroup where Containment asks for one, the terminal where
+// Foreground does, then descriptors 0, 1, 2 and up of the program.
+type Start struct {
+	Path        string
+	Args, Env   []string
+	Dir         string // relative to the working directory passed; empty: that one
+	Files       int    // how many descriptors the program gets
+	Containment Containment
+	CgroupPath  string
+	Session     bool // lead a session of its own, not only a group
+	Foreground  bool // make its group the foreground group of the terminal
+	SetUmask    bool
+	Umask       int
+	Credential  Credential
+	Rlimits     []Rlimit
+	OwnerGone   Plan // how to stop the tree when the owner's side is gone
+}
+
+// Credential is the user that the program runs as.
+type Credential struct {
+	Set         bool
+	UID, GID    uint32
+	Groups      []uint32
+	NoSetGroups bool
+}
+
+// Rlimit is a resource limit of the program (getrlimit(2)).
+type Rlimit struct {
+	Resource   int
+	Soft, Hard uint64
+}
+
+// Plan is how to stop a tree: the steps in turn, each for as long as it says,
+// then SIGKILL until the tree is empty. GiveUp is how long after the first
+// SIGKILL what is still there is told as survivors.
+type Plan struct {
+	Steps  []Step
+	GiveUp time.Duration
+}
+
+// Step is one signal, and how long to wait for its effect.
+type Step struct {
+	Signal syscall.Signal
+	Scope  Scope
+	Wait   time.Duration
+}
+
+// Signal asks for a signal to be sent; a Replied with its ID answers.
+type Signal struct {
+	ID     uint64
+	Signal syscall.Signal
+	Scope  Scope
+}
+
+// Stop asks for the tree to be stopped; where that is under way already, the new
+// plan takes the place of the old, unless SIGKILL was sent.
+type Stop struct{ Plan Plan }
+
+// Release asks the shim to let go of the tree; a Replied with its ID answers,
+// and on success an Ended follows.
+type Release struct{ ID uint64 }
+
+// Hello is the first message of a shim: it is ready for a Start, or says at which
+// step of getting ready it failed.
+type Hello struct {
+	Version int
+	Step    string
+	Errno   syscall.Errno
+}
+
+// Started tells of the leader; on Linux its pidfd travels with it.
+type Started struct {
+	PID    int
+	Start  uint64 // clock ticks after boot, 0 where unknown
+	At     time.Time
+	PIDFDs int
+}
+
+// Failed says that nothing was started, and at which step.
+type Failed struct {
+	Stage string
+	Errno syscall.Errno
+	Text  string // more than the number says, where there is more
+}
+
+// Paused tells that the leader was stopped by a signal, or continued (Signal 0).
+type Paused struct{ Signal syscall.Signal }
+
+// LeaderEnded tells of the leader's end. Lost says that living processes of the
+// tree are left, and Left names some of them.
+type LeaderEnded struct {
+	Status syscall.WaitStatus
+	Usage  Usage
+	At     time.Time
+	Lost   bool
+	Left   []Member
+}
+
+// Signaled tells of a signal of a stop: whom it reached, and who couldn't be
+// signalled.
+type Signaled struct {
+	Signal syscall.Signal
+	Scope  Scope
+	Count  int
+	Names  []Member // some of those, named where it is SIGKILL
+}
+
+// Ended is the last message of a tree: it is empty, or released, or there are
+// survivors that can't be ended, which the shim goes on holding.
+type Ended struct {
+	At        time.Time
+	Usage     Usage
+	Reaped    int
+	Adopted   int
+	Killed    int
+	Released  bool
+	OwnerGone bool
+	Survivors []Member
+	Orphans   []Orphan // some of those adopted
+}
+
+// Orphan is a process that the shim adopted, and how it ended.
+type Orphan struct {
+	PID    int
+	Name   string
+	Status syscall.WaitStatus
+	At     time.Time
+}
+
+// Member names one process.
+type Member struct {
+	PID   int
+	Start uint64
+	Name  string
+	State uint8
+	Error syscall.Errno // why it couldn't be signalled
+}
+
+// Usage is what processes used up to their end (getrusage(2)).
+type Usage struct {
+	User, System time.Duration
+	MaxRSS       int64 // bytes, of the largest
+}
+
+// Replied answers the request with the same ID.
+type Replied struct {
+	ID    uint64
+	Errno syscall.Errno
+	Count int
+}

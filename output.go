@@ -1,0 +1,147 @@
+package foster
+
+import (
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"time"
+
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// output copies what the tree writes to a pipe.
+type output struct {
+	r  *os.File
+	to io.Writer
+}
+
+// copy copies until the end of the pipe. Once the tree is empty the owner's loop
+// calls hurry, and what the pipe then holds is the rest: who else may hold it open
+// isn't of this tree.
+func (o *output) copy() error {
+	defer o.r.Close() // where the writer fails, the program learns by SIGPIPE
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := o.r.Read(buf)
+		if n > 0 {
+			if err := o.write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == nil:
+		case err == io.EOF:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if err := o.r.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+			return sys.Drain(o.r, o.write)
+		default:
+			return err
+		}
+	}
+}
+
+func (o *output) write(p []byte) error {
+	n, err := o.to.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// hurry ends the wait for more.
+func (o *output) hurry() { _ = o.r.SetReadDeadline(time.Unix(1, 0)) } // closed: it is at its end
+
+// input copies to the program's standard input.
+type input struct {
+	from io.Reader
+	w    *os.File
+}
+
+// copy copies until the end of the reader, or until nobody reads the pipe.
+func (i *input) copy() {
+	_, _ = io.Copy(i.w, i.from) // a program need not read its input
+	i.w.Close()
+}
+
+func (c *Cmd) pipe() (r, w *os.File, err error) { return sys.Pipe() }
+
+// files opens what the program gets as descriptors 0, 1, 2 and up. What was
+// opened for the program alone is in c.childFiles.
+func (c *Cmd) files() ([]*os.File, error) {
+	stdin, err := c.stdin()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := c.stdout(c.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	stderr := stdout
+	if c.Stderr == nil || !sameWriter(c.Stdout, c.Stderr) {
+		if stderr, err = c.stdout(c.Stderr); err != nil {
+			return nil, err
+		}
+	}
+	files := []*os.File{stdin, stdout, stderr}
+	for _, f := range c.ExtraFiles {
+		if f == nil {
+			if f, err = c.null(os.O_RDWR); err != nil {
+				return nil, err
+			}
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (c *Cmd) null(flag int) (*os.File, error) {
+	f, err := sys.OpenNull(flag)
+	if err == nil {
+		c.childFiles = append(c.childFiles, f)
+	}
+	return f, err
+}
+
+func (c *Cmd) stdin() (*os.File, error) {
+	switch in := c.Stdin.(type) {
+	case nil:
+		return c.null(os.O_RDONLY)
+	case *os.File:
+		return in, nil
+	default:
+		r, w, err := c.pipe()
+		if err != nil {
+			return nil, err
+		}
+		c.childFiles, c.ownPipes = append(c.childFiles, r), append(c.ownPipes, w)
+		c.inputs = append(c.inputs, &input{in, w})
+		return r, nil
+	}
+}
+
+func (c *Cmd) stdout(to io.Writer) (*os.File, error) {
+	switch out := to.(type) {
+	case nil:
+		return c.null(os.O_WRONLY)
+	case *os.File:
+		return out, nil
+	default:
+		r, w, err := c.pipe()
+		if err != nil {
+			return nil, err
+		}
+		c.childFiles, c.ownPipes = append(c.childFiles, w), append(c.ownPipes, r)
+		c.outputs = append(c.outputs, &output{r, to})
+		return w, nil
+	}
+}
+
+// sameWriter says whether two writers are one, as os/exec does, without a panic
+// where their type can't be compared.
+func sameWriter(a, b io.Writer) bool {
+	return a != nil && reflect.TypeOf(a).Comparable() && a == b
+}

@@ -1,0 +1,334 @@
+package foster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// Start starts the command and returns its tree. The error is a *StartError, or
+// the context's where that is done already; then nothing of the attempt is left.
+func (c *Cmd) Start() (*Tree, error) {
+	if c.started {
+		return nil, ErrStarted
+	}
+	c.started = true
+	t, err := c.start()
+	closeAll(c.childFiles)
+	if err != nil {
+		closeAll(c.ownPipes)
+		return nil, err
+	}
+	return t, nil
+}
+
+func closeAll[C interface{ Close() error }](list []C) {
+	for _, f := range list {
+		_ = f.Close()
+	}
+}
+
+func (c *Cmd) start() (*Tree, error) {
+	if c.ctx == nil {
+		c.ctx = context.Background()
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := starter{cmd: c, id: newID()}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	if err := s.launch(); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s.tree(), nil
+}
+
+// starter is a start under way.
+type starter struct {
+	cmd     *Cmd
+	id      string
+	msg     *wire.Start
+	level   wire.Containment
+	named   bool // the containment was asked for by name
+	cwd     *os.File
+	files   []*os.File
+	cgroup  *contain.Cgroup
+	shim    *shim.Process
+	started *wire.Started
+	leader  int
+}
+
+func (s *starter) fail(stage Stage, err error) error {
+	return &StartError{Stage: stage, Path: s.cmd.Path, Err: err}
+}
+
+// prepare does what can fail before there is a process.
+func (s *starter) prepare() (err error) {
+	c := s.cmd
+	switch {
+	case c.unusable != nil:
+		return s.fail(StageConfig, c.unusable)
+	case c.Err != nil:
+		return s.fail(StageLookup, c.Err)
+	case c.Path == "":
+		return s.fail(StageLookup, errors.New("foster: no command"))
+	}
+	if s.level, s.named, err = c.Containment.level(); err != nil {
+		return s.fail(StageConfig, err)
+	}
+	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid()); err != nil {
+		return s.fail(StageConfig, err)
+	}
+	plan, err := c.Stop.plan()
+	if err != nil {
+		return s.fail(StageConfig, err)
+	}
+	if s.files, err = c.files(); err != nil {
+		return s.fail(StageFiles, err)
+	}
+	s.msg = c.message(len(s.files), plan)
+	for _, text := range append(append([]string{s.msg.Path, s.msg.Dir}, s.msg.Args...), s.msg.Env...) {
+		if strings.IndexByte(text, 0) >= 0 {
+			return s.fail(StageConfig, fmt.Errorf("%q holds a NUL byte: %w", text, syscall.EINVAL))
+		}
+	}
+	return nil
+}
+
+// message is what the shim is told of a command.
+func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
+	m := &wire.Start{
+		Path: c.Path, Args: c.Args, Env: c.environ(), Dir: c.Dir, Files: files,
+		Session: c.Setsid, Foreground: c.Terminal != nil, OwnerGone: onOwnerGone,
+	}
+	if len(m.Args) == 0 {
+		m.Args = []string{c.Path}
+	}
+	if c.Umask != nil {
+		m.SetUmask, m.Umask = true, *c.Umask
+	}
+	if u := c.Credential; u != nil {
+		m.Credential = wire.Credential{
+			Set: true, UID: u.Uid, GID: u.Gid, Groups: u.Groups, NoSetGroups: u.NoSetGroups,
+		}
+	}
+	for _, r := range c.Rlimits {
+		m.Rlimits = append(m.Rlimits, wire.Rlimit(r))
+	}
+	return m
+}
+
+// cgroupUnusable remembers that Auto found no cgroup to be had, so that not every
+// start tries.
+var cgroupUnusable atomic.Bool
+
+// launch starts a shim, and by it the program.
+func (s *starter) launch() (err error) {
+	if s.shim, err = shim.Launch(s.level == wire.PIDNS); err != nil {
+		if s.level == wire.PIDNS {
+			return s.fail(StageContainment, pidnsError(err))
+		}
+		return s.fail(StageShim, err)
+	}
+	// While the shim comes up, what it will need is made ready.
+	if s.cwd, err = sys.OpenWorkingDir(); err != nil {
+		return s.fail(StageFiles, fmt.Errorf("working directory: %w", err))
+	}
+	defer s.cwd.Close()
+	if err := s.contain(); err != nil {
+		return err
+	}
+	hello, err := receive[*wire.Hello](s.shim.Conn)
+	if err == nil {
+		err = shim.CheckHello(hello)
+	}
+	if err != nil {
+		if s.level == wire.PIDNS {
+			return s.fail(StageContainment, pidnsError(err))
+		}
+		return s.fail(StageShim, err)
+	}
+	return s.request()
+}
+
+// contain settles the level, and makes the cgroup where it's to be one.
+func (s *starter) contain() (err error) {
+	auto := !s.named
+	if auto {
+		s.level = autoLevel
+	}
+	if s.level == wire.Cgroup && (!auto || !cgroupUnusable.Load()) {
+		s.cgroup, err = contain.NewCgroup("foster-" + s.id)
+		if err != nil && !auto {
+			return s.fail(StageContainment, fmt.Errorf("no cgroup: %w", err))
+		}
+	}
+	if s.level == wire.Cgroup && s.cgroup == nil {
+		if err == nil || errors.Is(err, os.ErrPermission) || errors.Is(err, contain.ErrNoCgroup) {
+			cgroupUnusable.Store(true) // this won't change by trying again
+		}
+		s.level = wire.Subreaper
+	}
+	return nil
+}
+
+// request asks the shim for the program. Where Auto's cgroup turns out to be one
+// that can't be cloned into, the subreaper holds the tree.
+func (s *starter) request() error {
+	answer, err := s.send()
+	if err != nil {
+		return s.fail(StageShim, err)
+	}
+	failed, ok := answer.(*wire.Failed)
+	if ok && !s.named && s.level == wire.Cgroup && Stage(failed.Stage) == StageContainment {
+		cgroupUnusable.Store(true)
+		s.removeCgroup()
+		s.level = wire.Subreaper
+		if answer, err = s.send(); err != nil {
+			return s.fail(StageShim, err)
+		}
+		failed, ok = answer.(*wire.Failed)
+	}
+	if ok {
+		return s.fail(Stage(failed.Stage), failedError(failed))
+	}
+	if s.started, ok = answer.(*wire.Started); !ok {
+		return s.fail(StageShim, fmt.Errorf("%w: %T in place of an answer to a start", wire.ErrProtocol, answer))
+	}
+	return s.nameLeader()
+}
+
+// failedError gives back the number where that says it all.
+func failedError(f *wire.Failed) error {
+	if f.Errno != 0 && (f.Text == "" || f.Text == f.Errno.Error() || f.Stage == string(StageExec)) {
+		return f.Errno
+	}
+	return &remoteError{f.Text, f.Errno}
+}
+
+// remoteError is an error of the shim's, of which only text and number came.
+type remoteError struct {
+	text  string
+	errno syscall.Errno
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.errno }
+
+// send sends the start with its descriptors, and waits for the answer.
+func (s *starter) send() (wire.Message, error) {
+	s.msg.Containment = s.level
+	fds := []int{int(s.cwd.Fd())}
+	s.msg.CgroupPath = ""
+	if s.cgroup != nil {
+		fds = append(fds, int(s.cgroup.Dir.Fd()))
+		s.msg.CgroupPath = s.cgroup.Path
+	}
+	if t := s.cmd.Terminal; t != nil {
+		fds = append(fds, int(t.Fd()))
+	}
+	for _, f := range s.files {
+		fds = append(fds, int(f.Fd()))
+	}
+	for len(fds) > sys.MaxFiles {
+		if err := s.shim.Conn.Send(fds[:sys.MaxFiles], &wire.Files{}); err != nil {
+			return nil, err
+		}
+		fds = fds[sys.MaxFiles:]
+	}
+	if err := s.shim.Conn.Send(fds, s.msg); err != nil {
+		return nil, err
+	}
+	return s.shim.Conn.Receive()
+}
+
+// nameLeader finds the leader's number in this program's PID namespace.
+func (s *starter) nameLeader() error {
+	s.leader = s.started.PID
+	fds, err := s.shim.Conn.Claim(s.started.PIDFDs)
+	if err != nil {
+		return s.fail(StageShim, err)
+	}
+	if s.level == wire.PIDNS {
+		s.leader = 0
+		if len(fds) > 0 {
+			s.leader, _ = sys.PidfdPid(fds[0]) // it has ended: unknown
+		}
+	}
+	sys.CloseAll(fds)
+	return nil
+}
+
+// abandon leaves nothing of a start that failed. The shim, which has no tree, ends
+// when its socket closes.
+func (s *starter) abandon() {
+	if s.shim != nil {
+		s.shim.Close()
+	}
+	s.removeCgroup()
+}
+
+func (s *starter) removeCgroup() {
+	if s.cgroup != nil {
+		_ = s.cgroup.Remove() // by the shim already
+		s.cgroup = nil
+	}
+}
+
+func (s *starter) tree() *Tree {
+	t := &Tree{
+		id: s.id, containment: Containment(s.level.String()),
+		leader: s.leader, shimPID: s.shim.PID, started: s.started.At,
+		log: newEventLog(), requests: make(chan request), done: make(chan struct{}),
+	}
+	if s.cgroup != nil && s.cgroup.Dir != nil {
+		s.cgroup.Dir.Close() // the shim has one of its own
+		s.cgroup.Dir = nil
+	}
+	o := newOwner(t, s)
+	t.log.add(Event{Time: t.started, Kind: EventStarted})
+	go o.run()
+	return t
+}
+
+func receive[M wire.Message](conn *wire.Conn) (M, error) {
+	var none M
+	msg, err := conn.Receive()
+	if err != nil {
+		return none, fmt.Errorf("the shim said nothing: %w", err)
+	}
+	m, ok := msg.(M)
+	if !ok {
+		return none, fmt.Errorf("%w: got a %T", wire.ErrProtocol, msg)
+	}
+	return m, nil
+}
+
+// pidnsError says what would help.
+func pidnsError(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ENOSYS) {
+		return fmt.Errorf("no PID namespace: %w", err)
+	}
+	return fmt.Errorf("no PID namespace: %w: run as root, or allow user namespaces "+
+		"(user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)", err)
+}
+
+// newID makes a name that no other tree has: ten characters, some 51 random bits.
+func newID() string {
+	const low = 36 * 36 * 36 * 36 * 36 * 36 * 36 * 36 * 36
+	return strconv.FormatUint(low+rand.Uint64N(35*low), 36)
+}

@@ -1,0 +1,151 @@
+package foster
+
+import (
+	"context"
+	"iter"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+)
+
+// Tree is a run under way, or over: a leader and every process that descends from
+// it. All methods may be called from any goroutine, also after its end.
+type Tree struct {
+	id          string
+	containment Containment
+	leader      int
+	shimPID     int
+	started     time.Time
+	log         *eventLog
+	requests    chan request
+	done        chan struct{}
+
+	// Set before done is closed.
+	exit Exit
+	err  error
+}
+
+// Process is one member of a tree, as it was when it was looked at.
+type Process struct {
+	PID     int
+	PPID    int
+	PGID    int
+	Session int
+	State   string // R S D Z T and so on, as in ps(1)
+	Started time.Time
+	Name    string   // as the process set it, at most 15 bytes on Linux; may hold any byte
+	Args    []string // nil where they can't be read
+}
+
+// ID names the tree; it is unique on this system, and made of letters and digits.
+func (t *Tree) ID() string { return t.id }
+
+// Leader is the process that was started: its PID, as this program sees it. In a
+// PID namespace it is 0 where the leader had ended before it could be asked for.
+func (t *Tree) Leader() int { return t.leader }
+
+// Containment is the level that was reached.
+func (t *Tree) Containment() Containment { return t.containment }
+
+// Members lists the processes of the tree, zombies included. It is empty once the
+// tree is. On macOS and FreeBSD only the PIDs are known.
+func (t *Tree) Members() ([]Process, error) {
+	select {
+	case <-t.done:
+		return nil, nil
+	default:
+	}
+	level, _, err := t.containment.level()
+	if err != nil {
+		return nil, err
+	}
+	stats, err := contain.List(level, t.shimPID, t.leader)
+	if err != nil {
+		return nil, err
+	}
+	members := make([]Process, 0, len(stats))
+	for _, s := range stats {
+		p := process(s)
+		p.Args = procfs.Cmdline(s.PID)
+		members = append(members, p)
+	}
+	return members, nil
+}
+
+func process(s procfs.Stat) Process {
+	p := Process{
+		PID: s.PID, PPID: s.PPID, PGID: s.PGID, Session: s.Session,
+		Started: s.StartTime(), Name: s.Comm,
+	}
+	if s.State != 0 {
+		p.State = string(rune(s.State))
+	}
+	return p
+}
+
+// Signal sends a signal once, and nothing after it. The error is ErrEnded where
+// the scope has nobody, and syscall.EPERM where all who are left belong to another
+// user.
+func (t *Tree) Signal(sig syscall.Signal, scope Scope) error {
+	number, err := scope.number()
+	if err != nil {
+		return err
+	}
+	return t.ask(request{kind: askSignal, signal: sig, scope: number})
+}
+
+// Stop stops the tree as Cmd.Stop says, and waits until the run is over. A stop
+// that is under way is joined. The error is nil if nothing is left, also where the
+// leader's status isn't 0; it is a *SurvivorsError where something is. When ctx is
+// done before that, Stop returns its error, and the stop goes on.
+func (t *Tree) Stop(ctx context.Context) (Exit, error) {
+	return t.stop(ctx, request{kind: askStop})
+}
+
+// StopWith is Stop by another plan. It takes the place of a stop under way, which
+// so can be cut short, unless SIGKILL was sent already.
+func (t *Tree) StopWith(ctx context.Context, plan StopPlan) (Exit, error) {
+	p, err := plan.plan()
+	if err != nil {
+		return Exit{}, err
+	}
+	return t.stop(ctx, request{kind: askStop, plan: &p})
+}
+
+func (t *Tree) stop(ctx context.Context, r request) (Exit, error) {
+	_ = t.ask(r) // that it has ended is what was wanted
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		return Exit{}, ctx.Err()
+	}
+	if len(t.exit.Survivors) > 0 {
+		return t.exit, &SurvivorsError{t.exit.Survivors}
+	}
+	return t.exit, nil
+}
+
+// Release lets go of the tree: its processes run on, and are no longer foster's.
+// It is the way out for a deliberate daemon. The run is over then, and its Exit
+// says so. The error is ErrNotReleasable where the kernel won't have it.
+func (t *Tree) Release() error { return t.ask(request{kind: askRelease}) }
+
+// Wait waits until the run is over and returns what is known of it. The error is
+// nil if the leader exited with 0 and all went well, else an *ExitError. It may be
+// called any number of times.
+func (t *Tree) Wait() (Exit, error) {
+	<-t.done
+	return t.exit, t.err
+}
+
+// Done is closed when the run is over.
+func (t *Tree) Done() <-chan struct{} { return t.done }
+
+// Events gives what happens to the tree, from its start, and ends after the last
+// event, which is EventEnded, or when ctx is done. A reader that is slow holds up
+// nobody: of what it didn't take, the newest 256 events are kept, and an
+// EventMissed stands for the others. Each call reads from the beginning of what is
+// kept.
+func (t *Tree) Events(ctx context.Context) iter.Seq[Event] { return t.log.read(ctx) }
