@@ -33,7 +33,7 @@ var ErrNoCgroup = errors.New("no cgroup of version 2")
 // that one, a service manager say, ends the tree with it. The error says what is
 // missing and what would help.
 func NewCgroup(name string) (*Cgroup, error) {
-	own, err := ownCgroup()
+	own, err := OwnCgroup()
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +59,13 @@ func NewCgroup(name string) (*Cgroup, error) {
 	return c, nil
 }
 
-// ownCgroup finds the folder of the cgroup that this process is in.
-func ownCgroup() (string, error) {
+// OwnCgroup finds the folder of the cgroup that this process is in.
+func OwnCgroup() (string, error) {
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err
 	}
-	path, ok := parseOwnCgroup(b)
+	path, ok := parseOwn(b)
 	if !ok {
 		return "", fmt.Errorf("%w: this process is in none: boot with the unified or the hybrid hierarchy", ErrNoCgroup)
 	}
@@ -80,8 +80,8 @@ func ownCgroup() (string, error) {
 	return dir, nil
 }
 
-// parseOwnCgroup finds the path of version 2 in the content of /proc/self/cgroup.
-func parseOwnCgroup(b []byte) (string, bool) {
+// parseOwn finds the path of version 2 in the content of /proc/self/cgroup.
+func parseOwn(b []byte) (string, bool) {
 	for line := range bytes.Lines(b) {
 		if path, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("0::")); ok {
 			p := string(path)

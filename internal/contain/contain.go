@@ -50,3 +50,8 @@ type Sent struct {
 	Denied  []procfs.Stat // living members that this process may not signal
 	Again   bool          // the signal went to one after the other: some may have forked meanwhile
 }
+
+func (s *Sent) add(more Sent) {
+	s.Reached = append(s.Reached, more.Reached...)
+	s.Denied = append(s.Denied, more.Denied...)
+}

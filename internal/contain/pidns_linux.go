@@ -26,7 +26,7 @@ func NewPIDNS() (Tree, error) {
 	if os.Getpid() != 1 {
 		return nil, fmt.Errorf("pid %d isn't the first of a namespace", os.Getpid())
 	}
-	return pidns{subreaper{1}}, nil
+	return pidns{subreaper{self: 1}}, nil
 }
 
 // SetUpPIDNS mounts the namespace's own /proc. It is done before the first Start, so that a

@@ -37,6 +37,12 @@ func descendants(self int) (found []held, full bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	found, full = prove(self, snapshot)
+	return found, full, nil
+}
+
+// prove picks out of a snapshot what is proven.
+func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 	byPid := map[int]int{}
 	for _, s := range procfs.Below(snapshot, self) {
 		if s.Ended() {
@@ -44,7 +50,7 @@ func descendants(self int) (found []held, full bool, err error) {
 		}
 		fd, err := sys.PidfdOpen(s.PID)
 		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
-			return found, false, nil
+			return found, false
 		}
 		if err != nil {
 			continue // it has ended
@@ -60,7 +66,7 @@ func descendants(self int) (found []held, full bool, err error) {
 		byPid[s.PID] = len(found)
 		found = append(found, held{now, fd})
 	}
-	return found, true, nil
+	return found, true
 }
 
 // answers says whether the process behind a handle wasn't reaped yet: until then

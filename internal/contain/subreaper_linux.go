@@ -2,6 +2,7 @@ package contain
 
 import (
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/procfs"
@@ -13,7 +14,8 @@ import (
 // session or environment; so the tree is empty when wait4 says that this process
 // has no child, which is the caller's to ask.
 type subreaper struct {
-	self int
+	self      int
+	strangers map[int]procfs.Stat // found not to belong to the tree, while killing
 }
 
 // NewSubreaper makes this process the subreaper of a tree.
@@ -21,7 +23,7 @@ func NewSubreaper() (Tree, error) {
 	if err := sys.BecomeSubreaper(); err != nil {
 		return nil, err
 	}
-	t := subreaper{os.Getpid()}
+	t := subreaper{os.Getpid(), map[int]procfs.Stat{}}
 	// Without /proc the members couldn't be found when it's time to end them.
 	if _, err := procfs.Read(t.self); err != nil {
 		return nil, err
@@ -53,14 +55,59 @@ func (t subreaper) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent
 	return sent, err
 }
 
-// Kill may leave some for the next call where handles run out: each call makes
-// room, since what it killed is gone by then.
+// Kill is made for a tree that forks faster than /proc can be read: the newest
+// processes come first, a child of this process is killed as soon as it was read,
+// and who was found to be a stranger isn't read again before nobody else turns up.
+// It may leave some for the next call.
 func (t subreaper) Kill() (Sent, error) {
-	found, _, err := descendants(t.self)
-	defer release(found)
-	sent := signal(found, syscall.SIGKILL, nil)
+	sent, err := t.sweep()
+	if err == nil && len(sent.Reached) == 0 && len(t.strangers) > 0 {
+		clear(t.strangers) // a stranger's number may have been given to a member since
+		sent, err = t.sweep()
+	}
 	sent.Again = true
 	return sent, err
+}
+
+func (t subreaper) sweep() (sent Sent, err error) {
+	pids, err := procfs.Pids()
+	if err != nil {
+		return sent, err
+	}
+	var others []procfs.Stat
+	for _, pid := range slices.Backward(pids) {
+		if _, stranger := t.strangers[pid]; stranger {
+			continue
+		}
+		s, err := procfs.Read(pid)
+		if err != nil {
+			continue // it has ended
+		}
+		if s.PPID != t.self || s.Ended() {
+			others = append(others, s)
+			continue
+		}
+		child, _ := prove(t.self, []procfs.Stat{s})
+		sent.add(signal(child, syscall.SIGKILL, nil))
+		release(child)
+	}
+	// Those further down have become children by now, or are known by a parent that
+	// couldn't be killed.
+	denied := sent.Denied
+	rest, _ := prove(t.self, append(others, denied...))
+	sent.add(signal(rest, syscall.SIGKILL, func(s procfs.Stat) bool {
+		return !slices.ContainsFunc(denied, func(d procfs.Stat) bool { return d.PID == s.PID })
+	}))
+	release(rest)
+	// All that hangs together from the system's first process without a child of
+	// this one is strangers.
+	for _, s := range t.strangers {
+		others = append(others, s)
+	}
+	for _, s := range procfs.Below(others, 0) {
+		t.strangers[s.PID] = s
+	}
+	return sent, nil
 }
 
 func (subreaper) Empty() (bool, error) { return true, nil }

@@ -7,10 +7,13 @@ import (
 	"fmt"
 )
 
+var errNotHere = fmt.Errorf("/proc: %w on this system", errors.ErrUnsupported)
+
 // Read fails: /proc as read here is Linux's.
-func Read(int) (Stat, error) {
-	return Stat{}, fmt.Errorf("/proc: %w on this system", errors.ErrUnsupported)
-}
+func Read(int) (Stat, error) { return Stat{}, errNotHere }
+
+// Snapshot fails like Read.
+func Snapshot() ([]Stat, error) { return nil, errNotHere }
 
 // Dying can only repeat what s says.
 func Dying(s Stat) bool { return s.Ended() }

@@ -126,9 +126,19 @@ func (s *server) kill() {
 	}
 	if len(fresh) > 0 && sent.Again {
 		s.pause = 0
+		s.progress()
 	}
 	s.sweep.Reset(s.pause)
 	s.pause = max(firstPause, min(2*s.pause, longestPause))
+}
+
+// progress puts off the time to give up, since members that were found only now
+// were killed; for a storm that is faster than that, not for ever.
+func (s *server) progress() {
+	const most = 10
+	if wait := s.machine.Plan.GiveUp; wait > 0 && s.machine.State == Killing && time.Since(s.killing) < most*wait {
+		s.clock.Reset(wait)
+	}
 }
 
 // noteKilled picks those that SIGKILL was sent to for the first time.

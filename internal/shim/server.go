@@ -28,6 +28,7 @@ type server struct {
 	emptied chan struct{} // the tree may be empty now
 	sweep   *time.Timer   // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
+	killing time.Time     // since when
 
 	out []wire.Message // to be sent at the end of this turn
 }
@@ -191,7 +192,7 @@ func (s *server) do(a Action) {
 		if a.Wait > 0 {
 			s.clock.Reset(a.Wait)
 		}
-		s.pause = firstPause
+		s.pause, s.killing = firstPause, time.Now()
 		s.kill()
 	case TellEnded:
 		s.tellEnded(&wire.Ended{})

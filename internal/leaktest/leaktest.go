@@ -1,0 +1,191 @@
+// Package leaktest lets a test end by the proof that nothing of it is left: no
+// child, no cgroup, no open descriptor, no goroutine of this module.
+//
+// A test binary that calls [Main] is a subreaper: what escapes from custody falls
+// to it, and is found.
+package leaktest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// Main makes the test binary a subreaper and runs its tests.
+func Main(m *testing.M) {
+	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		fmt.Fprintln(os.Stderr, "leaktest:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// patience bounds the wait for a condition; a test that comes near it has failed.
+const patience = 20 * time.Second
+
+// Eventually waits until a condition holds.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// Check proves, when the test ends, that nothing of it is left. What falls to the
+// test binary since the test killed its owner by intent, the test reaps with
+// [ReapOrphans] first.
+func Check(t testing.TB) {
+	t.Helper()
+	before := descriptors(t)
+	t.Cleanup(func() {
+		t.Helper()
+		if t.Failed() {
+			killChildren(t)
+			return
+		}
+		eventually(t, "a child is left", children)
+		eventually(t, "a cgroup is left", cgroups)
+		eventually(t, "a goroutine is left", goroutines)
+		eventually(t, "a descriptor is left", func() []string {
+			var more []string
+			for fd, target := range descriptors(t) {
+				if _, ok := before[fd]; !ok {
+					more = append(more, fd+" "+target)
+				}
+			}
+			return more
+		})
+	})
+}
+
+func eventually(t testing.TB, what string, left func() []string) {
+	t.Helper()
+	var last []string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if last = left(); len(last) == 0 {
+			return
+		}
+	}
+	t.Errorf("%s: %s", what, strings.Join(last, "\n"))
+	killChildren(t)
+}
+
+// children lists what descends from the test binary.
+func children() (names []string) {
+	all, err := procfs.Snapshot()
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // on these systems the rest is checked
+	}
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, s := range procfs.Below(all, os.Getpid()) {
+		names = append(names, fmt.Sprintf("%d %s %c ppid=%d", s.PID, s.Comm, s.State, s.PPID))
+	}
+	return names
+}
+
+// killChildren ends what a failed test has left, so that the next begins clean.
+func killChildren(t testing.TB) {
+	t.Helper()
+	_, left, err := contain.EmptyAdopted(patience, func(int) bool { return false })
+	if err != nil || len(left) > 0 {
+		t.Logf("couldn't clean up: %v, %v", left, err)
+	}
+}
+
+// ReapOrphans reaps what has fallen to the test binary, until no child is left but
+// those that keep names.
+func ReapOrphans(t testing.TB, keep ...int) {
+	t.Helper()
+	Eventually(t, "orphans that were handed to the test end", func() bool {
+		all, err := procfs.Snapshot()
+		if errors.Is(err, errors.ErrUnsupported) {
+			return true // without a subreaper nothing falls to the test
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		none := true
+	next:
+		for _, s := range all {
+			if s.PPID != os.Getpid() {
+				continue
+			}
+			for _, k := range keep {
+				if s.PID == k {
+					continue next
+				}
+			}
+			none = false
+			_, _ = syscall.Wait4(s.PID, nil, syscall.WNOHANG, nil) // it's asked for again
+		}
+		return none
+	})
+}
+
+func cgroups() (left []string) {
+	own, err := contain.OwnCgroup()
+	if err != nil {
+		return nil // there can be none
+	}
+	left, _ = filepath.Glob(filepath.Join(own, "foster-*")) // the pattern is valid
+	return left
+}
+
+func goroutines() (left []string) {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	stacks := strings.Split(string(buf), "\n\n")
+	for _, s := range stacks[1:] { // the first is this one's
+		if strings.Contains(s, "foster-init/foster") && !strings.Contains(s, "testing.(*T).Run") {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+// descriptors lists what is open, by number and target. The runtime's own are
+// opened when they're first needed, and left out.
+func descriptors(t testing.TB) map[string]string {
+	t.Helper()
+	open := map[string]string{}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil && runtime.GOOS == "linux" {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err != nil || strings.Contains(target, "eventpoll") || strings.Contains(target, "eventfd") {
+			continue
+		}
+		open[e.Name()] = target
+	}
+	return open
+}
+
+// Need skips a test that needs what this system or user doesn't have. Where
+// FOSTER_TEST_NO_SKIP is set, as in CI, that is a failure.
+func Need(t testing.TB, what string, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if os.Getenv("FOSTER_TEST_NO_SKIP") != "" {
+		t.Fatalf("%s is needed here: %v", what, err)
+	}
+	t.Skipf("needs %s: %v", what, err)
+}
