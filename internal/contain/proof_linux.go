@@ -69,6 +69,21 @@ func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 	return found, true
 }
 
+// child proves, by the same steps, that a process is a living child of this one.
+// If it isn't, what was read of it comes back without a handle.
+func child(self, pid int) (held, bool) {
+	fd, err := sys.PidfdOpen(pid)
+	if err != nil {
+		return held{}, false // it has ended, or there are no handles left
+	}
+	s, err := procfs.Read(pid)
+	if err == nil && s.PPID == self && !s.Ended() && answers(fd) {
+		return held{s, fd}, true
+	}
+	unix.Close(fd)
+	return held{stat: s}, false
+}
+
 // answers says whether the process behind a handle wasn't reaped yet: until then
 // its number is its own.
 func answers(pidfd int) bool {

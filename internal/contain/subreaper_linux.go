@@ -79,17 +79,15 @@ func (t subreaper) sweep() (sent Sent, err error) {
 		if _, stranger := t.strangers[pid]; stranger {
 			continue
 		}
-		s, err := procfs.Read(pid)
-		if err != nil {
-			continue // it has ended
-		}
-		if s.PPID != t.self || s.Ended() {
-			others = append(others, s)
+		h, ok := child(t.self, pid)
+		if !ok {
+			if h.stat.PID != 0 {
+				others = append(others, h.stat)
+			}
 			continue
 		}
-		child, _ := prove(t.self, []procfs.Stat{s})
-		sent.add(signal(child, syscall.SIGKILL, nil))
-		release(child)
+		sent.add(signal([]held{h}, syscall.SIGKILL, nil))
+		release([]held{h})
 	}
 	// Those further down have become children by now, or are known by a parent that
 	// couldn't be killed.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // Pids lists the processes that /proc shows.
@@ -33,11 +35,12 @@ func Pids() ([]int, error) {
 // Read reads one process. Where it has ended, the error is an
 // [os.ErrNotExist] or an ESRCH.
 func Read(pid int) (Stat, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	var buf [1024]byte // 52 numbers and a name of 15 bytes are shorter
+	n, err := sys.ReadInto("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	if err != nil {
 		return Stat{}, err
 	}
-	s, err := parseStat(b)
+	s, err := parseStat(buf[:n])
 	if err != nil {
 		return Stat{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}

@@ -11,9 +11,10 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-// Env is the environment of a shim. It needs none; the tests of this module add
-// to it.
-var Env []string
+// Env is the environment of a shim. It needs none but for a program that was built
+// with the race detector, which would have each shim sleep for a second before it
+// ends. The tests of this module add to it.
+var Env = []string{"GORACE=atexit_sleep_ms=0"}
 
 // Process is a shim, as its owner's side sees it.
 type Process struct {
@@ -51,7 +52,7 @@ func Launch(pidns bool) (*Process, error) {
 	for _, attr := range attrs {
 		p, err = sys.StartProcess(exe, []string{argv0Shim, mode}, &os.ProcAttr{
 			Dir:   "/",
-			Env:   append([]string{}, Env...), // nil would be the owner's
+			Env:   Env,
 			Files: []*os.File{null, null, null, theirs},
 			Sys:   attr,
 		})

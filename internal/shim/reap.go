@@ -222,6 +222,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	}
 	s.tell(m)
 	s.held = nil
+	s.calm()
 }
 
 // tellSurvivors tells who is left, and goes on holding them.
@@ -233,6 +234,7 @@ func (s *server) tellSurvivors() {
 		Survivors: s.survivors(), Orphans: h.orphans,
 	}
 	s.tell(m)
+	s.calm()
 }
 
 // maxNamed bounds how many processes one message names.

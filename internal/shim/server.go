@@ -29,6 +29,7 @@ type server struct {
 	sweep   *time.Timer   // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
+	calm    func()        // ends the hurry of killing
 
 	out []wire.Message // to be sent at the end of this turn
 }
@@ -73,6 +74,7 @@ func newServer(conn *wire.Conn) *server {
 		seen:     make(chan sys.Wait, 1),
 		emptied:  make(chan struct{}, 1),
 		sweep:    newStoppedTimer(),
+		calm:     func() {},
 	}
 	go s.receive()
 	go s.watch()
@@ -193,6 +195,7 @@ func (s *server) do(a Action) {
 			s.clock.Reset(a.Wait)
 		}
 		s.pause, s.killing = firstPause, time.Now()
+		s.calm = sys.Hurry() // a storm takes all the time that there is
 		s.kill()
 	case TellEnded:
 		s.tellEnded(&wire.Ended{})

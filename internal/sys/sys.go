@@ -9,6 +9,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -93,6 +94,25 @@ func OpenNull(flag int) (*os.File, error) {
 		return nil, err
 	}
 	return os.OpenFile(os.DevNull, flag, 0)
+}
+
+// ReadInto reads the beginning of a file, as far as buf goes, with no more calls
+// than that takes: it is for the many small files of /proc.
+func ReadInto(path string, buf []byte) (n int, err error) {
+	var fd int
+	err = retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return 0, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	err = retry(func() (err error) { n, err = unix.Read(fd, buf); return err })
+	if err != nil {
+		return 0, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return n, nil
 }
 
 // Fchdir makes the directory behind fd the working directory of this process.
