@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -312,3 +313,5 @@ func forever() {
 		time.Sleep(time.Hour)
 	}
 }
+
+func lockThread() { runtime.LockOSThread() }

@@ -32,7 +32,10 @@ type Cmd struct {
 	Stdout io.Writer
 	Stderr io.Writer
 
-	ExtraFiles []*os.File // descriptors 3 and up; nil entries are closed in the program
+	// ExtraFiles are descriptors 3 and up; nil entries are closed in the program.
+	// Unlike under os/exec, it gets no other: not those that this program was
+	// started with.
+	ExtraFiles []*os.File
 
 	Credential *syscall.Credential // the user that the program runs as; nil: this program's
 	Rlimits    []Rlimit            // resource limits of the program

@@ -69,33 +69,33 @@ func (i *input) copy() {
 
 func (c *Cmd) pipe() (r, w *os.File, err error) { return sys.Pipe() }
 
-// files opens what the program gets as descriptors 0, 1, 2 and up. What was
-// opened for the program alone is in c.childFiles.
-func (c *Cmd) files() ([]*os.File, error) {
+// files opens what the program gets as descriptors 0, 1, 2 and up, and says which
+// numbers between them are to be closed. What was opened for the program alone is
+// in c.childFiles.
+func (c *Cmd) files() (files []*os.File, closed []int, err error) {
 	stdin, err := c.stdin()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stdout, err := c.stdout(c.Stdout)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stderr := stdout
 	if c.Stderr == nil || !sameWriter(c.Stdout, c.Stderr) {
 		if stderr, err = c.stdout(c.Stderr); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	files := []*os.File{stdin, stdout, stderr}
-	for _, f := range c.ExtraFiles {
+	files = []*os.File{stdin, stdout, stderr}
+	for i, f := range c.ExtraFiles {
 		if f == nil {
-			if f, err = c.null(os.O_RDWR); err != nil {
-				return nil, err
-			}
+			closed = append(closed, 3+i)
+			continue
 		}
 		files = append(files, f)
 	}
-	return files, nil
+	return files, closed, nil
 }
 
 func (c *Cmd) null(flag int) (*os.File, error) {

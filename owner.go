@@ -319,7 +319,7 @@ func (o *owner) finish() {
 	} else {
 		o.shim.Close()
 	}
-	if o.cgroup != nil && len(o.exit.Survivors) == 0 && !o.exit.Released {
+	if o.cgroup != nil && len(o.exit.Survivors) == 0 {
 		_ = o.cgroup.Remove() // by the shim already
 	}
 	for _, answer := range o.pending {

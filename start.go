@@ -97,10 +97,13 @@ func (s *starter) prepare() (err error) {
 	if err != nil {
 		return s.fail(StageConfig, err)
 	}
-	if s.files, err = c.files(); err != nil {
+	files, closed, err := c.files()
+	if err != nil {
 		return s.fail(StageFiles, err)
 	}
-	s.msg = c.message(len(s.files), plan)
+	s.files = files
+	s.msg = c.message(len(files), plan)
+	s.msg.Closed = closed
 	for _, text := range append(append([]string{s.msg.Path, s.msg.Dir}, s.msg.Args...), s.msg.Env...) {
 		if strings.IndexByte(text, 0) >= 0 {
 			return s.fail(StageConfig, fmt.Errorf("%q holds a NUL byte: %w", text, syscall.EINVAL))

@@ -181,7 +181,7 @@ func (c *Cgroup) Remove() error {
 }
 
 func removeCgroup(path string) error {
-	err := unix.Rmdir(path)
+	err := sys.Rmdir(path)
 	if err == nil || err == unix.ENOENT {
 		return nil
 	}
@@ -196,7 +196,7 @@ func removeCgroup(path string) error {
 			}
 		}
 	}
-	if err := unix.Rmdir(path); err != nil && err != unix.ENOENT {
+	if err := sys.Rmdir(path); err != nil && err != unix.ENOENT {
 		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
 	}
 	return nil

@@ -60,7 +60,7 @@ func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 		ok := err == nil && answers(fd) && now.Start == s.Start &&
 			(now.PPID == self || known && now.PPID == s.PPID && answers(found[parent].pidfd))
 		if !ok {
-			unix.Close(fd)
+			sys.Close(fd)
 			continue
 		}
 		byPid[s.PID] = len(found)
@@ -80,7 +80,7 @@ func child(self, pid int) (held, bool) {
 	if err == nil && s.PPID == self && !s.Ended() && answers(fd) {
 		return held{s, fd}, true
 	}
-	unix.Close(fd)
+	sys.Close(fd)
 	return held{stat: s}, false
 }
 
@@ -92,7 +92,7 @@ func answers(pidfd int) bool {
 
 func release(found []held) {
 	for _, h := range found {
-		unix.Close(h.pidfd)
+		sys.Close(h.pidfd)
 	}
 }
 

@@ -27,7 +27,30 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "leaktest:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	leave := ownCgroup()
+	code := m.Run()
+	leave()
+	os.Exit(code)
+}
+
+// ownCgroup moves the test binary to a cgroup of its own, where that can be had, so
+// that the cgroups of its trees aren't mixed up with those of other tests.
+func ownCgroup() (leave func()) {
+	cg, err := contain.NewCgroup(fmt.Sprintf("leaktest-%d", os.Getpid()))
+	if err != nil {
+		return func() {}
+	}
+	join := func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
+	}
+	if err := join(cg.Path); err != nil {
+		fmt.Fprintln(os.Stderr, "leaktest:", err)
+	}
+	return func() {
+		if err := errors.Join(join(filepath.Dir(cg.Path)), cg.Remove()); err != nil {
+			fmt.Fprintln(os.Stderr, "leaktest:", err)
+		}
+	}
 }
 
 // patience bounds the wait for a condition; a test that comes near it has failed.

@@ -217,9 +217,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	m.At, m.Usage = time.Now(), h.usage
 	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.endedByUs
 	m.OwnerGone, m.Orphans = s.machine.OwnerGone, h.orphans
-	if !m.Released {
-		_ = h.tree.Close() // a folder that's left is removed by the owner's side
-	}
+	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
 	s.held = nil
 	s.calm()

@@ -111,6 +111,9 @@ var ignored = []os.Signal{
 
 // serve serves an owner until it is gone and the tree is empty.
 func serve(conn *wire.Conn, pidns bool) int {
+	// What the owner was started with isn't for the shim to hold open, nor for the
+	// tree to have unasked.
+	sys.CloseAll(sys.Inherited())
 	signal.Notify(make(chan os.Signal, 1), ignored...)
 	hello := &wire.Hello{Version: wire.Version}
 	err := setUp(pidns)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -169,12 +170,16 @@ func (f *forker) run() *failure {
 // attr is what the leader and the stage before it have in common.
 func (f *forker) attr() *syscall.ProcAttr {
 	attr := &syscall.ProcAttr{
-		Env:   f.msg.Env,
-		Files: make([]uintptr, len(f.files)),
-		Sys:   &syscall.SysProcAttr{Setpgid: !f.msg.Session, Setsid: f.msg.Session},
+		Env: f.msg.Env,
+		Sys: &syscall.SysProcAttr{Setpgid: !f.msg.Session, Setsid: f.msg.Session},
 	}
-	for i, fd := range f.files {
-		attr.Files[i] = uintptr(fd)
+	for passed := f.files; len(passed) > 0; {
+		if slices.Contains(f.msg.Closed, len(attr.Files)) {
+			attr.Files = append(attr.Files, ^uintptr(0))
+			continue
+		}
+		attr.Files = append(attr.Files, uintptr(passed[0]))
+		passed = passed[1:]
 	}
 	if f.terminal >= 0 {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, f.terminal
@@ -198,14 +203,14 @@ func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failu
 // only the number of its error, so the steps that can be tried again without
 // harm are.
 func guessStage(err error, attr *syscall.ProcAttr) string {
-	switch {
-	case err == syscall.EAGAIN, err == syscall.ENOMEM:
+	switch n := errno(err); {
+	case n == syscall.EAGAIN, n == syscall.ENOMEM:
 		return StageFork
 	case attr.Dir != "" && dirFails(attr.Dir):
 		return StageDir
-	case err == syscall.EPERM && attr.Sys.Credential != nil:
+	case n == syscall.EPERM && attr.Sys.Credential != nil:
 		return StageCredential
-	case inCgroup(attr.Sys) && containmentErrno(err):
+	case inCgroup(attr.Sys) && containmentErrno(n):
 		return StageContainment
 	}
 	return StageExec

@@ -8,4 +8,4 @@ func wantPidfd(*syscall.SysProcAttr, *int) {}
 
 func inCgroup(*syscall.SysProcAttr) bool { return false }
 
-func containmentErrno(error) bool { return false }
+func containmentErrno(syscall.Errno) bool { return false }

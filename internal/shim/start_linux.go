@@ -11,8 +11,8 @@ func inCgroup(attr *syscall.SysProcAttr) bool { return attr.UseCgroupFD }
 // containmentErrno says whether a clone into a cgroup fails with it, before there
 // is a child (clone(2), CLONE_INTO_CGROUP): no right to move there, a cgroup that
 // may have no members or not such ones, a kernel or a filter without clone3.
-func containmentErrno(err error) bool {
-	switch err {
+func containmentErrno(n syscall.Errno) bool {
+	switch n {
 	case syscall.EACCES, syscall.EBUSY, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.ENODEV, syscall.EPERM:
 		return true
 	}

@@ -138,10 +138,13 @@ func parseRights(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
+// Close closes a bare descriptor.
+func Close(fd int) { _ = unix.Close(fd) } // it's closed whatever the answer is
+
 // CloseAll closes bare descriptors.
 func CloseAll(fds []int) {
 	for _, fd := range fds {
-		unix.Close(fd)
+		Close(fd)
 	}
 }
 

@@ -7,10 +7,10 @@
 package sys
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,11 +29,6 @@ func fault(op string) error {
 		return os.NewSyscallError(op, err)
 	}
 	return nil
-}
-
-// unsupported says that this system has no such call.
-func unsupported(what string) error {
-	return fmt.Errorf("%s: %w on this system", what, errors.ErrUnsupported)
 }
 
 // retry runs f until it isn't interrupted by a signal.
@@ -113,6 +108,30 @@ func ReadInto(path string, buf []byte) (n int, err error) {
 		return 0, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
 	return n, nil
+}
+
+// Inherited lists the descriptors from 3 up that this process would pass on to a
+// program: those that it was started with. What Go opens isn't among them, it is
+// closed on exec.
+func Inherited() (fds []int) {
+	dir, err := os.Open(fdFolder)
+	if err != nil {
+		return nil
+	}
+	names, _ := dir.Readdirnames(-1) // what was read until then
+	dir.Close()
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil || fd < 3 {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fds = append(fds, fd)
+		}
+	}
+	slices.Sort(fds)
+	return fds
 }
 
 // Fchdir makes the directory behind fd the working directory of this process.

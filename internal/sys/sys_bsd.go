@@ -3,6 +3,8 @@
 package sys
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -14,6 +16,7 @@ import (
 
 const (
 	recvFlags = 0 // these close descriptors on exec a moment later, in parseRights
+	fdFolder  = "/dev/fd"
 	waitAll   = unix.WUNTRACED | unix.WCONTINUED
 )
 
@@ -28,6 +31,11 @@ func socketpair() (fds [2]int, err error) {
 		unix.CloseOnExec(fds[1])
 	}
 	return fds, err
+}
+
+// unsupported says that this system has no such call.
+func unsupported(what string) error {
+	return fmt.Errorf("%s: %w on this system", what, errors.ErrUnsupported)
 }
 
 func BecomeSubreaper() error { return unsupported("subreaper") }

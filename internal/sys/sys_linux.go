@@ -12,7 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const recvFlags = unix.MSG_CMSG_CLOEXEC
+const (
+	recvFlags = unix.MSG_CMSG_CLOEXEC
+	fdFolder  = "/proc/self/fd"
+)
 
 func socketpair() ([2]int, error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -217,6 +220,9 @@ func Mkdir(path string) error {
 	}
 	return os.Mkdir(path, 0o755)
 }
+
+// Rmdir removes an empty folder; the error is a bare number.
+func Rmdir(path string) error { return unix.Rmdir(path) }
 
 // OpenDir opens a folder as a handle.
 func OpenDir(path string) (*os.File, error) {

@@ -34,6 +34,7 @@ func (m *Start) fields(c *codec) {
 	one(c, 12, &m.Credential, (*Credential).fields)
 	list(c, 13, &m.Rlimits, (*Rlimit).fields)
 	one(c, 14, &m.OwnerGone, (*Plan).fields)
+	nums(c, 15, &m.Closed)
 }
 
 func (m *Signal) fields(c *codec) {

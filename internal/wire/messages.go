@@ -94,7 +94,8 @@ type Start struct {
 	Path        string
 	Args, Env   []string
 	Dir         string // relative to the working directory passed; empty: that one
-	Files       int    // how many descriptors the program gets
+	Files       int    // how many descriptors were passed for the program
+	Closed      []int  // the numbers between them that the program finds closed
 	Containment Containment
 	CgroupPath  string
 	Session     bool // lead a session of its own, not only a group

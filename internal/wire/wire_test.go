@@ -17,7 +17,7 @@ var samples = []Message{
 	&Files{},
 	&Start{
 		Path: "/bin/sh", Args: []string{"sh", "", "a b", "\xff\n"}, Env: []string{"A=1", "B="}, Dir: "x",
-		Files: 3, Containment: Cgroup, CgroupPath: "/sys/fs/cgroup/x", Session: true, Foreground: true,
+		Files: 3, Closed: []int{4, 7}, Containment: Cgroup, CgroupPath: "/sys/fs/cgroup/x", Session: true, Foreground: true,
 		SetUmask: true, Umask: 0o77,
 		Credential: Credential{Set: true, UID: 1000, GID: 100, Groups: []uint32{1, 0, 3}, NoSetGroups: true},
 		Rlimits:    []Rlimit{{Resource: 7, Soft: 10, Hard: 1<<64 - 1}, {Resource: 0, Soft: 0, Hard: 1}},

@@ -1,0 +1,148 @@
+package foster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// faultEnv asks a shim of this test binary to let a system call fail: its name,
+// the error's number, and which call of that name.
+const faultEnv = "FOSTER_TEST_FAULT"
+
+// A variable is set before the package's init makes this process a shim.
+var _ = func() bool {
+	if f := strings.Split(os.Getenv(faultEnv), ":"); len(f) == 3 {
+		number, _ := strconv.Atoi(f[1])
+		nth, _ := strconv.Atoi(f[2])
+		sys.Fault = failing(f[0], syscall.Errno(number), nth)
+	}
+	return true
+}()
+
+// failing lets the nth call of an operation fail.
+func failing(op string, errno syscall.Errno, nth int) func(string) error {
+	return func(called string) error {
+		if called != op {
+			return nil
+		}
+		if nth--; nth == 0 {
+			return errno
+		}
+		return nil
+	}
+}
+
+// TestAFaultAtAnyStepOfAStartLeavesNothing lets each system call of a start fail,
+// on either side, with each error.
+func TestAFaultAtAnyStepOfAStartLeavesNothing(t *testing.T) {
+	errnos := []syscall.Errno{
+		syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.EPERM, syscall.ENOSPC, syscall.ENOSYS,
+	}
+	for _, step := range []struct {
+		op          string
+		nth         int
+		inShim      bool
+		stage       Stage
+		containment Containment
+		limits      bool
+	}{
+		{op: "open", nth: 1, stage: StageFiles},
+		{op: "pipe", nth: 1, stage: StageFiles},
+		{op: "pipe", nth: 2, stage: StageFiles},
+		{op: "open", nth: 2, stage: StageShim},
+		{op: "socketpair", nth: 1, stage: StageShim},
+		{op: "startprocess", nth: 1, stage: StageShim},
+		{op: "opencwd", nth: 1, stage: StageFiles},
+		{op: "mkdir", nth: 1, stage: StageContainment, containment: Cgroup},
+		{op: "opendir", nth: 1, stage: StageContainment, containment: Cgroup},
+		{op: "subreaper", nth: 1, inShim: true, stage: StageContainment, containment: Subreaper},
+		{op: "subreaper", nth: 1, inShim: true, stage: StageContainment, containment: Cgroup},
+		{op: "mount", nth: 1, inShim: true, stage: StageContainment, containment: PIDNS},
+		{op: "fork", nth: 1, inShim: true, containment: Subreaper},
+		{op: "fork", nth: 1, inShim: true, containment: Cgroup},
+		{op: "fork", nth: 1, inShim: true, containment: PIDNS},
+		{op: "fork", nth: 1, inShim: true, containment: Group},
+		{op: "socketpair", nth: 1, inShim: true, stage: StageFork, containment: Subreaper, limits: true},
+		{op: "fork", nth: 1, inShim: true, containment: Subreaper, limits: true},
+	} {
+		for _, errno := range errnos {
+			t.Run(fmt.Sprintf("%s-%d-%s-%v-%d", step.op, step.nth, step.containment, step.inShim, errno), func(t *testing.T) {
+				if c := step.containment; c != "" {
+					cmd := Command("true")
+					cmd.Containment = c
+					leaktest.Need(t, "containment "+string(c), cmd.Run())
+				}
+				leaktest.Check(t)
+				if step.inShim {
+					old := shim.Env
+					shim.Env = append(append([]string{}, old...), fmt.Sprintf("%s=%s:%d:%d", faultEnv, step.op, errno, step.nth))
+					defer func() { shim.Env = old }()
+				} else {
+					sys.Fault = failing(step.op, errno, step.nth)
+					defer func() { sys.Fault = nil }()
+				}
+				cmd := Command("true") // Stdin is opened, the outputs are pipes
+				cmd.Containment = step.containment
+				if step.limits {
+					cmd.Rlimits = []Rlimit{{Resource: 4, Soft: 0, Hard: 0}}
+				}
+				_, err := cmd.pipesAndStart()
+				start, ok := errors.AsType[*StartError](err)
+				if !ok || !errors.Is(err, errno) {
+					t.Fatalf("got %v, want a StartError with %v", err, errno)
+				}
+				if step.stage != "" && start.Stage != step.stage {
+					t.Errorf("stage %s, want %s: %v", start.Stage, step.stage, err)
+				}
+			})
+		}
+	}
+}
+
+// pipesAndStart starts with outputs that need a pipe each.
+func (c *Cmd) pipesAndStart() (*Tree, error) {
+	c.Stdout, c.Stderr = &tail{max: 1}, &tail{max: 1}
+	t, err := c.Start()
+	if err == nil {
+		_, _ = t.Wait() // the fault was missed: told above
+	}
+	return t, err
+}
+
+func TestAutoGoesOnWithoutACgroup(t *testing.T) {
+	leaktest.Check(t)
+	defer cgroupUnusable.Store(cgroupUnusable.Load())
+	for _, f := range []struct {
+		op     string
+		inShim bool
+	}{{"mkdir", false}, {"fork", true}} {
+		cgroupUnusable.Store(false)
+		if f.inShim {
+			old := shim.Env
+			shim.Env = append(append([]string{}, old...), fmt.Sprintf("%s=%s:%d:1", faultEnv, f.op, syscall.EACCES))
+			defer func() { shim.Env = old }()
+		} else {
+			sys.Fault = failing(f.op, syscall.EACCES, 1)
+		}
+		tree, err := Command("true").Start()
+		sys.Fault = nil
+		if err != nil {
+			t.Fatalf("%s: %v", f.op, err)
+		}
+		if tree.Containment() != Subreaper && autoLevel.String() == "cgroup" {
+			t.Errorf("%s: the containment is %s, want the subreaper", f.op, tree.Containment())
+		}
+		if _, err := tree.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}

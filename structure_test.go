@@ -1,0 +1,187 @@
+package foster_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The tests in this file hold the source to the rules of CONTRIBUTING.md.
+
+// source is one file of this module.
+type source struct {
+	path string // with slashes, from the module's root
+	dir  string
+	test bool
+	file *ast.File
+	text string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var list []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		path = filepath.ToSlash(path)
+		dir := "."
+		if i := strings.LastIndexByte(path, '/'); i >= 0 {
+			dir = path[:i]
+		}
+		list = append(list, source{path, dir, strings.HasSuffix(path, "_test.go"), file, string(text)})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 30 {
+		t.Fatalf("only %d files were found", len(list))
+	}
+	return list
+}
+
+func imports(f *ast.File) (paths []string) {
+	for _, i := range f.Imports {
+		paths = append(paths, strings.Trim(i.Path.Value, `"`))
+	}
+	return paths
+}
+
+const module = "github.com/foster-init/foster"
+
+// layers are the packages from the top down: each imports only what stands below
+// it.
+var layers = []string{
+	"cmd/foster", ".", "internal/shim", "internal/contain", "internal/procfs",
+	"internal/wire", "internal/units", "internal/sys",
+}
+
+func TestImportsPointDownwards(t *testing.T) {
+	level := map[string]int{}
+	for i, l := range layers {
+		level[l] = i
+	}
+	for _, s := range sources(t) {
+		if s.test || s.dir == "internal/leaktest" {
+			continue
+		}
+		own, ok := level[s.dir]
+		if !ok {
+			t.Errorf("%s: its package has no place in the layers", s.path)
+		}
+		for _, path := range imports(s.file) {
+			rel, inside := strings.CutPrefix(path, module)
+			if !inside {
+				continue
+			}
+			rel = strings.TrimPrefix(rel, "/")
+			if rel == "" {
+				rel = "."
+			}
+			if below, ok := level[rel]; !ok || below <= own {
+				t.Errorf("%s imports %s, which doesn't stand below it", s.path, path)
+			}
+		}
+	}
+}
+
+func TestTheLibraryImportsOnlyTheStandardLibraryAndSys(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || s.dir == "cmd/foster" {
+			continue
+		}
+		for _, path := range imports(s.file) {
+			first, _, _ := strings.Cut(path, "/")
+			if strings.Contains(first, ".") && !strings.HasPrefix(path, module) && path != "golang.org/x/sys/unix" {
+				t.Errorf("%s imports %s", s.path, path)
+			}
+		}
+	}
+}
+
+// calls are system calls; what only names numbers and flags isn't.
+var calls = regexp.MustCompile(`\b(unix\.[A-Z][a-z]\w*\(|syscall\.(Kill|Wait4|ForkExec|StartProcess|Exec|RawSyscall\w*|Syscall\w*|Set\w+|Mount|Umask|Pipe\w*|Dup\w*)\(|os\.(StartProcess|FindProcess)\()`)
+
+// numbersOnly are the functions of package unix that call nothing.
+var numbersOnly = regexp.MustCompile(`\bunix\.Signal(Name|Num)\(`)
+
+func TestOnlyOnePackageMakesSystemCallsAndWaits(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || s.dir == "internal/sys" || s.dir == "internal/leaktest" {
+			continue
+		}
+		for n, line := range strings.Split(s.text, "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			code = numbersOnly.ReplaceAllString(code, "")
+			if call := calls.FindString(code); call != "" {
+				t.Errorf("%s:%d calls %s…)", s.path, n+1, call)
+			}
+		}
+	}
+}
+
+func TestEachFolderHasOnePackageDoc(t *testing.T) {
+	docs := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		if docs[s.dir] == nil {
+			docs[s.dir] = []string{}
+		}
+		if s.file.Doc != nil {
+			docs[s.dir] = append(docs[s.dir], s.path)
+		}
+	}
+	for dir, files := range docs {
+		if len(files) != 1 {
+			t.Errorf("%s has package docs in %v, want one file", dir, files)
+		}
+	}
+}
+
+func TestFilesAreShortAndNamedForWhatTheyHold(t *testing.T) {
+	vague := regexp.MustCompile(`(^|/)(util|utils|helper|helpers|common|misc)[^/]*\.go$`)
+	for _, s := range sources(t) {
+		if vague.MatchString(s.path) {
+			t.Errorf("%s: the name says nothing", s.path)
+		}
+		if lines := strings.Count(s.text, "\n"); lines > 420 && !s.test {
+			t.Errorf("%s has %d lines", s.path, lines)
+		}
+	}
+}
+
+func TestNoTestSleepsInPlaceOfACondition(t *testing.T) {
+	for _, s := range sources(t) {
+		if !s.test || s.path == "structure_test.go" {
+			continue
+		}
+		for n, line := range strings.Split(s.text, "\n") {
+			if strings.Contains(line, "time.Sleep(") && !strings.Contains(line, "time.Hour") && !strings.Contains(line, "// polls") {
+				t.Errorf("%s:%d sleeps", s.path, n+1)
+			}
+		}
+	}
+}
