@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +80,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	tree, err := r.cmd.Start()
 	if err != nil {
-		return startError(err)
+		return startError(r.cmd, err)
 	}
 	r.tree = tree
 	events := make(chan foster.Event)
@@ -140,6 +141,7 @@ func (r *runner) say(text string) {
 // end gives back the terminal, and tells how it ended.
 func (r *runner) end() error {
 	exit, err := r.tree.Wait()
+	reapOrphans()
 	r.terminal.restore(r.tree.Leader(), exit.Leader.Signal != 0)
 	if exit.LeaderLost {
 		r.say(endLine(exit))
@@ -175,21 +177,27 @@ func exitStatus(exit foster.Exit, err error) int {
 }
 
 // startError adds what could be done about it.
-func startError(err error) error {
+func startError(c *foster.Cmd, err error) error {
 	start, ok := errors.AsType[*foster.StartError](err)
 	if !ok {
 		return err
 	}
-	switch startStatus(err) {
-	case exitNotFound:
-		if start.Stage == foster.StageExec {
+	switch start.Stage {
+	case foster.StageContainment:
+		return hinted{err, "--contain auto takes the strongest that can be had"}
+	case foster.StageDir:
+		return flagError("dir", fmt.Errorf("%s: %w", c.Dir, start.Err))
+	case foster.StageExec:
+		if startStatus(err) == exitCannotRun {
+			return hinted{err, "is it executable (chmod +x), and does a script begin with #!/bin/sh?"}
+		}
+		program := c.Path
+		if !filepath.IsAbs(program) {
+			program = filepath.Join(c.Dir, program)
+		}
+		if _, missing := os.Stat(program); missing == nil {
 			return hinted{err, "does the interpreter in its first line (#!…) exist?"}
 		}
-	case exitCannotRun:
-		return hinted{err, "is it executable (chmod +x), and does a script begin with #!/bin/sh?"}
-	}
-	if start.Stage == foster.StageContainment {
-		return hinted{err, "--contain auto takes the strongest that can be had"}
 	}
 	return err
 }

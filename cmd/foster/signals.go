@@ -11,12 +11,12 @@ import (
 )
 
 // catchSignals asks for the signals that mean something for a run. SIGURG isn't
-// one: Go's runtime sends it to itself. SIGPIPE, SIGCHLD and what a program's own
-// fault causes aren't either.
+// one: Go's runtime sends it to itself. SIGPIPE and what a program's own fault
+// causes aren't either.
 func catchSignals() <-chan os.Signal {
 	wanted := []os.Signal{
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
-		syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT,
+		syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGCHLD,
 	}
 	for _, s := range units.RealtimeSignals() {
 		wanted = append(wanted, s)
@@ -34,6 +34,8 @@ func (r *runner) signal(s os.Signal) {
 		return
 	}
 	switch sig {
+	case syscall.SIGCHLD:
+		reapOrphans()
 	case syscall.SIGTERM:
 		r.stop(r.cmd.Stop)
 	case syscall.SIGINT:

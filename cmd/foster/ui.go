@@ -60,9 +60,9 @@ func complain(stderr io.Writer, err error) int {
 		return int(status)
 	}
 	text := strings.TrimPrefix(err.Error(), "foster: ")
-	fmt.Fprintln(stderr, "foster: "+text)
+	fmt.Fprintln(stderr, "foster: "+printable(text))
 	if h, ok := errors.AsType[hinted](err); ok {
-		fmt.Fprintln(stderr, "hint: "+h.hint)
+		fmt.Fprintln(stderr, "hint: "+printable(h.hint))
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
