@@ -58,6 +58,19 @@ func BenchmarkTrue(b *testing.B) {
 			})
 		})
 	}
+	for _, c := range []foster.Containment{foster.Subreaper, foster.Cgroup} {
+		b.Run("foster-ready-"+string(c), func(b *testing.B) {
+			if err := canHave(c); err != nil {
+				b.Skip(err)
+			}
+			keepReady(b, 1)
+			against(b, func() error {
+				cmd := foster.Command(truth)
+				cmd.Containment = c
+				return cmd.Run()
+			})
+		})
+	}
 	for _, init := range []string{"tini", "dumb-init"} {
 		b.Run(init, func(b *testing.B) {
 			path := program(b, init)

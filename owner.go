@@ -117,8 +117,8 @@ func (o *owner) receive() {
 		case <-o.tree.done:
 			return
 		}
-		if err != nil {
-			return
+		if _, last := msg.(*wire.Ended); last || err != nil {
+			return // the shim may be another tree's next
 		}
 	}
 }
@@ -307,6 +307,12 @@ func (o *owner) outputEnded(err error) {
 	}
 }
 
+// reusable says whether the shim is idle again and can hold another tree.
+func (o *owner) reusable() bool {
+	held := o.exit.Containment == Subreaper || o.exit.Containment == Cgroup
+	return held && o.exit.Cause != CauseShimLost && !o.exit.Released
+}
+
 // finish gives back what is held, and tells that the run is over.
 func (o *owner) finish() {
 	for _, in := range o.cmd.inputs {
@@ -316,7 +322,7 @@ func (o *owner) finish() {
 		// The shim goes on holding them, and ends when they have: nobody waits for
 		// that here.
 		go o.shim.Close()
-	} else {
+	} else if !o.reusable() || !ready.put(o.shim) {
 		o.shim.Close()
 	}
 	if o.cgroup != nil && len(o.exit.Survivors) == 0 {

@@ -139,31 +139,47 @@ func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
 // start tries.
 var cgroupUnusable atomic.Bool
 
-// launch starts a shim, and by it the program.
+// launch gets a shim, and by it starts the program.
 func (s *starter) launch() (err error) {
-	if s.shim, err = shim.Launch(s.level == wire.PIDNS); err != nil {
-		if s.level == wire.PIDNS {
-			return s.fail(StageContainment, pidnsError(err))
-		}
-		return s.fail(StageShim, err)
-	}
-	// While the shim comes up, what it will need is made ready.
 	if s.cwd, err = sys.OpenWorkingDir(); err != nil {
 		return s.fail(StageFiles, fmt.Errorf("working directory: %w", err))
 	}
 	defer s.cwd.Close()
+	if !s.named {
+		s.level = autoLevel
+	}
+	if s.level == wire.Subreaper || s.level == wire.Cgroup {
+		s.shim = ready.take()
+	}
+	if s.shim != nil {
+		if err := s.contain(); err != nil {
+			return err
+		}
+		err := s.request()
+		if !errors.Is(err, errShimGone) {
+			return err
+		}
+		// It was killed while it waited; nothing was started.
+		s.shim.Close()
+		s.removeCgroup()
+	}
+	return s.launchNew()
+}
+
+// launchNew starts a shim, and makes ready what it will need while it comes up.
+func (s *starter) launchNew() (err error) {
+	stage, explain := StageShim, func(err error) error { return err }
+	if s.level == wire.PIDNS {
+		stage, explain = StageContainment, pidnsError
+	}
+	if s.shim, err = shim.Launch(s.level == wire.PIDNS); err != nil {
+		return s.fail(stage, explain(err))
+	}
 	if err := s.contain(); err != nil {
 		return err
 	}
-	hello, err := receive[*wire.Hello](s.shim.Conn)
-	if err == nil {
-		err = shim.CheckHello(hello)
-	}
-	if err != nil {
-		if s.level == wire.PIDNS {
-			return s.fail(StageContainment, pidnsError(err))
-		}
-		return s.fail(StageShim, err)
+	if err := awaitHello(s.shim); err != nil {
+		return s.fail(stage, explain(err))
 	}
 	return s.request()
 }
@@ -171,9 +187,6 @@ func (s *starter) launch() (err error) {
 // contain settles the level, and makes the cgroup where it's to be one.
 func (s *starter) contain() (err error) {
 	auto := !s.named
-	if auto {
-		s.level = autoLevel
-	}
 	if s.level == wire.Cgroup && (!auto || !cgroupUnusable.Load()) {
 		s.cgroup, err = contain.NewCgroup("foster-" + s.id)
 		if err != nil && !auto {
@@ -189,12 +202,15 @@ func (s *starter) contain() (err error) {
 	return nil
 }
 
+// errShimGone says that the shim ended before it answered.
+var errShimGone = errors.New("the shim is gone")
+
 // request asks the shim for the program. Where Auto's cgroup turns out to be one
 // that can't be cloned into, the subreaper holds the tree.
 func (s *starter) request() error {
 	answer, err := s.send()
 	if err != nil {
-		return s.fail(StageShim, err)
+		return s.fail(StageShim, fmt.Errorf("%w: %w", errShimGone, err))
 	}
 	failed, ok := answer.(*wire.Failed)
 	if ok && !s.named && s.level == wire.Cgroup && Stage(failed.Stage) == StageContainment {

@@ -115,7 +115,9 @@ func (s *server) kill() {
 			return // that was the last
 		}
 	}
-	if len(fresh) > 0 {
+	// An owner's side that doesn't read isn't told of each sweep of a storm.
+	const mostTold = 32
+	if s.sweeps++; len(fresh) > 0 && s.sweeps <= mostTold {
 		s.tell(&wire.Signaled{
 			Signal: syscall.SIGKILL, Scope: wire.ScopeTree,
 			Count: len(fresh), Names: members(fresh, 0),

@@ -30,6 +30,7 @@ type server struct {
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
 	calm    func()        // ends the hurry of killing
+	sweeps  int           // since the killing began
 
 	out []wire.Message // to be sent at the end of this turn
 }
@@ -194,7 +195,7 @@ func (s *server) do(a Action) {
 		if a.Wait > 0 {
 			s.clock.Reset(a.Wait)
 		}
-		s.pause, s.killing = firstPause, time.Now()
+		s.pause, s.killing, s.sweeps = firstPause, time.Now(), 0
 		s.calm = sys.Hurry() // a storm takes all the time that there is
 		s.kill()
 	case TellEnded:
