@@ -54,18 +54,24 @@ func EmptyAdopted(bound time.Duration, spare func(pid int) bool) (ended int, lef
 		if len(sent.Reached) == 0 && len(sent.Denied) > 0 {
 			return len(killed), sent.Denied, nil
 		}
-		if len(sent.Reached) == 0 {
-			continue // only reaped: who was below is a child now
+		if zombies > 0 {
+			continue // who was below is a child now
+		}
+		pending := sent.Reached
+		if len(pending) == 0 { // they're about to end, and keep their children until then
+			for _, h := range orphans {
+				pending = append(pending, h.stat)
+			}
 		}
 		gone := make(chan struct{})
 		go func() {
-			_ = sys.AwaitExit(sent.Reached[0].PID) // whatever it is, it's looked at again
+			_ = sys.AwaitExit(pending[0].PID) // whatever it is, it's looked at again
 			close(gone)
 		}()
 		select {
 		case <-gone:
 		case <-over:
-			return len(killed), sent.Reached, nil
+			return len(killed), pending, nil
 		}
 	}
 }

@@ -97,8 +97,8 @@ func parseOwn(b []byte) (string, bool) {
 func parseCgroupMount(b []byte, path string) (string, bool) {
 	for line := range strings.Lines(string(b)) {
 		before, after, ok := strings.Cut(line, " - ")
-		f := strings.Fields(before)
-		if !ok || len(f) < 5 || !strings.HasPrefix(after, "cgroup2 ") {
+		f := strings.Split(before, " ")
+		if !ok || len(f) < 5 || strings.HasPrefix(f[3], "/..") || !strings.HasPrefix(after, "cgroup2 ") {
 			continue
 		}
 		root, mount := unescapeMount(f[3]), unescapeMount(f[4])

@@ -88,6 +88,8 @@ func TestParseCgroupMount(t *testing.T) {
 		{"the first that shows it", mountOther + mountDocker, "/docker/abc/x", "/sys/fs/cgroup/x", true},
 		{"one of two that show it", mountOther + mountDocker, "/docker/abc/below/x", "/mnt/below/x", true},
 		{"escaped blanks", mountBlanks, "/a b/x y", "/mnt/c d\te\\040/x y", true},
+		{"from outside of the namespace", "41 31 0:38 /.. /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n", "/", "", false},
+		{"a blank that isn't escaped", "38 31 0:38 /a\u00a0b /mnt rw - cgroup2 cgroup2 rw\n", "/a\u00a0b", "/mnt", true},
 		{"no cgroup2", mountRoot + mountV1, "/", "", false},
 		{"cgroup2 by its name only", "1 2 0:3 / /cgroup2 rw - tmpfs cgroup2 rw\n", "/", "", false},
 		{"a line that is cut off", "38 31 0:38 / - cgroup2 cgroup2 rw\n", "/", "", false},

@@ -19,7 +19,7 @@ func groupMembers(pgid int) ([]procfs.Stat, error) {
 	}
 	var members []procfs.Stat
 	for _, s := range all {
-		if s.PGID == pgid && !s.Ended() {
+		if s.PGID == pgid && !s.Zombie() {
 			members = append(members, s)
 		}
 	}

@@ -45,11 +45,11 @@ func descendants(self int) (found []held, full bool, err error) {
 func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 	byPid := map[int]int{}
 	for _, s := range procfs.Below(snapshot, self) {
-		if s.Ended() {
+		if s.Zombie() {
 			continue // nothing descends from it any more
 		}
 		fd, err := sys.PidfdOpen(s.PID)
-		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+		if exhausted(err) {
 			return found, false
 		}
 		if err != nil {
@@ -57,6 +57,10 @@ func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 		}
 		parent, known := byPid[s.PPID]
 		now, err := procfs.Read(s.PID)
+		if exhausted(err) {
+			sys.Close(fd)
+			return found, false
+		}
 		ok := err == nil && answers(fd) && now.Start == s.Start &&
 			(now.PPID == self || known && now.PPID == s.PPID && answers(found[parent].pidfd))
 		if !ok {
@@ -84,6 +88,11 @@ func child(self, pid int) (held, bool) {
 	return held{stat: s}, false
 }
 
+// exhausted says that handles or memory have run out.
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
 // answers says whether the process behind a handle wasn't reaped yet: until then
 // its number is its own.
 func answers(pidfd int) bool {
@@ -99,7 +108,7 @@ func release(found []held) {
 // signal signals those that pick wants (nil: all).
 func signal(found []held, sig syscall.Signal, pick func(procfs.Stat) bool) (sent Sent) {
 	for _, h := range found {
-		if pick != nil && !pick(h.stat) {
+		if h.stat.Ended() || pick != nil && !pick(h.stat) {
 			continue
 		}
 		switch sys.PidfdSignal(h.pidfd, sig) {

@@ -38,9 +38,11 @@ func (subreaper) Started(int) {}
 func (t subreaper) Members() ([]procfs.Stat, error) {
 	found, _, err := descendants(t.self)
 	defer release(found)
-	members := make([]procfs.Stat, len(found))
-	for i, h := range found {
-		members[i] = h.stat
+	var members []procfs.Stat
+	for _, h := range found {
+		if !h.stat.Ended() {
+			members = append(members, h.stat)
+		}
 	}
 	return members, err
 }

@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -73,7 +74,7 @@ func Dying(s Stat) bool {
 	}
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(s.PID) + "/status")
 	if err != nil {
-		return os.IsNotExist(err) || err == syscall.ESRCH
+		return os.IsNotExist(err) || errors.Is(err, syscall.ESRCH)
 	}
 	pending, ok := parsePending(b)
 	return ok && pending&(1<<(syscall.SIGKILL-1)) != 0

@@ -75,6 +75,10 @@ func (s Stat) Ended() bool {
 	return gone && s.Threads <= 1
 }
 
+// Zombie says that the process has ended and only waits to be reaped: it holds
+// nothing any more, and its children were given to another.
+func (s Stat) Zombie() bool { return (s.State == 'Z' || s.State == 'X') && s.Threads <= 1 }
+
 // ticks is the unit of Start: USER_HZ, which is 100 a second for user space on
 // every architecture that Go runs on (time(7)).
 const ticks = 100

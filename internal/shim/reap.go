@@ -156,7 +156,8 @@ func (s *server) alive() []wire.Member {
 func (s *server) collectLeader(w sys.Wait) {
 	h := s.held
 	if w.PID != h.leader {
-		if w, err := sys.WaitPid(h.leader); err == nil && w.PID != 0 {
+		// It may have ended since, and must not be reaped here.
+		if w := sys.TakePause(h.leader); w.PID != 0 {
 			s.paused(w)
 		}
 		s.lookAgain()

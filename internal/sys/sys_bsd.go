@@ -75,6 +75,9 @@ func BootTime() (nanoseconds int64) { return 0 }
 // PeekAny isn't needed: without a subreaper, the leader is the only child.
 func PeekAny() error { return unsupported("waiting for adopted processes") }
 
+// TakePause isn't needed: a stop is not watched here.
+func TakePause(int) Wait { return Wait{} }
+
 func NextZombie() int { return 0 }
 
 // PeekPid waits until a child has ended and takes its status; its use isn't known

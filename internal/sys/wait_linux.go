@@ -38,13 +38,30 @@ type siginfo struct {
 
 // The values of si_code for a child (sigaction(2)).
 const (
-	cldExited = 1
-	cldKilled = 2
-	cldDumped = 3
+	cldExited    = 1
+	cldKilled    = 2
+	cldDumped    = 3
+	cldStopped   = 5
+	cldContinued = 6
 )
+
+// TakePause takes from a child that it was stopped or continued, and leaves its
+// end to be told. PID is 0 where it was neither.
+func TakePause(pid int) Wait {
+	w, _ := waitid(unix.P_PID, pid, unix.WSTOPPED|unix.WCONTINUED|unix.WNOHANG|unix.WALL) // no child: neither
+	return w
+}
 
 func peek(kind, id, options int) (Wait, error) {
 	options |= unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOWAIT | unix.WALL
+	w, err := waitid(kind, id, options)
+	if w.Status.Stopped() || w.Status.Continued() {
+		return Wait{}, err
+	}
+	return w, err
+}
+
+func waitid(kind, id, options int) (Wait, error) {
 	var info siginfo
 	var ru unix.Rusage
 	err := retry(func() error {
@@ -63,6 +80,10 @@ func peek(kind, id, options int) (Wait, error) {
 		w.Status = syscall.WaitStatus(info.status)
 	case cldDumped:
 		w.Status = syscall.WaitStatus(info.status | 0x80)
+	case cldStopped:
+		w.Status = syscall.WaitStatus(info.status<<8 | 0x7f)
+	case cldContinued:
+		w.Status = 0xffff
 	default:
 		return Wait{}, nil
 	}

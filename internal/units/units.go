@@ -60,10 +60,10 @@ func Duration(s string) (time.Duration, error) {
 		rest = strings.TrimLeft(rest[letters:], " ")
 		total += n * float64(unit)
 	}
-	if total > math.MaxInt64 {
+	if total >= math.MaxInt64 {
 		return wrong("it is too long")
 	}
-	return time.Duration(total), nil
+	return time.Duration(math.Round(total)), nil
 }
 
 // Signal reads a signal: "TERM", "SIGTERM", "term", "15", "RTMIN+1".

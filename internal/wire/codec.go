@@ -90,7 +90,9 @@ func (c *codec) bool(tag uint64, v *bool) {
 		u = 1
 	}
 	num(c, tag, &u)
-	*v = u != 0
+	if c.decoding {
+		*v = u != 0
+	}
 }
 
 func (c *codec) duration(tag uint64, v *time.Duration) { num(c, tag, (*int64)(v)) }
