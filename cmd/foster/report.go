@@ -38,8 +38,14 @@ func endLine(exit foster.Exit) string {
 	if len(exit.Survivors) > 0 {
 		return count(len(exit.Survivors), "process") + " couldn't be ended"
 	}
-	return fmt.Sprintf("nothing is left: %s adopted and reaped, %d of them ended by SIGKILL",
-		count(exit.Adopted, "orphan"), exit.Killed)
+	if exit.Containment == foster.Group {
+		return "nothing is left of the process group; what left it isn't held"
+	}
+	line := "nothing is left: " + count(exit.Adopted, "orphan") + " adopted and reaped"
+	if exit.Killed > 0 {
+		line += fmt.Sprintf(", %d ended by SIGKILL", exit.Killed)
+	}
+	return line
 }
 
 // ended is a status in words.

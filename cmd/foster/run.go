@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // newRun is foster run.
@@ -23,8 +27,12 @@ func newRun(stdin, stdout, stderr *os.File) *cobra.Command {
 
 foster waits until the last of them has ended. If the command itself, a start
 script say, is killed while the application that it started lives on, foster says
-so and goes on (see --on-leader-loss). SIGTERM or Ctrl-C stops all of them: a
-signal first, SIGKILL after --stop-timeout. When foster returns, nothing is left.`,
+so and goes on (see --on-leader-loss). SIGTERM stops all of them: a signal first,
+SIGKILL after --stop-timeout. When foster returns, nothing is left (--contain group
+excepted, which loses what leaves the group, and says so).
+
+On a terminal the command has the keyboard: Ctrl-C is for its process group, as
+without foster. Once the command is gone, Ctrl-C stops what is left.`,
 		Example: `  foster run -- ./start.sh
   foster run --until leader --stop-timeout 30s -- ./start.sh
   foster run --user www-data --env PORT=8080 -- ./server --verbose
@@ -40,7 +48,7 @@ signal first, SIGKILL after --stop-timeout. When foster returns, nothing is left
 			if err != nil {
 				return err
 			}
-			c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
+			c.Stdin, c.Stdout, c.Stderr, c.ExtraFiles = stdin, stdout, stderr, inherited()
 			return (&runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}).run(cmd.Context())
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -49,6 +57,18 @@ signal first, SIGKILL after --stop-timeout. When foster returns, nothing is left
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// inherited are the descriptors from 3 up that foster was started with, as by
+// 3<file in a shell: they are for the command.
+func inherited() (files []*os.File) {
+	for _, fd := range sys.Inherited() {
+		for len(files) < fd-3 {
+			files = append(files, nil)
+		}
+		files = append(files, os.NewFile(uintptr(fd), "inherited"))
+	}
+	return files
 }
 
 // runner is one foster run.
@@ -110,6 +130,9 @@ func (r *runner) event(e foster.Event) {
 		r.pause(e.Signal)
 	case foster.EventLeaderLost:
 		r.left = e.Processes
+		if r.interrupted {
+			r.stop(r.cmd.Stop) // who is left has ignored SIGINT
+		}
 		if r.cmd.Until == foster.UntilLeader || r.stopping {
 			return
 		}
@@ -141,8 +164,10 @@ func (r *runner) say(text string) {
 // end gives back the terminal, and tells how it ended.
 func (r *runner) end() error {
 	exit, err := r.tree.Wait()
-	reapOrphans()
 	r.terminal.restore(r.tree.Leader(), exit.Leader.Signal != 0)
+	if lost := r.reapOrphans(); len(lost) > 0 {
+		r.say("left the process group, and are not held any more: " + processNames(lost, len(lost)))
+	}
 	if exit.LeaderLost {
 		r.say(endLine(exit))
 	}
@@ -153,12 +178,27 @@ func (r *runner) end() error {
 		fmt.Fprintln(r.stderr, "foster: "+printable(s.Error()))
 	}
 	if status := exitStatus(exit, err); status != 0 {
-		if status == exitFoster {
+		if status == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
 			fmt.Fprintln(r.stderr, "foster: "+printable(err.Error()))
+		}
+		if exit.Leader.Signal == syscall.SIGINT && r.terminal != nil {
+			interruptSelf()
 		}
 		return statusError(status)
 	}
 	return nil
+}
+
+// interruptSelf ends foster by the SIGINT that has ended the application: a shell
+// script that runs foster is interrupted by Ctrl-C only if it sees that. The status
+// is 130 either way.
+func interruptSelf() {
+	if signal.Ignored(syscall.SIGINT) {
+		return
+	}
+	signal.Reset(syscall.SIGINT)
+	_ = sys.Kill(os.Getpid(), syscall.SIGINT) // this process
+	<-time.After(time.Second)                 // it is on its way, by another thread
 }
 
 // exitStatus is the status of a run that is over.
@@ -188,6 +228,9 @@ func startError(c *foster.Cmd, err error) error {
 	case foster.StageDir:
 		return flagError("dir", fmt.Errorf("%s: %w", c.Dir, start.Err))
 	case foster.StageExec:
+		if info, err := os.Stat(c.Path); err == nil && info.IsDir() {
+			return hinted{start, c.Path + " is a directory"}
+		}
 		if startStatus(err) == exitCannotRun {
 			return hinted{err, "is it executable (chmod +x), and does a script begin with #!/bin/sh?"}
 		}

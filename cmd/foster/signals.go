@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/foster-init/foster"
@@ -21,6 +22,9 @@ func catchSignals() <-chan os.Signal {
 	for _, s := range units.RealtimeSignals() {
 		wanted = append(wanted, s)
 	}
+	// What foster was started to ignore, it goes on ignoring: nohup(1) sets SIGHUP
+	// so, and a script's background job has SIGINT so.
+	wanted = slices.DeleteFunc(wanted, signal.Ignored)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, wanted...)
 	return signals
@@ -35,7 +39,7 @@ func (r *runner) signal(s os.Signal) {
 	}
 	switch sig {
 	case syscall.SIGCHLD:
-		reapOrphans()
+		r.reapOrphans()
 	case syscall.SIGTERM:
 		r.stop(r.cmd.Stop)
 	case syscall.SIGINT:
@@ -64,6 +68,10 @@ func (r *runner) interrupt() {
 		return
 	}
 	r.interrupted = true
+	if r.left != nil {
+		r.stop(r.cmd.Stop) // the jobs that a script leaves behind ignore SIGINT
+		return
+	}
 	r.stopBy(syscall.SIGINT)
 }
 

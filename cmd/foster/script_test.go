@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+// The scripts in testdata/script run the real command. Beside testscript's own
+// commands they have those of scriptCommands, and the conditions of
+// scriptCondition.
+func TestScripts(t *testing.T) {
+	leaktest.Check(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Cmds:                scriptCommands,
+		Condition:           scriptCondition,
+		Setup:               openScripts,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// openScripts makes a test's own scripts executable, for any user, and hands on how
+// the race detector is set.
+func openScripts(e *testscript.Env) error {
+	e.Setenv("GORACE", os.Getenv("GORACE"))
+	scripts, err := filepath.Glob(filepath.Join(e.WorkDir, "*.sh"))
+	for _, s := range scripts {
+		err = errors.Join(err, os.Chmod(s, 0o755))
+	}
+	return errors.Join(err, os.Chmod(filepath.Dir(e.WorkDir), 0o755), os.Chmod(e.WorkDir, 0o777))
+}
+
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"status":  scriptStatus,
+	"refuse":  scriptRefuse,
+	"report":  scriptReport,
+	"gone":    scriptGone,
+	"sigterm": scriptTerminate,
+}
+
+// scriptStatus is "status N program arg…": it runs a program to the end and wants
+// that exit status.
+func scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N program arg…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = shellStatus(exit.ProcessState)
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// refusal is how foster tells of an error: one line, and maybe another on what to
+// do about it.
+var refusal = regexp.MustCompile(`\Afoster: (.+)\n(hint: .+\n)?\z`)
+
+// scriptRefuse is "refuse N regexp program arg…": it wants that exit status, and an
+// error in foster's form that matches. A program that touches the file "started"
+// must not have been started.
+func scriptRefuse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: refuse N regexp program arg…")
+	}
+	scriptStatus(ts, false, append([]string{args[0]}, args[2:]...))
+	said := ts.ReadFile("stderr")
+	if !refusal.MatchString(said) || !regexp.MustCompile(args[1]).MatchString(said) {
+		ts.Fatalf("want one line that begins with foster:, perhaps one with a hint, and %q in\n%s", args[1], said)
+	}
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("standard output isn't for errors: %s", out)
+	}
+	if _, err := os.Stat(ts.MkAbs("started")); err == nil {
+		ts.Fatalf("the command was started")
+	}
+}
+
+// scriptReport is "report path [value]": it looks a value up in the JSON report
+// that was the last thing on standard error. With ! there must be none.
+func scriptReport(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || neg != (len(args) == 1) {
+		ts.Fatalf("usage: report path value, or ! report path")
+	}
+	said := strings.Split(strings.TrimSpace(ts.ReadFile("stderr")), "\n")
+	var value any
+	ts.Check(json.Unmarshal([]byte(said[len(said)-1]), &value))
+	for _, key := range strings.Split(args[0], ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			ts.Check(err)
+			value = nil
+			if i < len(v) {
+				value = v[i]
+			}
+		}
+	}
+	switch {
+	case neg && value != nil:
+		ts.Fatalf("%s is %v, and shouldn't be there", args[0], value)
+	case !neg && fmt.Sprint(value) != args[1]:
+		ts.Fatalf("%s is %v, want %s", args[0], value, args[1])
+	}
+}
+
+// scriptGone is "gone file": the process whose pid the file holds is no more, not
+// even as a zombie.
+func scriptGone(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(err)
+	if err := syscall.Kill(pid, 0); neg != (err == nil) {
+		ts.Fatalf("pid %d: %v", pid, err)
+	}
+}
+
+// scriptTerminate is "sigterm": it sends SIGTERM, which testscript's kill doesn't
+// know, to what was started last in the background.
+func scriptTerminate(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) > 0 || len(running) == 0 {
+		ts.Fatalf("usage: sigterm, after exec … &")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+}
+
+// scriptCondition says whether something can be had here: root, or a containment.
+// Where FOSTER_TEST_NO_SKIP is set, as in CI, it must.
+func scriptCondition(what string) (bool, error) {
+	var lack error
+	if what == "root" {
+		lack = needRoot()
+	} else {
+		lack = canHave(foster.Containment(what))
+	}
+	if lack != nil && os.Getenv("FOSTER_TEST_NO_SKIP") != "" {
+		return false, lack
+	}
+	return lack == nil, nil
+}
