@@ -127,6 +127,11 @@ func TestAutoGoesOnWithoutACgroup(t *testing.T) {
 	}{{"mkdir", false}, {"fork", true}} {
 		cgroupUnusable.Store(false)
 		if f.inShim {
+			cmd := Command("true")
+			cmd.Containment = Cgroup
+			leaktest.Need(t, "a cgroup, for the second half", cmd.Run())
+		}
+		if f.inShim {
 			old := shim.Env
 			shim.Env = append(append([]string{}, old...), fmt.Sprintf("%s=%s:%d:1", faultEnv, f.op, syscall.EACCES))
 			defer func() { shim.Env = old }()

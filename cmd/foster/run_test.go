@@ -39,9 +39,10 @@ func TestStartScriptKilledApplicationLivesOnAndIsStopped(t *testing.T) {
 // trapping is an application that ignores what a stop sends, and has a child in a
 // session of its own that does likewise.
 const trapping = `trap '' TERM INT HUP
+trap 'echo asked' USR1
 setsid sh -c 'echo daemon; exec sleep 1000' &
 echo ready
-exec sleep 1000`
+while :; do sleep 1000 & wait $!; done`
 
 func TestInterruptIsOrderly(t *testing.T) {
 	leaktest.Check(t)
@@ -131,6 +132,8 @@ func TestShimKilledFosterEndsTree(t *testing.T) {
 	inEach(t, func(t *testing.T, contain string) {
 		p := start(t, "--contain", contain, "--", "sh", "-c", trapping)
 		p.out.next(`^daemon$`)
+		p.signal(syscall.SIGUSR1)
+		p.out.next(`^asked$`) // so foster knows of the start
 		kill(t, p.named("foster-shim"))
 		p.err.next(`^foster: the shim was killed: foster ends what it held$`)
 		p.ends(exitFoster)

@@ -29,13 +29,17 @@ func NewPIDNS() (Tree, error) {
 	return pidns{subreaper{self: 1}}, nil
 }
 
-// SetUpPIDNS mounts the namespace's own /proc. It is done before the first Start, so that a
-// failure is told before anything runs.
+// SetUpPIDNS mounts the namespace's own /proc. It is done before the first Start, so
+// that a failure is told before anything runs. The right to mount, which an ordinary
+// user has from a user namespace, is given up then.
 func SetUpPIDNS() error {
 	if err := sys.MountProc(); err != nil {
 		return err
 	}
-	return sys.ClearAmbient()
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return sys.DropCapabilities()
 }
 
 func (t pidns) Kill() (Sent, error) {

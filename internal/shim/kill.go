@@ -110,11 +110,6 @@ func (s *server) kill() {
 	}
 	sent, _ := h.tree.Kill() // what it couldn't find, the next sweep may
 	fresh := s.noteKilled(sent.Reached)
-	if !h.anchored {
-		if s.reap(); s.held != h {
-			return // that was the last
-		}
-	}
 	// An owner's side that doesn't read isn't told of each sweep of a storm.
 	const mostTold = 32
 	if s.sweeps++; len(fresh) > 0 && s.sweeps <= mostTold {
@@ -122,6 +117,11 @@ func (s *server) kill() {
 			Signal: syscall.SIGKILL, Scope: wire.ScopeTree,
 			Count: len(fresh), Names: members(fresh, 0),
 		})
+	}
+	if !h.anchored {
+		if s.reap(); s.held != h {
+			return // that was the last
+		}
 	}
 	if len(sent.Reached) == 0 && len(sent.Denied) > 0 && s.machine.State == Killing {
 		s.step(GiveUp, wire.Plan{}) // waiting won't give the right to signal them

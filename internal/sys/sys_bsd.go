@@ -44,7 +44,7 @@ func SetName(string) {}
 
 func ClearSignalMask() error { return nil } // no thread of a Go program inherits one here
 
-func ClearAmbient() error { return nil }
+func DropCapabilities() error { return nil }
 
 func DieWithParent() error { return nil } // there is no such signal here
 

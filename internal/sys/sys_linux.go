@@ -41,11 +41,16 @@ func ClearSignalMask() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil))
 }
 
-// ClearAmbient gives up the ambient capabilities of the calling thread, so that
-// a program which it starts as an ordinary user has none (capabilities(7)).
-func ClearAmbient() error {
-	return os.NewSyscallError("prctl",
-		unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+// DropCapabilities gives up the capabilities of the calling thread, the ambient
+// ones included, so that a program which it starts has none (capabilities(7)).
+func DropCapabilities() error {
+	err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+	if err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData // of version 3: 64 bits in two halves
+	return os.NewSyscallError("capset", unix.Capset(&header, &none[0]))
 }
 
 // PidfdOpen opens a handle on a process (pidfd_open(2), Linux 5.3).
