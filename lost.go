@@ -58,6 +58,9 @@ func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
 		return nil, fmt.Errorf("empty the tree: %w", err)
 	}
 	if contain.Adopts() {
+		// Its socket is closed before its children are handed on: until it can be
+		// reaped, they still are below it.
+		o.shim.Reap()
 		var ended int
 		ended, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
 		o.exit.Killed += ended

@@ -159,9 +159,7 @@ func (s *starter) launch() (err error) {
 		if !errors.Is(err, errShimGone) {
 			return err
 		}
-		// It was killed while it waited; nothing was started.
-		s.shim.Close()
-		s.removeCgroup()
+		s.emptyAfterShim() // it was killed while it waited
 	}
 	return s.launchNew()
 }
@@ -181,7 +179,24 @@ func (s *starter) launchNew() (err error) {
 	if err := awaitHello(s.shim); err != nil {
 		return s.fail(stage, explain(err))
 	}
-	return s.request()
+	err = s.request()
+	if errors.Is(err, errShimGone) {
+		s.emptyAfterShim()
+	}
+	return err
+}
+
+// emptyAfterShim leaves nothing where the shim was killed before it answered: it
+// may have started the program.
+func (s *starter) emptyAfterShim() {
+	if s.cgroup != nil {
+		_ = errors.Join(s.cgroup.Kill(), s.cgroup.AwaitEmpty()) // what fails here, removing it tells
+	}
+	s.shim.Close()
+	if contain.Adopts() {
+		_, _, _ = contain.EmptyAdopted(giveUp, shim.IsShim) // the start has failed as it is
+	}
+	s.removeCgroup()
 }
 
 // contain settles the level, and makes the cgroup where it's to be one.

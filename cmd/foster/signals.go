@@ -102,6 +102,10 @@ func (r *runner) pause(by syscall.Signal) {
 	if r.terminal == nil {
 		return
 	}
+	if sys.LeadsSession() { // nobody could continue foster
+		r.forward(syscall.SIGCONT)
+		return
+	}
 	// As a shell sees it, the job is all of foster's group, the rest of a pipeline
 	// included.
 	r.terminal.take(r.tree.Leader())

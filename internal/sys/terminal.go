@@ -46,3 +46,10 @@ func SetMode(tty *os.File, m TerminalMode) error {
 
 // Getpgrp is the process group of this process.
 func Getpgrp() int { return unix.Getpgrp() }
+
+// LeadsSession says whether this process leads its session, so that no shell is
+// there to continue it when it's stopped.
+func LeadsSession() bool {
+	sid, err := unix.Getsid(0)
+	return err == nil && sid == os.Getpid()
+}
