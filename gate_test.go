@@ -133,7 +133,7 @@ func TestNonsenseEndsTheTreeAndTheShim(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, seed))
 	nonsense := [][]byte{
 		[]byte("GET / HTTP/1.1\r\n\r\n"), {0, 0, 0, 0}, {255, 255, 255, 255}, {1, 0, 0, 0, 200},
-		{1, 0, 0, 0, 65}, // a message that only a shim sends
+		{1, 0, 0, 0, 65},           // a message that only a shim sends
 		{4, 0, 0, 0, 2, 5, 9, 255}, // a field that is longer than its frame
 	}
 	for range 20 {
