@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -82,21 +83,12 @@ func (f *runFlags) words(*foster.Cmd) error {
 		{"stop-scope", f.stopScope, []string{"tree", "group", "leader", "leader-first"}},
 		{"report", f.report, []string{"text", "json", ""}},
 	} {
-		if !oneOf(w.value, w.allowed) {
+		if !slices.Contains(w.allowed, w.value) {
 			words := strings.TrimSuffix(strings.Join(w.allowed, ", "), ", ")
 			return flagError(w.flag, fmt.Errorf("%q is none of %s", w.value, words))
 		}
 	}
 	return nil
-}
-
-func oneOf(s string, list []string) bool {
-	for _, l := range list {
-		if s == l {
-			return true
-		}
-	}
-	return false
 }
 
 func flagError(name string, err error) error { return fmt.Errorf("--%s: %w", name, err) }

@@ -16,7 +16,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/foster-init/foster"
-	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
@@ -30,32 +29,18 @@ func TestMain(m *testing.M) {
 	testscript.Main(adopting{m}, map[string]func(){"foster": main})
 }
 
-// adopting is leaktest.Main for a test binary that testscript ends: what escapes
-// from custody falls to it, and the cgroups of its trees are below one of its own.
+// adopting is leaktest.Main for a test binary that testscript ends.
 type adopting struct{ *testing.M }
 
 func (a adopting) Run() int {
 	for _, fd := range sys.Inherited() {
 		syscall.CloseOnExec(fd) // what the tests were started with isn't the application's
 	}
-	if err := errors.Join(sys.BecomeSubreaper(), openBinary()); err != nil {
+	if err := openBinary(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	cg, err := contain.NewCgroup(fmt.Sprintf("leaktest-%d", os.Getpid()))
-	if err != nil {
-		return a.M.Run() // there can be none
-	}
-	join := func(dir string) error {
-		return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
-	}
-	err = join(cg.Path)
-	code := a.M.Run()
-	if err := errors.Join(err, join(filepath.Dir(cg.Path)), cg.Remove()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return leaktest.Run(a.M)
 }
 
 // openBinary lets other users run the command, too.

@@ -21,36 +21,31 @@ import (
 	"github.com/foster-init/foster/internal/sys"
 )
 
-// Main makes the test binary a subreaper and runs its tests.
-func Main(m *testing.M) {
+// Main makes the test binary a subreaper, runs its tests and exits.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main without the exit. Where it can be had, the test binary is in a cgroup
+// of its own meanwhile, so that the cgroups of its trees aren't mixed up with those
+// of other tests; that it can't be left empty is a failure.
+func Run(m *testing.M) (code int) {
 	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		fmt.Fprintln(os.Stderr, "leaktest:", err)
-		os.Exit(1)
+		return 1
 	}
-	leave := ownCgroup()
-	code := m.Run()
-	leave()
-	os.Exit(code)
-}
-
-// ownCgroup moves the test binary to a cgroup of its own, where that can be had, so
-// that the cgroups of its trees aren't mixed up with those of other tests.
-func ownCgroup() (leave func()) {
 	cg, err := contain.NewCgroup(fmt.Sprintf("leaktest-%d", os.Getpid()))
 	if err != nil {
-		return func() {}
+		return m.Run() // there can be none
 	}
 	join := func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
 	}
-	if err := join(cg.Path); err != nil {
+	err = join(cg.Path)
+	code = m.Run()
+	if err := errors.Join(err, join(filepath.Dir(cg.Path)), cg.Remove()); err != nil {
 		fmt.Fprintln(os.Stderr, "leaktest:", err)
+		return 1
 	}
-	return func() {
-		if err := errors.Join(join(filepath.Dir(cg.Path)), cg.Remove()); err != nil {
-			fmt.Fprintln(os.Stderr, "leaktest:", err)
-		}
-	}
+	return code
 }
 
 // patience bounds the wait for a condition; a test that comes near it has failed.
