@@ -47,7 +47,7 @@ while :; do sleep 1000 & wait $!; done`
 func TestInterruptIsOrderly(t *testing.T) {
 	leaktest.Check(t)
 	p := begin(t, "foster", "run", "--stop-timeout", "1h", "--", "sh", "-c",
-		`trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 1000; done`)
+		`trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 1000 & wait $!; done`)
 	p.out.next(`^ready$`)
 	p.signal(syscall.SIGINT)
 	p.out.next(`^interrupted$`)
@@ -61,9 +61,8 @@ func TestInterruptedTwiceEndsTheWait(t *testing.T) {
 			t.Skip("a group loses what has a session of its own")
 		}
 		p := begin(t, "foster", "run", "--contain", contain, "--stop-timeout", "1h", "--", "sh", "-c", `
-trap '' INT
-setsid sh -c 'echo daemon; exec sleep 1000' &
 trap 'echo asked' INT
+(trap '' INT; exec setsid sh -c 'echo daemon; exec sleep 1000') &
 while :; do sleep 1000 & wait $!; done`)
 		p.out.next(`^daemon$`)
 		p.signal(syscall.SIGINT)

@@ -123,6 +123,11 @@ func killChildren(t testing.TB) {
 	if err != nil || len(left) > 0 {
 		t.Logf("couldn't clean up: %v, %v", left, err)
 	}
+	for _, dir := range cgroups() {
+		if err := os.Remove(dir); err != nil {
+			t.Logf("couldn't clean up: %v", err)
+		}
+	}
 }
 
 // ReapOrphans reaps what has fallen to the test binary, until no child is left but
