@@ -22,6 +22,7 @@ type Process struct {
 	PID  int
 
 	process *os.Process
+	inside  chan struct{} // closed at its end, where it is this process: see RunInside
 	reap    sync.Once
 }
 
@@ -30,6 +31,9 @@ type Process struct {
 // The shim leads a process group of its own, so that a terminal's signals are not
 // for it, in the session of its owner, so that its tree can have that terminal.
 func Launch(pidns bool) (*Process, error) {
+	if inside.Load() {
+		return launchInside()
+	}
 	exe, err := sys.Executable()
 	if err != nil {
 		return nil, err
@@ -91,7 +95,11 @@ func CheckHello(h *wire.Hello) error {
 
 // Kill ends the shim at once. Its tree is not ended by that, but in a PID
 // namespace.
-func (p *Process) Kill() { _ = p.process.Kill() } // it has ended: as wanted
+func (p *Process) Kill() {
+	if p.inside == nil {
+		_ = p.process.Kill() // it has ended: as wanted
+	}
+}
 
 // Close closes the socket, by which the shim knows that its owner's side is gone,
 // and reaps the shim when it ends.
@@ -104,6 +112,10 @@ func (p *Process) Close() {
 // may have reaped it before.
 func (p *Process) Reap() {
 	p.reap.Do(func() {
+		if p.inside != nil {
+			<-p.inside
+			return
+		}
 		sys.Reap(p.process)
 		living.Delete(p.PID)
 	})
