@@ -16,6 +16,19 @@ func (*LeaderEnded) kind() kind { return kindLeader }
 func (*Signaled) kind() kind    { return kindSignaled }
 func (*Ended) kind() kind       { return kindEnded }
 func (*Replied) kind() kind     { return kindReplied }
+func (*Extend) kind() kind      { return kindExtend }
+func (*Inspect) kind() kind     { return kindInspect }
+func (*Claim) kind() kind       { return kindClaim }
+func (*Output) kind() kind      { return kindOutput }
+func (*Watch) kind() kind       { return kindWatch }
+func (*Drop) kind() kind        { return kindDrop }
+func (*Status) kind() kind      { return kindStatus }
+func (*LeaseNews) kind() kind   { return kindLease }
+func (*Notified) kind() kind    { return kindNotified }
+func (*OwnerNews) kind() kind   { return kindOwner }
+func (*Stopping) kind() kind    { return kindStopping }
+func (*Entry) kind() kind       { return kindEntry }
+func (*Life) kind() kind        { return kindLife }
 
 func (*Files) fields(*codec) {}
 
@@ -35,6 +48,18 @@ func (m *Start) fields(c *codec) {
 	list(c, 13, &m.Rlimits, (*Rlimit).fields)
 	one(c, 14, &m.OwnerGone, (*Plan).fields)
 	nums(c, 15, &m.Closed)
+	c.string(16, &m.ID)
+	c.bool(17, &m.Listen)
+	c.string(18, &m.SocketPath)
+	c.bool(19, &m.Journal)
+	one(c, 20, &m.Owner, (*Member).fields)
+	c.bool(21, &m.OwnerNamed)
+	c.duration(22, &m.Grace)
+	nums(c, 23, &m.Outputs)
+	c.string(24, &m.AfterLeader)
+	one(c, 25, &m.Lease, (*Lease).fields)
+	c.duration(26, &m.Watchdog)
+	c.string(27, &m.Notify)
 }
 
 func (m *Signal) fields(c *codec) {
@@ -43,7 +68,12 @@ func (m *Signal) fields(c *codec) {
 	num(c, 3, &m.Scope)
 }
 
-func (m *Stop) fields(c *codec) { one(c, 1, &m.Plan, (*Plan).fields) }
+func (m *Stop) fields(c *codec) {
+	one(c, 1, &m.Plan, (*Plan).fields)
+	c.bool(2, &m.Default)
+	c.string(3, &m.Cause)
+	num(c, 4, &m.ID)
+}
 
 func (m *Release) fields(c *codec) { num(c, 1, &m.ID) }
 
@@ -66,7 +96,10 @@ func (m *Failed) fields(c *codec) {
 	c.string(3, &m.Text)
 }
 
-func (m *Paused) fields(c *codec) { num(c, 1, &m.Signal) }
+func (m *Paused) fields(c *codec) {
+	num(c, 1, &m.Signal)
+	c.time(2, &m.At)
+}
 
 func (m *LeaderEnded) fields(c *codec) {
 	num(c, 1, &m.Status)
@@ -81,6 +114,7 @@ func (m *Signaled) fields(c *codec) {
 	num(c, 2, &m.Scope)
 	num(c, 3, &m.Count)
 	list(c, 4, &m.Names, (*Member).fields)
+	c.time(5, &m.At)
 }
 
 func (m *Ended) fields(c *codec) {
@@ -99,6 +133,112 @@ func (m *Replied) fields(c *codec) {
 	num(c, 1, &m.ID)
 	num(c, 2, &m.Errno)
 	num(c, 3, &m.Count)
+	c.string(4, &m.Text)
+	c.duration(5, &m.Left)
+}
+
+func (m *Extend) fields(c *codec) {
+	num(c, 1, &m.ID)
+	c.duration(2, &m.For)
+}
+
+func (m *Inspect) fields(c *codec) { num(c, 1, &m.ID) }
+
+func (m *Claim) fields(c *codec) {
+	num(c, 1, &m.ID)
+	one(c, 2, &m.Owner, (*Member).fields)
+	c.bool(3, &m.Named)
+}
+
+func (m *Output) fields(c *codec) { num(c, 1, &m.ID) }
+
+func (m *Watch) fields(c *codec) { num(c, 1, &m.ID) }
+
+func (m *Drop) fields(c *codec) { num(c, 1, &m.Stream) }
+
+func (m *Stopping) fields(c *codec) {
+	c.time(1, &m.At)
+	c.string(2, &m.Cause)
+}
+
+func (m *LeaseNews) fields(c *codec) {
+	c.time(1, &m.At)
+	num(c, 2, &m.Kind)
+	c.duration(3, &m.Left)
+}
+
+func (m *Notified) fields(c *codec) {
+	c.time(1, &m.At)
+	c.bool(2, &m.Ready)
+	c.string(3, &m.Text)
+	num(c, 4, &m.MainPID)
+}
+
+func (m *OwnerNews) fields(c *codec) {
+	c.time(1, &m.At)
+	c.bool(2, &m.Gone)
+	c.duration(3, &m.Grace)
+	one(c, 4, &m.Owner, (*Member).fields)
+}
+
+func (m *Status) fields(c *codec) {
+	num(c, 1, &m.Reply)
+	c.string(2, &m.ID)
+	c.string(3, &m.State)
+	c.string(4, &m.Stopping)
+	one(c, 5, &m.Leader, (*Member).fields)
+	c.bool(6, &m.LeaderDone)
+	num(c, 7, &m.Containment)
+	one(c, 8, &m.Owner, (*Member).fields)
+	c.bool(9, &m.OwnerGone)
+	c.duration(10, &m.GraceLeft)
+	c.bool(11, &m.HasLease)
+	c.duration(12, &m.LeaseLeft)
+	c.duration(13, &m.LeaseMax)
+	nums(c, 14, &m.Outputs)
+	num(c, 15, &m.Reader)
+	num(c, 16, &m.Reaped)
+	c.bool(17, &m.Ready)
+	c.string(18, &m.Text)
+	num(c, 19, &m.MainPID)
+	c.duration(20, &m.Watchdog)
+}
+
+func (m *Entry) fields(c *codec) {
+	num(c, 1, &m.Version)
+	c.string(2, &m.ID)
+	c.time(3, &m.At)
+	c.string(4, &m.Boot)
+	num(c, 5, &m.PIDNS)
+	num(c, 6, &m.UID)
+	num(c, 7, &m.Containment)
+	c.string(8, &m.CgroupPath)
+	num(c, 9, &m.CgroupInode)
+	one(c, 10, &m.Shim, (*Member).fields)
+	one(c, 11, &m.Owner, (*Member).fields)
+	c.strings(12, &m.Command)
+	c.string(13, &m.SocketPath)
+	one(c, 14, &m.Stop, (*Plan).fields)
+	c.bool(15, &m.Keep)
+	c.bool(16, &m.ShimSelf)
+}
+
+func (m *Life) fields(c *codec) {
+	one(c, 1, &m.Leader, (*Member).fields)
+	list(c, 2, &m.Members, (*Member).fields)
+	c.bool(3, &m.LeaderDone)
+	one(c, 4, &m.LeaderEnd, (*LeaderEnded).fields)
+	c.bool(5, &m.Done)
+	one(c, 6, &m.End, (*Ended).fields)
+	c.string(7, &m.Cause)
+}
+
+func (v *Lease) fields(c *codec) {
+	c.duration(1, &v.Time)
+	c.duration(2, &v.Max)
+	c.duration(3, &v.Warn)
+	num(c, 4, &v.Signal)
+	c.bool(5, &v.Suspend)
 }
 
 func (v *Credential) fields(c *codec) {

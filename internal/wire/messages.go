@@ -6,7 +6,7 @@ import (
 )
 
 // kind names a message on the wire. From the owner's side to the shim they
-// count from 1, back from 65.
+// count from 1, back from 65; those that are kept in a file, from 129.
 type kind uint8
 
 const (
@@ -15,6 +15,12 @@ const (
 	kindSignal  kind = 3
 	kindStop    kind = 4
 	kindRelease kind = 5
+	kindExtend  kind = 6
+	kindInspect kind = 7
+	kindClaim   kind = 8
+	kindOutput  kind = 9
+	kindWatch   kind = 10
+	kindDrop    kind = 11
 
 	kindHello    kind = 65
 	kindStarted  kind = 66
@@ -24,6 +30,14 @@ const (
 	kindSignaled kind = 70
 	kindEnded    kind = 71
 	kindReplied  kind = 72
+	kindStatus   kind = 73
+	kindLease    kind = 74
+	kindNotified kind = 75
+	kindOwner    kind = 76
+	kindStopping kind = 77
+
+	kindEntry kind = 129
+	kindLife  kind = 130
 )
 
 // kinds makes an empty message of each kind.
@@ -41,6 +55,20 @@ var kinds = map[kind]func() Message{
 	kindSignaled: func() Message { return new(Signaled) },
 	kindEnded:    func() Message { return new(Ended) },
 	kindReplied:  func() Message { return new(Replied) },
+
+	kindExtend:   func() Message { return new(Extend) },
+	kindInspect:  func() Message { return new(Inspect) },
+	kindClaim:    func() Message { return new(Claim) },
+	kindOutput:   func() Message { return new(Output) },
+	kindWatch:    func() Message { return new(Watch) },
+	kindDrop:     func() Message { return new(Drop) },
+	kindStatus:   func() Message { return new(Status) },
+	kindLease:    func() Message { return new(LeaseNews) },
+	kindNotified: func() Message { return new(Notified) },
+	kindOwner:    func() Message { return new(OwnerNews) },
+	kindStopping: func() Message { return new(Stopping) },
+	kindEntry:    func() Message { return new(Entry) },
+	kindLife:     func() Message { return new(Life) },
 }
 
 func (k kind) message() Message {
@@ -89,7 +117,9 @@ type Files struct{}
 
 // Start asks for a leader. Its descriptors were passed before, in this order: the
 // working directory, the cgroup where Containment asks for one, the terminal where
-// Foreground does, then descriptors 0, 1, 2 and up of the program.
+// Foreground does, the socket to listen on where Listen does, the journal's entry
+// where Journal does, the pidfd of the owner where OwnerNamed does, the reading ends
+// of the Outputs, then descriptors 0, 1, 2 and up of the program.
 type Start struct {
 	Path        string
 	Args, Env   []string
@@ -104,7 +134,28 @@ type Start struct {
 	Umask       int
 	Credential  Credential
 	Rlimits     []Rlimit
-	OwnerGone   Plan // how to stop the tree when the owner's side is gone
+	OwnerGone   Plan // how to stop the tree where nothing else is said
+	ID          string
+	Listen      bool
+	SocketPath  string // of Listen; removed when the shim ends with nobody to serve
+	Journal     bool
+	Owner       Member        // for whom the tree runs
+	OwnerNamed  bool          // it isn't the owner's side, but the process of a pidfd
+	Grace       time.Duration // how long the tree outlives its owner
+	Outputs     []uint8       // the program's descriptors whose pipes are kept: 1, 2
+	AfterLeader string        // the cause of a stop when the leader has ended; empty: go on
+	Lease       Lease
+	Watchdog    time.Duration // how often the program has to call; 0: never
+	Notify      string        // the name of the abstract socket that it calls on
+}
+
+// Lease is how long a tree may run. Zero is for ever.
+type Lease struct {
+	Time    time.Duration
+	Max     time.Duration  // bounds all extensions, from the start; 0: they aren't bounded
+	Warn    time.Duration  // how long before its end that is told; 0: not
+	Signal  syscall.Signal // sent to the leader then; 0: none
+	Suspend bool           // time that the machine is suspended counts
 }
 
 // Credential is the user that the program runs as.
@@ -145,7 +196,43 @@ type Signal struct {
 
 // Stop asks for the tree to be stopped; where that is under way already, the new
 // plan takes the place of the old, unless SIGKILL was sent.
-type Stop struct{ Plan Plan }
+type Stop struct {
+	Plan    Plan
+	Default bool   // by the plan that came with the Start
+	Cause   string // told in Stopping
+	ID      uint64 // a Replied with it answers; 0: none
+}
+
+// Extend asks for the lease to end no sooner than this time from now; a Replied with
+// its ID answers.
+type Extend struct {
+	ID  uint64
+	For time.Duration
+}
+
+// Inspect asks for a Status.
+type Inspect struct{ ID uint64 }
+
+// Claim asks to become the owner of a tree that has none. With Named, a pidfd was
+// passed, of the process that is to be the owner; else the connection is the owner's
+// side from then on. A Replied answers.
+type Claim struct {
+	ID    uint64
+	Owner Member
+	Named bool
+}
+
+// Output asks for the reading ends of the outputs that are kept. The descriptors come
+// with the Replied, as many as its Count, those of the streams that Status tells.
+type Output struct{ ID uint64 }
+
+// Watch asks for the news of the tree on this connection, from its beginning as far as
+// they are kept; a Replied answers before them.
+type Watch struct{ ID uint64 }
+
+// Drop asks to close the reading end of an output that is kept, so that its writer
+// learns that nobody reads.
+type Drop struct{ Stream uint8 }
 
 // Release asks the shim to let go of the tree; a Replied with its ID answers,
 // and on success an Ended follows.
@@ -175,7 +262,10 @@ type Failed struct {
 }
 
 // Paused tells that the leader was stopped by a signal, or continued (Signal 0).
-type Paused struct{ Signal syscall.Signal }
+type Paused struct {
+	Signal syscall.Signal
+	At     time.Time
+}
 
 // LeaderEnded tells of the leader's end. Lost says that living processes of the
 // tree are left, and Left names some of them.
@@ -190,6 +280,7 @@ type LeaderEnded struct {
 // Signaled tells of a signal of a stop: whom it reached, and who couldn't be
 // signalled.
 type Signaled struct {
+	At     time.Time
 	Signal syscall.Signal
 	Scope  Scope
 	Count  int
@@ -238,4 +329,70 @@ type Replied struct {
 	ID    uint64
 	Errno syscall.Errno
 	Count int
+	Text  string        // what was wrong, in words
+	Left  time.Duration // of the lease, after an Extend
+}
+
+// Stopping tells that a stop has begun, and why.
+type Stopping struct {
+	At    time.Time
+	Cause string
+}
+
+// LeaseNews tells of the lease: that it will end, was extended, or is over, or that
+// the program didn't call its watchdog in time.
+type LeaseNews struct {
+	At   time.Time
+	Kind LeaseKind
+	Left time.Duration
+}
+
+// LeaseKind is what a LeaseNews tells.
+type LeaseKind uint8
+
+const (
+	LeaseEnding   LeaseKind = 1
+	LeaseExtended LeaseKind = 2
+	LeaseOver     LeaseKind = 3
+	WatchdogOver  LeaseKind = 4
+)
+
+// Notified is what the program told of itself (sd_notify(3)).
+type Notified struct {
+	At      time.Time
+	Ready   bool
+	Text    string // STATUS=
+	MainPID int
+}
+
+// OwnerNews tells that the owner is gone, or that another has the tree.
+type OwnerNews struct {
+	At    time.Time
+	Gone  bool
+	Grace time.Duration // where it's gone: how long the tree waits for another
+	Owner Member        // who has it, or had it
+}
+
+// Status is what a shim knows of its tree now.
+type Status struct {
+	Reply       uint64 // the ID of the Inspect
+	ID          string
+	State       string
+	Stopping    string // the cause of a stop under way
+	Leader      Member
+	LeaderDone  bool
+	Containment Containment
+	Owner       Member
+	OwnerGone   bool
+	GraceLeft   time.Duration
+	HasLease    bool
+	LeaseLeft   time.Duration
+	LeaseMax    time.Duration // how much it can be extended to, from now; 0: any
+	Outputs     []uint8
+	Reader      int // the process that reads the outputs
+	Reaped      int
+	Ready       bool
+	Text        string // what the program says of itself
+	MainPID     int
+	Watchdog    time.Duration
 }

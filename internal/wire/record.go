@@ -1,0 +1,37 @@
+package wire
+
+import "time"
+
+// What the journal keeps of a tree, in the form of messages.
+
+// Entry is what the journal knows of a tree before it is started.
+type Entry struct {
+	Version     int
+	ID          string
+	At          time.Time
+	Boot        string // the boot of the machine: what is of an earlier one is gone
+	PIDNS       uint64 // the PID namespace whose numbers these are
+	UID         int
+	Containment Containment
+	CgroupPath  string
+	CgroupInode uint64
+	Shim        Member
+	Owner       Member
+	Command     []string
+	SocketPath  string
+	Stop        Plan
+	Keep        bool // it is for others to read when the tree has ended
+	ShimSelf    bool // the shim's numbers are those of a PID namespace of its own
+}
+
+// Life is what the journal knows of a tree that was started. It's written anew
+// whenever more is known.
+type Life struct {
+	Leader     Member
+	Members    []Member // who was seen in the tree, the leader included
+	LeaderDone bool
+	LeaderEnd  LeaderEnded
+	Done       bool
+	End        Ended
+	Cause      string // of a stop
+}
