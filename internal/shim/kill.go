@@ -56,7 +56,7 @@ const passes = 3
 // them: a stopped process would act on it only then. A step that finds nobody is
 // sent to the whole tree.
 func (s *server) sendStep(step wire.Step) {
-	told := &wire.Signaled{Signal: step.Signal, Scope: step.Scope}
+	told := &wire.Signaled{At: time.Now(), Signal: step.Signal, Scope: step.Scope}
 	for range passes {
 		sent := s.sendOnce(step)
 		told.Count += len(sent.Reached)
@@ -114,7 +114,7 @@ func (s *server) kill() {
 	const mostTold = 32
 	if s.sweeps++; len(fresh) > 0 && s.sweeps <= mostTold {
 		s.tell(&wire.Signaled{
-			Signal: syscall.SIGKILL, Scope: wire.ScopeTree,
+			At: time.Now(), Signal: syscall.SIGKILL, Scope: wire.ScopeTree,
 			Count: len(fresh), Names: members(fresh, 0),
 		})
 	}

@@ -20,6 +20,12 @@ import (
 // doesn't end in spite of SIGKILL, the tree is Stuck: the survivors were told, and
 // the shim goes on holding and killing them, since it alone can still reap them.
 //
+// A tree whose owner is gone, and that was given a grace, is Waiting: it runs on
+// until another claims it, which makes it Running again, or until the grace is over,
+// which is a stop. If it ends meanwhile, its end is Kept for who claims it, for as
+// long. The owner's side, which is a connection, may be gone while the owner, which
+// is a process with a name, lives: the tree is Running then, alone.
+//
 // The table below is all of it: a pair that isn't listed can't happen, and is an
 // error where it does.
 
@@ -33,6 +39,8 @@ const (
 	Killing                   // SIGKILL was sent
 	Stuck                     // survivors were told
 	Done                      // nothing to hold, nobody to serve
+	Waiting                   // running without an owner, in the time of grace
+	Kept                      // ended, and nobody knows it yet
 )
 
 // Event is what can happen to a tree.
@@ -45,8 +53,11 @@ const (
 	Stop                         // the owner's side asks for a stop, by the plan that comes along
 	StepOver                     // the time of a stop's step has run out
 	GiveUp                       // what is left won't end by SIGKILL, or in time
-	OwnerGone                    // the owner's side has closed the socket, or died
+	OwnerGone                    // the owner has died, or closed the socket
 	Released                     // the tree was let go, as the owner's side asked
+	SideGone                     // the owner's side has closed the socket; the owner may live
+	GraceOver                    // nobody has claimed the tree in time
+	Claimed                      // it has another owner
 )
 
 // Act is what a transition asks the executor to do.
@@ -60,13 +71,15 @@ const (
 	TellSurvivors                // tell how it ended, and who is left
 	TellReleased                 // tell that it was let go
 	Exit                         // nothing is left to do
+	StartGrace                   // set the clock of the grace
+	StopGrace                    // the tree has an owner again
 )
 
 // Action is an act with what it needs.
 type Action struct {
 	Act  Act
 	Step wire.Step     // of SendStep and SendToRest
-	Wait time.Duration // of KillAll: 0 is for ever
+	Wait time.Duration // of KillAll: 0 is for ever; of StartGrace
 }
 
 // Machine is the state of a tree with what its transitions depend on. It is a
@@ -78,6 +91,9 @@ type Machine struct {
 	Step        int       // of that plan
 	LeaderEnded bool
 	OwnerGone   bool
+	Alone       bool          // no owner's side is connected
+	Grace       time.Duration // how long the tree outlives its owner
+	GraceOver   bool
 }
 
 type transition func(Machine, wire.Plan) (Machine, []Action)
@@ -88,13 +104,24 @@ var table = map[State]map[Event]transition{
 		Started:   begin,
 		Stop:      stay, // it crossed the news that the tree has ended
 		OwnerGone: leave,
+		SideGone:  leave,
 	},
 	Running: {
 		LeaderEnded: noteLeader,
 		Empty:       finish,
 		Stop:        stop,
-		OwnerGone:   stopForOwner,
+		OwnerGone:   loseOwner,
 		Released:    letGo,
+		SideGone:    noteSide,
+	},
+	Waiting: {
+		LeaderEnded: noteLeader,
+		Empty:       finish,
+		Stop:        stop,
+		OwnerGone:   stay,
+		SideGone:    noteSide,
+		GraceOver:   stopUnclaimed,
+		Claimed:     takeOver,
 	},
 	Stopping: {
 		LeaderEnded: stopRest,
@@ -102,6 +129,8 @@ var table = map[State]map[Event]transition{
 		Stop:        stop,
 		StepOver:    nextStep,
 		OwnerGone:   noteOwner,
+		SideGone:    noteSide,
+		GraceOver:   noteGrace,
 	},
 	Killing: {
 		LeaderEnded: noteLeader,
@@ -109,12 +138,22 @@ var table = map[State]map[Event]transition{
 		Stop:        stay,
 		GiveUp:      survive,
 		OwnerGone:   noteOwner,
+		SideGone:    noteSide,
+		GraceOver:   noteGrace,
 	},
 	Stuck: {
 		LeaderEnded: noteLeader,
 		Empty:       leave,
 		Stop:        stay,
 		OwnerGone:   noteOwner,
+		SideGone:    noteSide,
+		GraceOver:   noteGrace,
+	},
+	Kept: {
+		Stop:      stay,
+		OwnerGone: stay,
+		GraceOver: leave,
+		Claimed:   leave,
 	},
 	Done: {},
 }
@@ -132,7 +171,7 @@ func (m Machine) next(e Event, plan wire.Plan) (Machine, []Action, error) {
 func stay(m Machine, _ wire.Plan) (Machine, []Action) { return m, nil }
 
 func begin(m Machine, onOwnerGone wire.Plan) (Machine, []Action) {
-	return Machine{State: Running, OnOwnerGone: onOwnerGone}, nil
+	return Machine{State: Running, OnOwnerGone: onOwnerGone, Grace: m.Grace}, nil
 }
 
 func noteLeader(m Machine, _ wire.Plan) (Machine, []Action) {
@@ -142,6 +181,19 @@ func noteLeader(m Machine, _ wire.Plan) (Machine, []Action) {
 
 func noteOwner(m Machine, _ wire.Plan) (Machine, []Action) {
 	m.OwnerGone = true
+	if m.Grace > 0 {
+		return m, []Action{{Act: StartGrace, Wait: m.Grace}} // for who wants to know the end
+	}
+	return m, nil
+}
+
+func noteSide(m Machine, _ wire.Plan) (Machine, []Action) {
+	m.Alone = true
+	return m, nil
+}
+
+func noteGrace(m Machine, _ wire.Plan) (Machine, []Action) {
+	m.GraceOver = true
 	return m, nil
 }
 
@@ -157,7 +209,14 @@ func letGo(m Machine, _ wire.Plan) (Machine, []Action) {
 
 func finish(m Machine, _ wire.Plan) (Machine, []Action) {
 	told := Action{Act: TellEnded}
-	if m.OwnerGone {
+	switch {
+	case m.Alone && m.OwnerGone && m.Grace > 0 && !m.GraceOver:
+		m.State = Kept
+		return m, []Action{told} // the clock runs
+	case m.Alone && !m.OwnerGone && m.Grace > 0:
+		m.State = Kept
+		return m, []Action{told, {Act: StartGrace, Wait: m.Grace}}
+	case m.Alone, m.OwnerGone:
 		m.State = Done
 		return m, []Action{told, {Act: Exit}}
 	}
@@ -169,9 +228,23 @@ func stop(m Machine, plan wire.Plan) (Machine, []Action) {
 	return nextStep(m, plan)
 }
 
-func stopForOwner(m Machine, _ wire.Plan) (Machine, []Action) {
+func loseOwner(m Machine, _ wire.Plan) (Machine, []Action) {
 	m.OwnerGone = true
+	if m.Grace > 0 {
+		m.State = Waiting
+		return m, []Action{{Act: StartGrace, Wait: m.Grace}}
+	}
 	return stop(m, m.OnOwnerGone)
+}
+
+func stopUnclaimed(m Machine, _ wire.Plan) (Machine, []Action) {
+	m.GraceOver = true
+	return stop(m, m.OnOwnerGone)
+}
+
+func takeOver(m Machine, _ wire.Plan) (Machine, []Action) {
+	m.State, m.OwnerGone, m.Alone = Running, false, false
+	return m, []Action{{Act: StopGrace}}
 }
 
 func nextStep(m Machine, _ wire.Plan) (Machine, []Action) {

@@ -13,8 +13,10 @@ import (
 )
 
 var (
-	allStates = []State{Idle, Running, Stopping, Killing, Stuck, Done}
-	allEvents = []Event{Started, LeaderEnded, Empty, Stop, StepOver, GiveUp, OwnerGone, Released}
+	allStates = []State{Idle, Running, Stopping, Killing, Stuck, Done, Waiting, Kept}
+	allEvents = []Event{
+		Started, LeaderEnded, Empty, Stop, StepOver, GiveUp, OwnerGone, Released, SideGone, GraceOver, Claimed,
+	}
 )
 
 func step(sig syscall.Signal, scope wire.Scope, wait time.Duration) wire.Step {
@@ -72,11 +74,24 @@ func in(s State) func(*Machine) { return func(m *Machine) { m.State = s } }
 
 func both(m *Machine) { leaderEnded(m); ownerGone(m) }
 
+func alone(m *Machine) { m.Alone = true }
+
+func graceOver(m *Machine) { m.GraceOver = true }
+
+// graced gives the tree a grace; unowned is one whose owner's side is gone.
+func graced(m *Machine) { m.Grace = time.Minute }
+
+func unowned(m *Machine) { graced(m); ownerGone(m); alone(m) }
+
+func graces() []Action { return []Action{{Act: StartGrace, Wait: time.Minute}} }
+
 var (
 	idle    = Machine{State: Idle}
 	running = Machine{State: Running, OnOwnerGone: orphan}
 	killing = Machine{State: Killing, OnOwnerGone: orphan, Plan: four, Step: 4}
 	stuck   = Machine{State: Stuck, OnOwnerGone: orphan, Plan: four, Step: 4}
+	waiting = with(with(running, in(Waiting)), unowned)
+	kept    = with(waiting, in(Kept))
 )
 
 // transitions says what the essay in machine.go promises of each pair that can
@@ -144,6 +159,44 @@ var transitions = []struct {
 	{"all ended late: that was told before", stuck, Empty, none, with(stuck, in(Done)), acts(Exit)},
 	{"there is no more to ask of the stuck", stuck, Stop, other, stuck, nil},
 	{"survivors are held for nobody, too", stuck, OwnerGone, none, with(stuck, ownerGone), nil},
+
+	{"without work the end of its side is the shim's", idle, SideGone, none, with(idle, in(Done)), acts(Exit)},
+	{"a grace outlives the news that a tree began", with(idle, graced), Started, orphan, with(running, graced), nil},
+	{"an owner with a name needs no side", running, SideGone, none, with(running, alone), nil},
+	{"a tree with a grace waits for another owner", with(with(running, graced), alone), OwnerGone, none,
+		waiting, graces()},
+	{"what ended for nobody is kept for the grace", with(with(running, graced), alone), Empty, none,
+		with(with(with(running, graced), alone), in(Kept)), append(acts(TellEnded), graces()...)},
+	{"what ended for nobody, without a grace, is over", with(running, alone), Empty, none,
+		with(with(running, alone), in(Done)), acts(TellEnded, Exit)},
+
+	{"a leader ends while its tree waits", waiting, LeaderEnded, none, with(waiting, leaderEnded), nil},
+	{"a tree that ends while it waits is kept", waiting, Empty, none, kept, acts(TellEnded)},
+	{"who hasn't a claim may still stop it", waiting, Stop, four,
+		with(stopping(four, 0), unowned), sends(termLeader)},
+	{"an owner can't be gone twice", waiting, OwnerGone, none, waiting, nil},
+	{"its side goes after its owner", with(waiting, func(m *Machine) { m.Alone = false }), SideGone, none, waiting, nil},
+	{"unclaimed it is stopped", waiting, GraceOver, none,
+		with(with(stopping(orphan, 0), unowned), graceOver), sends(quitTree)},
+	{"a claim makes it another's", waiting, Claimed, none, with(running, graced), acts(StopGrace)},
+
+	{"a stop goes on without its side", stopping(four, 1), SideGone, none, with(stopping(four, 1), alone), nil},
+	{"a stop goes on after the grace", stopping(four, 1), GraceOver, none, with(stopping(four, 1), graceOver), nil},
+	{"a stop without an owner is kept for the grace", with(stopping(four, 1), graced), OwnerGone, none,
+		with(with(stopping(four, 1), graced), ownerGone), graces()},
+	{"its end is kept", with(stopping(four, 1), unowned), Empty, none,
+		with(with(stopping(four, 1), unowned), in(Kept)), acts(TellEnded)},
+	{"after the grace it isn't", with(with(stopping(four, 1), unowned), graceOver), Empty, none,
+		with(with(with(stopping(four, 1), unowned), graceOver), in(Done)), acts(TellEnded, Exit)},
+	{"killing goes on without its side", killing, SideGone, none, with(killing, alone), nil},
+	{"killing goes on after the grace", killing, GraceOver, none, with(killing, graceOver), nil},
+	{"survivors stay without a side", stuck, SideGone, none, with(stuck, alone), nil},
+	{"survivors stay after the grace", stuck, GraceOver, none, with(stuck, graceOver), nil},
+
+	{"there is nothing to stop in what is kept", kept, Stop, four, kept, nil},
+	{"what is kept has no owner to lose", kept, OwnerGone, none, kept, nil},
+	{"what is kept is forgotten after the grace", kept, GraceOver, none, with(kept, in(Done)), acts(Exit)},
+	{"who claims it knows its end", kept, Claimed, none, with(kept, in(Done)), acts(Exit)},
 }
 
 func TestEachListedPairDoesWhatTheEssaySays(t *testing.T) {
@@ -191,8 +244,8 @@ func TestNoPairIsListedWithoutATest(t *testing.T) {
 
 func TestEveryOtherPairIsAnErrorAndChangesNothing(t *testing.T) {
 	pairs := listed()
-	for _, state := range append([]State{0, Done + 1}, allStates...) {
-		for _, event := range append([]Event{0, Released + 1}, allEvents...) {
+	for _, state := range append([]State{0, Kept + 1}, allStates...) {
+		for _, event := range append([]Event{0, Claimed + 1}, allEvents...) {
 			if pairs[pair{state, event}] {
 				continue
 			}
@@ -253,6 +306,9 @@ func TestATreeKnowsNothingOfTheOneBefore(t *testing.T) {
 func walk(input []byte) error {
 	plans := []wire.Plan{none, bare, orphan, other, four}
 	m, trees, told := idle, 0, 0
+	if len(input)%2 == 1 {
+		m = with(idle, graced)
+	}
 	for i, b := range input {
 		event, plan := Event(b&15), plans[int(b>>4)%len(plans)]
 		to, actions, err := m.next(event, plan)
@@ -294,9 +350,9 @@ func walk(input []byte) error {
 			return wrong("there is a way out of Done")
 		case exit != (m.State != Done && to.State == Done):
 			return wrong("Exit and Done are not one")
-		case m.OwnerGone && !to.OwnerGone:
+		case m.OwnerGone && !to.OwnerGone && event != Claimed:
 			return wrong("the owner came back")
-		case to.State == Idle && !reflect.DeepEqual(to, idle):
+		case to.State == Idle && m.State != Idle && !reflect.DeepEqual(to, idle):
 			return wrong("an idle machine remembers something")
 		case to.State == Stopping && (to.Step < 0 || to.Step >= len(to.Plan.Steps)):
 			return wrong("it waits for a step that the plan doesn't have")
@@ -304,7 +360,7 @@ func walk(input []byte) error {
 			return wrong("the killing was taken back")
 		}
 		ended := trees
-		if to.State == Running || to.State == Stopping || to.State == Killing {
+		if to.State == Running || to.State == Waiting || to.State == Stopping || to.State == Killing {
 			ended--
 		}
 		if told != ended {
@@ -319,9 +375,12 @@ func TestRandomWalksStayWithinTheEssay(t *testing.T) {
 	const seed = 20
 	r := rand.New(rand.NewPCG(seed, seed))
 	reached := map[State]bool{}
-	for range 500 {
-		input := make([]byte, 200)
+	for n := range 2000 {
+		input := make([]byte, 100+n%2)
 		m := idle
+		if n%2 == 1 {
+			m = with(idle, graced)
+		}
 		for i := range input {
 			// What can happen is taken more often, else most walks would soon be over.
 			event := allEvents[r.IntN(len(allEvents))]

@@ -108,17 +108,16 @@ func leaderMessage(w sys.Wait) *wire.LeaderEnded {
 	return &wire.LeaderEnded{Status: w.Status, Usage: usage(w.Usage), At: time.Now()}
 }
 
-// paused tells of a leader that was stopped or continued, for job control. It's
-// dropped where the owner's side doesn't read: it may not hold up the reaping.
+// paused tells of a leader that was stopped or continued, for job control.
 func (s *server) paused(w sys.Wait) {
-	if w.PID != s.held.leader || s.machine.OwnerGone {
+	if w.PID != s.held.leader {
 		return
 	}
+	told := &wire.Paused{At: time.Now()}
 	if w.Status.Stopped() {
-		s.conn.TrySend(&wire.Paused{Signal: w.Status.StopSignal()})
-	} else {
-		s.conn.TrySend(&wire.Paused{})
+		told.Signal = w.Status.StopSignal()
 	}
+	s.tell(told)
 }
 
 // leaderEnded tells of the leader's end, and whether others live on without it.
@@ -132,7 +131,11 @@ func (s *server) leaderEnded(told *wire.LeaderEnded, others bool) {
 		told.Lost = len(told.Left) > 0
 	}
 	s.tell(told)
+	s.noteLeaderEnd(told)
 	s.step(LeaderEnded, wire.Plan{})
+	if cause := s.terms.start.AfterLeader; told.Lost && cause != "" && s.unstopped() {
+		s.stop(cause, nil)
+	}
 }
 
 // alive names the members that go on living. Who was reached by the same fatal
@@ -220,6 +223,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	m.OwnerGone, m.Orphans = s.machine.OwnerGone, h.orphans
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
+	s.noteEnd(m)
 	s.held = nil
 	s.calm()
 }
@@ -233,6 +237,7 @@ func (s *server) tellSurvivors() {
 		Survivors: s.survivors(), Orphans: h.orphans,
 	}
 	s.tell(m)
+	s.noteEnd(m)
 	s.calm()
 }
 

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"os"
 	"syscall"
 	"time"
 
@@ -10,16 +11,23 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-// server is the executor of the machine. One goroutine, on the main thread, owns
-// all of it; two others only wait, and tell it: for messages, and for children.
+// server is the executor of the machine. One goroutine owns all of it; the others only
+// wait, and tell it: for messages, for children, for clocks.
 type server struct {
-	conn    *wire.Conn
 	machine Machine
 	held    *holding // the tree, while there is one
+	terms   *terms   // what was agreed on for it; also while its end is kept
 	done    bool
 
+	side     *client // the owner's side; nil where it's gone
+	clients  map[*client]bool
 	messages chan received
+	arrived  chan *os.File   // somebody connected
+	orphaned chan *os.File   // an owner with a name has ended
+	rings    chan *sys.Alarm // a lease or a watchdog
+	heard    chan notice
 	clock    *time.Timer // of the machine: when a step is over, when to give up
+	grace    *time.Timer
 
 	look    chan int      // asks the watcher to wait for a child: its pid, or 0 for any
 	seen    chan sys.Wait // the watcher's answer: some child has something to tell
@@ -31,14 +39,16 @@ type server struct {
 	killing time.Time     // since when
 	calm    func()        // ends the hurry of killing
 	sweeps  int           // since the killing began
+	roll    *time.Timer   // when to look who is there, for the journal
 
-	out []wire.Message // to be sent at the end of this turn
+	out []wire.Message // the news of this turn
 }
 
 type received struct {
-	msg wire.Message
-	err error
-	ok  chan struct{} // closed when the message was handled
+	from *client
+	msg  wire.Message
+	err  error
+	ok   chan struct{} // closed when the message was handled
 }
 
 // holding is what is known of the tree that is held.
@@ -67,17 +77,25 @@ func identify(s procfs.Stat) identity { return identity{s.PID, s.Start} }
 
 func newServer(conn *wire.Conn) *server {
 	s := &server{
-		conn:     conn,
 		machine:  Machine{State: Idle},
+		clients:  map[*client]bool{},
 		messages: make(chan received),
+		arrived:  make(chan *os.File),
+		orphaned: make(chan *os.File),
+		rings:    make(chan *sys.Alarm),
+		heard:    make(chan notice),
 		clock:    newStoppedTimer(),
+		grace:    newStoppedTimer(),
 		look:     make(chan int, 1),
 		seen:     make(chan sys.Wait, 1),
 		emptied:  make(chan struct{}, 1),
 		sweep:    newStoppedTimer(),
+		roll:     newStoppedTimer(),
 		calm:     func() {},
 	}
-	go s.receive()
+	s.side = s.welcome(conn, os.Getppid())
+	s.side.watching = true
+	s.clients[s.side] = true
 	go s.watch()
 	return s
 }
@@ -86,20 +104,6 @@ func newStoppedTimer() *time.Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	return t
-}
-
-// receive passes on what the owner's side says, one message after the other:
-// descriptors that wait to be claimed belong to the message under way.
-func (s *server) receive() {
-	for {
-		msg, err := s.conn.Receive()
-		r := received{msg, err, make(chan struct{})}
-		s.messages <- r
-		if err != nil {
-			return
-		}
-		<-r.ok
-	}
 }
 
 // watch waits for children, without reaping: that is the loop's. Why it no longer
@@ -120,8 +124,10 @@ func (s *server) run() {
 	for !s.done {
 		select {
 		case r := <-s.messages:
-			s.handle(r.msg, r.err)
+			s.handle(r)
 			close(r.ok)
+		case sock := <-s.arrived:
+			s.arrive(sock)
 		case w := <-s.seen:
 			s.looking = false
 			s.collect(w)
@@ -131,44 +137,54 @@ func (s *server) run() {
 			s.timeOver()
 		case <-s.sweep.C:
 			s.kill()
+		case <-s.grace.C:
+			s.graceIsOver()
+		case owner := <-s.orphaned:
+			s.orphanedBy(owner)
+		case alarm := <-s.rings:
+			s.rang(alarm)
+		case n := <-s.heard:
+			s.listen(n)
+		case <-s.roll.C:
+			s.callRoll()
 		}
 		s.flush()
 	}
-	s.conn.Close()
+	s.farewell()
+	s.forget()
 }
 
-// flush sends what this turn has to tell. Nobody may be there to read it.
+// flush sends what this turn has to tell, and keeps it for who comes later.
 func (s *server) flush() {
-	if len(s.out) > 0 && !s.machine.OwnerGone {
-		_ = s.conn.Send(nil, s.out...) // a dead owner's side is told by receive
+	if len(s.out) == 0 {
+		return
 	}
+	if s.terms != nil {
+		s.terms.remember(s.out)
+	}
+	s.spread(s.out)
 	s.out = nil
+	if s.machine.State == Idle && s.held == nil {
+		s.forget() // the next tree has terms of its own
+	}
+}
+
+// forget ends what was agreed on for a tree that is over.
+func (s *server) forget() {
+	t := s.terms
+	if t == nil {
+		return
+	}
+	s.terms = nil
+	s.grace.Stop()
+	s.roll.Stop()
+	t.close()
+	if s.side == nil && t.start.SocketPath != "" {
+		_ = os.Remove(t.start.SocketPath) // the owner's side would have
+	}
 }
 
 func (s *server) tell(m wire.Message) { s.out = append(s.out, m) }
-
-func (s *server) handle(msg wire.Message, err error) {
-	if err != nil {
-		// The end of the stream, or something that isn't this protocol: either way
-		// there is no owner's side to work for.
-		s.step(OwnerGone, wire.Plan{})
-		return
-	}
-	switch m := msg.(type) {
-	case *wire.Files: // its descriptors wait for the Start
-	case *wire.Start:
-		s.start(m)
-	case *wire.Signal:
-		count, err := s.signal(m.Signal, m.Scope)
-		s.tell(&wire.Replied{ID: m.ID, Errno: errno(err), Count: count})
-	case *wire.Stop:
-		s.step(Stop, m.Plan)
-	case *wire.Release:
-		s.release(m.ID)
-	default:
-		s.step(OwnerGone, wire.Plan{})
-	}
-}
 
 // step makes a transition and does what it asks for.
 func (s *server) step(e Event, plan wire.Plan) {
@@ -204,6 +220,12 @@ func (s *server) do(a Action) {
 		s.tellEnded(&wire.Ended{Released: true})
 	case TellSurvivors:
 		s.tellSurvivors()
+	case StartGrace:
+		s.grace.Reset(a.Wait)
+		s.terms.graceUntil = time.Now().Add(a.Wait)
+	case StopGrace:
+		s.grace.Stop()
+		s.terms.graceUntil = time.Time{}
 	case Exit:
 		s.done = true
 	}
@@ -221,7 +243,7 @@ func (s *server) timeOver() {
 // release answers a request to let the tree go.
 func (s *server) release(id uint64) {
 	reply := &wire.Replied{ID: id}
-	s.tell(reply)
+	defer s.give(s.side, nil, reply)
 	switch {
 	case s.held == nil:
 		reply.Errno = syscall.ESRCH

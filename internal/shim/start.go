@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ const (
 	StageRlimit      = "rlimit"
 	StageCredential  = "credential"
 	StageExec        = "exec"
+	StageNotify      = "notify"
 )
 
 // failure is a start that failed at a stage.
@@ -37,53 +39,64 @@ func (f *failure) message() *wire.Failed {
 
 // start starts a leader, or tells why not; then nothing of the attempt is left.
 func (s *server) start(m *wire.Start) {
-	if s.machine.State != Idle {
-		s.tell((&failure{StageProtocol, syscall.EBUSY}).message())
-		return
+	if fail := s.tryStart(m); fail != nil {
+		s.give(s.side, nil, fail.message())
 	}
-	f, err := claim(s.conn, m)
+}
+
+func (s *server) tryStart(m *wire.Start) *failure {
+	if s.machine.State != Idle {
+		return &failure{StageProtocol, syscall.EBUSY}
+	}
+	f, err := claim(s.side.conn, m)
 	if err != nil {
-		s.tell((&failure{StageProtocol, err}).message())
-		return
+		return &failure{StageProtocol, err}
 	}
 	defer f.close()
 	h, fail := hold(m, f.cgroup)
 	if fail != nil {
-		s.tell(fail.message())
-		return
+		return fail
 	}
-	f.tree = h.tree
-	if fail := f.run(); fail != nil {
-		s.tell(fail.message())
+	t, fail := s.agree(m, f)
+	if fail == nil {
+		f.tree = h.tree
+		if fail = f.run(); fail != nil {
+			t.close()
+		}
+	}
+	if fail != nil {
 		_ = h.tree.Close() // the owner's side, which made it, removes it too
-		return
+		return fail
 	}
-	s.started(h, f)
+	s.started(h, f, t)
+	return nil
 }
 
 // claim takes the descriptors that came with a start.
 func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
-	f := &forker{msg: m, cgroup: -1, terminal: -1}
-	one := func(fd *int) error {
+	f := &forker{msg: m, cwd: -1, cgroup: -1, terminal: -1, listener: -1, journal: -1, owner: -1}
+	var errs []error
+	one := func(wanted bool, fd *int) {
+		if !wanted {
+			return
+		}
 		fds, err := conn.Claim(1)
 		if err == nil {
 			*fd = fds[0]
-			f.fds = append(f.fds, *fd)
 		}
-		return err
+		errs = append(errs, err)
 	}
-	err := one(&f.cwd)
-	if m.Containment == wire.Cgroup {
-		err = errors.Join(err, one(&f.cgroup))
-	}
-	if m.Foreground {
-		err = errors.Join(err, one(&f.terminal))
-	}
-	if err == nil {
-		f.files, err = conn.Claim(m.Files)
-	}
-	f.fds = append(f.fds, f.files...)
-	if err != nil {
+	one(true, &f.cwd)
+	one(m.Containment == wire.Cgroup, &f.cgroup)
+	one(m.Foreground, &f.terminal)
+	one(m.Listen, &f.listener)
+	one(m.Journal, &f.journal)
+	one(m.OwnerNamed, &f.owner)
+	var err error
+	f.outputs, err = conn.Claim(len(m.Outputs))
+	errs = append(errs, err)
+	f.files, err = conn.Claim(m.Files)
+	if err := errors.Join(append(errs, err)...); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -113,7 +126,7 @@ func hold(m *wire.Start, cgroup int) (*holding, *failure) {
 }
 
 // started takes note of a leader that runs.
-func (s *server) started(h *holding, f *forker) {
+func (s *server) started(h *holding, f *forker, t *terms) {
 	h.leader = f.pid
 	h.tree.Started(f.pid)
 	s.held = h
@@ -125,10 +138,11 @@ func (s *server) started(h *holding, f *forker) {
 	if f.pidfd >= 0 {
 		fds = []int{f.pidfd}
 		told.PIDFDs = 1
-		defer sys.CloseAll(fds)
 	}
-	_ = s.conn.Send(fds, told) // a dead owner's side is told by receive
+	s.give(s.side, fds, told)
+	s.machine.Grace = f.msg.Grace
 	s.step(Started, f.msg.OwnerGone)
+	s.begin(t, wire.Member{PID: f.pid, Start: told.Start, Name: filepath.Base(f.msg.Path)})
 	s.lookAgain()
 }
 
@@ -136,17 +150,38 @@ func (s *server) started(h *holding, f *forker) {
 type forker struct {
 	msg      *wire.Start
 	cwd      int
-	cgroup   int // -1: none
-	terminal int // -1: none
+	cgroup   int // -1: none, as with those that follow
+	terminal int
+	listener int
+	journal  int
+	owner    int
+	outputs  []int
 	files    []int
-	fds      []int // all of these
 	tree     contain.Tree
 
 	pid   int
 	pidfd int // -1 where the system has none
 }
 
-func (f *forker) close() { sys.CloseAll(f.fds) }
+// close closes what nobody has taken.
+func (f *forker) close() {
+	sys.CloseAll(f.files)
+	sys.CloseAll(f.outputs)
+	for _, fd := range []int{f.cwd, f.cgroup, f.terminal, f.listener, f.journal, f.owner} {
+		if fd >= 0 {
+			sys.Close(fd)
+		}
+	}
+}
+
+// take takes one of the descriptors, to be waited on.
+func (f *forker) take(fd *int, name string) (*os.File, error) {
+	file, err := sys.OpenPassed(*fd, name)
+	if err == nil {
+		*fd = -1
+	}
+	return file, err
+}
 
 func (f *forker) run() *failure {
 	if err := sys.Fchdir(f.cwd); err != nil {

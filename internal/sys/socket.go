@@ -61,24 +61,6 @@ func SendFiles(sock *os.File, p []byte, fds []int) error {
 	return nil
 }
 
-// TrySend writes p if the socket takes it whole, now; else it does nothing and
-// returns EAGAIN. p is much smaller than the socket's buffer.
-func TrySend(sock *os.File, p []byte) error {
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var werr error
-	err = raw.Write(func(fd uintptr) bool {
-		werr = retry(func() error {
-			_, err := unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
-			return err
-		})
-		return true
-	})
-	return errors.Join(err, os.NewSyscallError("sendmsg", werr))
-}
-
 // ReceiveFiles reads what a stream socket holds, at most len(p) bytes, and the
 // descriptors that came with it, which are closed on exec. It waits for the
 // first byte, and returns io.EOF when the other side is gone.
@@ -162,4 +144,14 @@ func AdoptSocket(fd int) (*os.File, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	return os.NewFile(uintptr(fd), "owner"), nil
+}
+
+// PeerOf is [Peer] of a file.
+func PeerOf(sock *os.File) (pid, uid int, err error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	cerr := raw.Control(func(fd uintptr) { pid, uid, err = Peer(int(fd)) })
+	return pid, uid, errors.Join(err, cerr)
 }

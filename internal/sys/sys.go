@@ -194,3 +194,9 @@ func Drain(f *os.File, write func([]byte) error) error {
 		}
 	}
 }
+
+// Dup gives another descriptor for the same open file, closed on exec.
+func Dup(fd int) (int, error) {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return n, os.NewSyscallError("fcntl", err)
+}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/foster-init/foster/internal/sys"
 )
@@ -98,13 +99,9 @@ func (c *Conn) Send(fds []int, messages ...Message) error {
 	return sys.SendFiles(c.sock, b, fds)
 }
 
-// TrySend writes a small message if that doesn't have to wait for the other
-// side to read; else it drops it.
-func (c *Conn) TrySend(m Message) {
-	if frame, err := Encode(m); err == nil {
-		sys.TrySend(c.sock, frame)
-	}
-}
+// Abort ends the connection for who receives and sends on it. It may be called
+// while they do; Close comes after them.
+func (c *Conn) Abort() { c.sock.Close() }
 
 // Receive waits for the next message. At the end of the connection it returns
 // io.EOF. The descriptors that came before or with the message wait in
@@ -172,5 +169,13 @@ func (c *Conn) Claim(n int) ([]int, error) {
 func (c *Conn) Close() error {
 	sys.CloseAll(c.passed)
 	c.passed = nil
-	return c.sock.Close()
+	if err := c.sock.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil // by Abort
+}
+
+// Hurry bounds the time for what is sent from now on.
+func (c *Conn) Hurry(d time.Duration) {
+	_ = c.sock.SetWriteDeadline(time.Now().Add(d)) // a socket has one
 }

@@ -1,0 +1,163 @@
+package shim
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// client is a connection: that of the owner's side, or of a command that looks at
+// the tree, stops it, claims it. A goroutine receives from it, another sends to it, so
+// that who doesn't read holds up nobody.
+type client struct {
+	conn     *wire.Conn
+	pid      int // as it was when it connected; 0: not to be seen from here
+	out      chan parcel
+	sent     chan struct{} // closed when nothing is sent any more
+	watching bool          // it gets the news
+	gone     bool
+}
+
+// parcel is what is sent in one go. Its descriptors are closed afterwards.
+type parcel struct {
+	fds      []int
+	messages []wire.Message
+}
+
+const (
+	longestQueue = 256             // of parcels to one client
+	mostClients  = 64              // guests
+	lastWord     = 2 * time.Second // how long a guest has to read, at the end
+)
+
+// welcome serves a connection.
+func (s *server) welcome(conn *wire.Conn, pid int) *client {
+	c := &client{conn: conn, pid: pid, out: make(chan parcel, longestQueue), sent: make(chan struct{})}
+	go c.send()
+	go s.receive(c)
+	return c
+}
+
+func (c *client) send() {
+	defer close(c.sent)
+	failed := false
+	for p := range c.out {
+		if !failed && c.conn.Send(p.fds, p.messages...) != nil {
+			failed = true // that it's gone, receive tells
+		}
+		sys.CloseAll(p.fds)
+	}
+}
+
+// receive passes on what a client says, one message after the other: descriptors that
+// wait to be claimed belong to the message under way.
+func (s *server) receive(c *client) {
+	for {
+		msg, err := c.conn.Receive()
+		r := received{c, msg, err, make(chan struct{})}
+		s.messages <- r
+		<-r.ok
+		if err != nil {
+			return
+		}
+	}
+}
+
+// give queues a parcel for a client. One whose queue is full is sent away.
+func (s *server) give(c *client, fds []int, messages ...wire.Message) {
+	if c == nil || c.gone {
+		sys.CloseAll(fds)
+		return
+	}
+	select {
+	case c.out <- parcel{fds, messages}:
+	default:
+		sys.CloseAll(fds)
+		c.conn.Abort()
+	}
+}
+
+// idleTalk says whether a message is one that the application can cause at will.
+func idleTalk(m wire.Message) bool {
+	switch m.(type) {
+	case *wire.Notified, *wire.Paused:
+		return true
+	}
+	return false
+}
+
+// spread gives the news to the owner's side and to who watches. Where one is slow, the
+// application's idle talk is left out.
+func (s *server) spread(news []wire.Message) {
+	for c := range s.clients {
+		if !c.watching {
+			continue
+		}
+		mine := news
+		if len(c.out) > longestQueue/2 {
+			mine = slices.DeleteFunc(slices.Clone(news), idleTalk)
+		}
+		if len(mine) > 0 {
+			s.give(c, nil, mine...)
+		}
+	}
+}
+
+// accept lets others in, until the socket is closed.
+func accept(socket *os.File, arrived chan<- *os.File) {
+	for {
+		sock, err := sys.Accept(socket)
+		if err != nil {
+			return
+		}
+		arrived <- sock
+	}
+}
+
+// arrive lets in who runs as the same user, or as root.
+func (s *server) arrive(sock *os.File) {
+	pid, uid, err := sys.PeerOf(sock)
+	if err != nil || uid != os.Getuid() && uid != 0 || len(s.clients) > mostClients {
+		sock.Close()
+		return
+	}
+	c := s.welcome(wire.NewConn(sock), pid)
+	s.clients[c] = true
+	s.give(c, nil, &wire.Hello{Version: wire.Version})
+}
+
+// leaves forgets a client that is gone.
+func (s *server) leaves(c *client) {
+	c.gone = true
+	delete(s.clients, c)
+	c.conn.Abort() // who only reads no more can't hold up the sending
+	close(c.out)
+	<-c.sent
+	c.conn.Close()
+	if t := s.terms; t != nil && t.reader == c {
+		t.reader = nil
+	}
+	if s.side != c {
+		return
+	}
+	s.side = nil
+	s.step(SideGone, wire.Plan{})
+	if s.terms == nil || s.terms.ownerPidfd == nil {
+		s.ownerGone()
+	}
+}
+
+// farewell sends what is queued, to a guest for a short while, and closes.
+func (s *server) farewell() {
+	for c := range s.clients {
+		if c != s.side {
+			c.conn.Hurry(lastWord)
+		}
+		close(c.out)
+		<-c.sent
+		c.conn.Abort()
+	}
+}

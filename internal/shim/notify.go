@@ -1,0 +1,112 @@
+package shim
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// notice is what a program told of itself, in the protocol of sd_notify(3). What
+// foster has no use for isn't in it.
+type notice struct {
+	pid, uid int
+
+	ready    bool
+	text     string // STATUS=
+	hasText  bool
+	mainPID  int
+	extend   time.Duration // EXTEND_TIMEOUT_USEC=
+	alive    bool          // WATCHDOG=1
+	trigger  bool          // WATCHDOG=trigger
+	watchdog time.Duration // WATCHDOG_USEC=
+}
+
+const (
+	longestNotice = 4096 // as much as systemd reads
+	longestStatus = 256
+)
+
+// parseNotice reads one datagram: an assignment a line. What it doesn't know, or
+// can't understand, is passed over, as the protocol wants it.
+func parseNotice(b []byte) (n notice) {
+	for line := range strings.Lines(string(b)) {
+		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if !ok {
+			continue
+		}
+		switch key {
+		case "READY":
+			n.ready = n.ready || value == "1"
+		case "STATUS":
+			n.text, n.hasText = value[:min(len(value), longestStatus)], true
+		case "MAINPID":
+			if pid, err := strconv.Atoi(value); err == nil && pid > 0 {
+				n.mainPID = pid
+			}
+		case "EXTEND_TIMEOUT_USEC":
+			n.extend = microseconds(value)
+		case "WATCHDOG":
+			n.alive = n.alive || value == "1"
+			n.trigger = n.trigger || value == "trigger"
+		case "WATCHDOG_USEC":
+			n.watchdog = microseconds(value)
+		}
+	}
+	return n
+}
+
+// microseconds reads a count of them; what is no such count is 0.
+func microseconds(s string) time.Duration {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(min(n, uint64(forever/time.Microsecond))) * time.Microsecond
+}
+
+// hear passes on what comes on a notify socket, until it is closed.
+func hear(socket *os.File, heard chan<- notice) {
+	buf := make([]byte, longestNotice)
+	for {
+		size, pid, uid, err := sys.ReceiveNotify(socket, buf)
+		if err != nil {
+			return
+		}
+		n := parseNotice(buf[:size])
+		n.pid, n.uid = pid, uid
+		heard <- n
+	}
+}
+
+// mayNotify says whether a sender is of the tree: it descends from this process, or
+// has ended since, which systemd-notify(1) does at once, and was a user's who could
+// be in the tree.
+func mayNotify(pid, uid int, users []int) bool {
+	if pid <= 0 {
+		return false
+	}
+	self := os.Getpid()
+	for at := pid; at > 1; {
+		s, err := procfs.Read(at)
+		if err != nil {
+			break // it has ended
+		}
+		if s.PPID == self {
+			return true
+		}
+		if s.PPID <= 1 {
+			return false
+		}
+		at = s.PPID
+	}
+	for _, u := range users {
+		if u == uid {
+			return true
+		}
+	}
+	return false
+}

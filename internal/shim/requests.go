@@ -1,0 +1,302 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// What clients ask for, and what they get.
+
+var errNonsense = errors.New("not a request")
+
+// handle acts on a message. Who doesn't speak the protocol is sent away: what isn't an
+// owner's side any more has no tree.
+func (s *server) handle(r received) {
+	if r.err != nil {
+		s.leaves(r.from)
+		return
+	}
+	if err := s.serve(r.from, r.msg); err != nil {
+		r.from.conn.Abort() // receive tells the rest
+	}
+}
+
+func (s *server) serve(c *client, msg wire.Message) error {
+	switch m := msg.(type) {
+	case *wire.Files: // its descriptors wait for the Start
+	case *wire.Signal:
+		count, err := s.signal(m.Signal, m.Scope)
+		s.give(c, nil, &wire.Replied{ID: m.ID, Errno: errno(err), Count: count})
+	case *wire.Stop:
+		s.asked(c, m)
+	case *wire.Extend:
+		s.extend(c, m)
+	case *wire.Inspect:
+		s.give(c, nil, s.status(m.ID))
+	case *wire.Claim:
+		return s.claimed(c, m)
+	case *wire.Output:
+		s.handOut(c, m.ID)
+	case *wire.Watch:
+		s.show(c, m.ID)
+	default:
+		if c != s.side {
+			return errNonsense
+		}
+		return s.serveSide(msg)
+	}
+	return nil
+}
+
+// serveSide is for what only an owner's side may ask.
+func (s *server) serveSide(msg wire.Message) error {
+	switch m := msg.(type) {
+	case *wire.Start:
+		s.start(m)
+	case *wire.Release:
+		s.release(m.ID)
+	case *wire.Drop:
+		if t := s.terms; t != nil {
+			if fd, ok := t.outputs[m.Stream]; ok {
+				sys.Close(fd)
+				delete(t.outputs, m.Stream)
+			}
+		}
+	default:
+		return errNonsense
+	}
+	return nil
+}
+
+// refuse answers a request with what is wrong, in words.
+func (s *server) refuse(c *client, id uint64, n syscall.Errno, text string) {
+	s.give(c, nil, &wire.Replied{ID: id, Errno: n, Text: text})
+}
+
+const noTree = "it has ended"
+
+func (s *server) asked(c *client, m *wire.Stop) {
+	var plan *wire.Plan
+	if !m.Default {
+		plan = &m.Plan
+	}
+	cause := m.Cause
+	if cause == "" || len(cause) > 64 {
+		cause = CauseStopped
+	}
+	s.stop(cause, plan)
+	if m.ID == 0 {
+		return
+	}
+	if s.terms == nil || s.machine.State == Kept {
+		s.refuse(c, m.ID, syscall.ESRCH, noTree)
+		return
+	}
+	s.give(c, nil, &wire.Replied{ID: m.ID})
+}
+
+func (s *server) extend(c *client, m *wire.Extend) {
+	t := s.terms
+	if t == nil || s.held == nil {
+		s.refuse(c, m.ID, syscall.ESRCH, noTree)
+		return
+	}
+	if !s.unstopped() {
+		s.refuse(c, m.ID, syscall.EBUSY, "it is being stopped")
+		return
+	}
+	longer, err := t.lease.extend(t.now(), m.For)
+	if err != nil {
+		s.refuse(c, m.ID, syscall.EINVAL, err.Error())
+		return
+	}
+	s.lengthen(longer)
+	s.give(c, nil, &wire.Replied{ID: m.ID, Left: t.lease.left(t.now())})
+}
+
+func (s *server) status(id uint64) *wire.Status {
+	m := &wire.Status{Reply: id, State: stateNames[s.machine.State], OwnerGone: s.machine.OwnerGone}
+	t := s.terms
+	if t == nil {
+		return m
+	}
+	m.ID, m.Leader, m.Containment, m.Owner = t.start.ID, t.leader, t.start.Containment, t.owner
+	m.Stopping, m.LeaderDone, m.Ready, m.Text, m.MainPID = t.cause, s.machine.LeaderEnded, t.ready, t.text, t.mainPID
+	m.Watchdog = t.start.Watchdog
+	if !t.graceUntil.IsZero() {
+		m.GraceLeft = max(time.Until(t.graceUntil), 0)
+	}
+	if t.lease.exists() {
+		m.HasLease, m.LeaseLeft = true, t.lease.left(t.now())
+		if t.lease.limit > 0 {
+			m.LeaseMax = max(t.lease.limit-t.now(), 0)
+		}
+	}
+	for stream := range t.outputs {
+		m.Outputs = append(m.Outputs, stream)
+	}
+	slices.Sort(m.Outputs)
+	if t.reader != nil {
+		m.Reader = t.reader.pid
+	}
+	if s.held != nil {
+		m.Reaped = s.held.reaped
+	}
+	return m
+}
+
+// stateNames are the states as people are told of them.
+var stateNames = map[State]string{
+	Idle: "ended", Running: "running", Stopping: "stopping", Killing: "killing", Stuck: "stuck",
+	Done: "ended", Waiting: "waiting", Kept: "ended",
+}
+
+// handOut gives the reading ends of the outputs to one reader at a time.
+func (s *server) handOut(c *client, id uint64) {
+	t := s.terms
+	switch {
+	case t == nil:
+		s.refuse(c, id, syscall.ESRCH, noTree)
+	case len(t.outputs) == 0:
+		s.refuse(c, id, syscall.ENOTSUP, "its output isn't kept: it goes where it went when it was started")
+	case t.reader != nil && t.reader != c:
+		s.refuse(c, id, syscall.EBUSY, fmt.Sprintf("its output is read by process %d", t.reader.pid))
+	default:
+		var fds []int
+		for _, stream := range s.status(0).Outputs {
+			fd, err := sys.Dup(t.outputs[stream])
+			if err != nil {
+				sys.CloseAll(fds)
+				s.refuse(c, id, errno(err), err.Error())
+				return
+			}
+			fds = append(fds, fd)
+		}
+		t.reader = c
+		s.give(c, fds, &wire.Replied{ID: id, Count: len(fds)})
+	}
+}
+
+// show gives a client the news, from the beginning.
+func (s *server) show(c *client, id uint64) {
+	if s.terms == nil {
+		s.refuse(c, id, syscall.ESRCH, noTree)
+		return
+	}
+	s.flush() // what it will be told anew isn't to be told twice
+	c.watching = true
+	s.give(c, nil, append([]wire.Message{&wire.Replied{ID: id}}, s.terms.history...)...)
+}
+
+// claimed gives the tree to another owner, if it has none. The claim that comes first
+// has it.
+func (s *server) claimed(c *client, m *wire.Claim) error {
+	t := s.terms
+	var pidfd *os.File
+	if m.Named {
+		fds, err := c.conn.Claim(1)
+		if err != nil {
+			return err
+		}
+		if pidfd, err = sys.OpenPassed(fds[0], "owner"); err != nil {
+			return err
+		}
+	}
+	switch s.machine.State {
+	case Waiting, Kept:
+		if m.Named && s.machine.State == Kept {
+			pidfd.Close() // an owner that only has a name can't be told
+			s.refuse(c, m.ID, syscall.ESRCH, noTree)
+			return nil
+		}
+	case Running:
+		closeFile(pidfd)
+		s.refuse(c, m.ID, syscall.EBUSY, fmt.Sprintf("it has an owner: %s", describe(t.owner)))
+		return nil
+	case Stopping, Killing, Stuck:
+		closeFile(pidfd)
+		s.refuse(c, m.ID, syscall.EBUSY, "it is being stopped")
+		return nil
+	default:
+		closeFile(pidfd)
+		s.refuse(c, m.ID, syscall.ESRCH, noTree)
+		return nil
+	}
+	s.takeOver(c, m, pidfd)
+	return nil
+}
+
+// takeOver hands the tree to who has claimed it.
+func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
+	t := s.terms
+	closeFile(t.ownerPidfd)
+	t.ownerPidfd, t.owner = pidfd, m.Owner
+	s.give(c, nil, &wire.Replied{ID: m.ID})
+	s.tell(&wire.OwnerNews{At: time.Now(), Owner: m.Owner})
+	if pidfd != nil {
+		s.watchOwner(pidfd)
+	} else {
+		s.flush()
+		s.side, c.watching = c, true
+		s.give(c, nil, t.history...)
+	}
+	s.step(Claimed, wire.Plan{})
+	if s.side == nil {
+		s.step(SideGone, wire.Plan{})
+	}
+}
+
+func closeFile(f *os.File) {
+	if f != nil {
+		f.Close()
+	}
+}
+
+func describe(m wire.Member) string {
+	if m.Name == "" {
+		return fmt.Sprintf("process %d", m.PID)
+	}
+	return fmt.Sprintf("%s (pid %d)", m.Name, m.PID)
+}
+
+// watchOwner tells when an owner with a name has ended.
+func (s *server) watchOwner(pidfd *os.File) {
+	go func() {
+		if sys.AwaitReadable(pidfd) == nil {
+			s.orphaned <- pidfd
+		}
+	}()
+}
+
+// orphanedBy acts on the end of an owner with a name, unless another has come since.
+func (s *server) orphanedBy(pidfd *os.File) {
+	if t := s.terms; t != nil && t.ownerPidfd == pidfd {
+		s.ownerGone()
+	}
+}
+
+// ownerGone begins the grace, or the stop.
+func (s *server) ownerGone() {
+	if t := s.terms; t != nil && s.held != nil {
+		s.tell(&wire.OwnerNews{At: time.Now(), Gone: true, Grace: s.machine.Grace, Owner: t.owner})
+		if s.machine.Grace == 0 {
+			s.noteStop(CauseOwnerGone)
+		}
+	}
+	s.step(OwnerGone, wire.Plan{})
+}
+
+// graceIsOver ends the wait for another owner.
+func (s *server) graceIsOver() {
+	if s.machine.State == Waiting {
+		s.noteStop(CauseOwnerGone)
+	}
+	s.step(GraceOver, wire.Plan{})
+}

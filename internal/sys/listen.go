@@ -1,0 +1,105 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// longestSocket is how long the path of a unix socket may be; that of macOS and
+// FreeBSD, 104 with the final NUL, is the lower.
+const longestSocket = 103
+
+// reach gives a path for a socket that is short enough, where need be by a handle
+// of its folder.
+func reach(path string) (short string, done func(), err error) {
+	if len(path) <= longestSocket {
+		return path, func() {}, nil
+	}
+	dir, err := unix.Open(filepath.Dir(path), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, os.NewSyscallError("open", err)
+	}
+	return fmt.Sprintf("%s/%d/%s", fdFolder, dir, filepath.Base(path)), func() { unix.Close(dir) }, nil
+}
+
+// unixSocket makes a unix stream socket, and connects or binds it.
+func unixSocket(path string, use func(fd int, sa unix.Sockaddr) error) (*os.File, error) {
+	short, done, err := reach(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	fd, err := streamSocket()
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := errors.Join(use(fd, &unix.SockaddrUnix{Name: short}), unix.SetNonblock(fd, true)); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Listen makes a socket in a folder that only its user can enter.
+func Listen(path string) (*os.File, error) {
+	if err := fault("listen"); err != nil {
+		return nil, err
+	}
+	return unixSocket(path, func(fd int, sa unix.Sockaddr) error {
+		if err := unix.Bind(fd, sa); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+		return os.NewSyscallError("listen", unix.Listen(fd, 16))
+	})
+}
+
+// Connect connects to a socket that [Listen] made.
+func Connect(path string) (*os.File, error) {
+	return unixSocket(path, func(fd int, sa unix.Sockaddr) error {
+		return os.NewSyscallError("connect", retry(func() error { return unix.Connect(fd, sa) }))
+	})
+}
+
+// Accept waits for somebody to connect.
+func Accept(listener *os.File) (*os.File, error) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	var aerr error
+	err = raw.Read(func(l uintptr) bool {
+		aerr = retry(func() (err error) { fd, err = accept(int(l)); return err })
+		return aerr != unix.EAGAIN
+	})
+	if err := errors.Join(err, os.NewSyscallError("accept", aerr)); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "guest"), nil
+}
+
+// OpenPassed makes a file of a descriptor that was passed to this process.
+func OpenPassed(fd int, name string) (*os.File, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// AwaitReadable waits until a read wouldn't wait, and reads nothing. Closing the
+// file ends the wait with an error.
+func AwaitReadable(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p, 0)
+		return err == nil && n > 0
+	})
+}
