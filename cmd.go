@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Cmd is a command that is to be run. Its fields are those of os/exec.Cmd where
@@ -50,7 +51,39 @@ type Cmd struct {
 	Containment  Containment
 	Until        Until
 	OnLeaderLoss LossPolicy
-	Stop         StopPlan // for Tree.Stop, a cancelled context, and the death of this program
+	Stop         StopPlan // for Tree.Stop, a cancelled context, the end of the lease or of the owner
+
+	// ID names the tree, for the commands and for Attach: letters, digits, and within
+	// them '_', '.' and '-'. "": a name is made up. A name that a living tree has makes
+	// Start fail with ErrTaken.
+	ID string
+
+	Lease Lease // how long it may run
+
+	// Watchdog is the time within which the program has to send WATCHDOG=1, again and
+	// again, by sd_notify(3); else the tree is stopped with CauseWatchdog. 0: it need
+	// not. Linux.
+	Watchdog time.Duration
+	// Notify gives the program a socket, in NOTIFY_SOCKET, on which it tells of itself
+	// by sd_notify(3): that it's ready, its status, its main process. A Lease and a
+	// Watchdog do so, too. Linux.
+	Notify bool
+
+	// Owner is the PID of the process on whose behalf the tree runs; 0: this program.
+	// When the owner is gone, the tree lives on for Grace, in which another may claim
+	// it (see Attach); then it is stopped. 0: it is stopped at once. Linux; elsewhere
+	// the owner is this program.
+	Owner int
+	Grace time.Duration
+
+	// KeepOutput keeps what the program writes for who attaches, in pipes that hold up
+	// to 1 MiB each (as much as the system lets this user have); when one is full, the
+	// program waits. Stdout and Stderr must be nil. What nobody has read when the tree
+	// ends stays in the journal.
+	KeepOutput bool
+	// KeepExit keeps how the run ended in the journal, for foster wait; of the newest
+	// 64 trees.
+	KeepExit bool
 
 	// Err is why the program can't be started, known before Start: its lookup in
 	// PATH failed.
@@ -62,6 +95,7 @@ type Cmd struct {
 	childFiles []*os.File  // closed once the program was started, or failed to
 	ownPipes   []io.Closer // closed where it failed to
 	outputs    []*output
+	kept       []*output // whose pipes the shim holds, too
 	inputs     []*input
 }
 

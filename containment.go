@@ -1,7 +1,9 @@
 package foster
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -96,4 +98,13 @@ func (p LossPolicy) valid() error {
 		return nil
 	}
 	return fmt.Errorf("unknown policy for a lost leader %q: use continue, stop or fail", string(p))
+}
+
+// pidnsError says what would help.
+func pidnsError(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ENOSYS) {
+		return fmt.Errorf("no PID namespace: %w", err)
+	}
+	return fmt.Errorf("no PID namespace: %w: run as root, or allow user namespaces "+
+		"(user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)", err)
 }

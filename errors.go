@@ -19,6 +19,19 @@ var (
 	// ErrNotReleasable says that the tree can't be let go: in a PID namespace, in a
 	// group whose leader lives, or while it is being stopped.
 	ErrNotReleasable = errors.New("the tree can't be released")
+	// ErrTaken says that a living tree has the name.
+	ErrTaken = errors.New("a living tree has that name")
+	// ErrUnknown says that there is no tree of that name.
+	ErrUnknown = errors.New("there is no such tree")
+	// ErrOwned says that the tree has an owner, so it can't be claimed.
+	ErrOwned = errors.New("the tree has an owner")
+	// ErrExpired says that the lease was over, and the tree was stopped.
+	ErrExpired = errors.New("the lease is over")
+	// ErrWatchdog says that the program didn't call its watchdog in time, and the tree
+	// was stopped.
+	ErrWatchdog = errors.New("the watchdog wasn't called in time")
+	// ErrOwnerGone says that the owner was gone, and the tree was stopped.
+	ErrOwnerGone = errors.New("the owner is gone")
 	// ErrStarted says that a Cmd was started before; a Cmd is used once.
 	ErrStarted = errors.New("already started")
 )
@@ -32,6 +45,8 @@ const (
 	StageFiles       Stage = "files"       // descriptors, pipes, the working directory
 	StageContainment Stage = "containment" // what was asked for can't be had
 	StageShim        Stage = "shim"        // the shim couldn't be started, or failed
+	StageJournal     Stage = "journal"     // the tree can't be named, or found by others
+	StageNotify      Stage = "notify"      // the socket on which the program tells of itself
 	StageFork        Stage = "fork"
 	StageDir         Stage = "chdir"
 	StageRlimit      Stage = "rlimit"

@@ -23,6 +23,13 @@ const (
 	EventShimLost        EventKind = "shim-lost"        //
 	EventTreeEmpty       EventKind = "tree-empty"       // no process is left
 	EventOutputEnded     EventKind = "output-ended"     // all that was written to it has been copied
+	EventLeaseEnding     EventKind = "lease-ending"     // Left until its end: the time to extend it
+	EventLeaseExtended   EventKind = "lease-extended"   // Left is what there is now
+	EventLeaseOver       EventKind = "lease-over"       // a stop follows
+	EventWatchdog        EventKind = "watchdog"         // the program didn't call in time: a stop follows
+	EventNotified        EventKind = "notified"         // what the program tells of itself: Ready, Text, PID
+	EventOwnerGone       EventKind = "owner-gone"       // PID was it; the tree waits for Left
+	EventClaimed         EventKind = "claimed"          // PID is the owner now
 	EventMissed          EventKind = "missed"           // Count events were dropped before a slow reader took them
 	EventEnded           EventKind = "ended"            // the last one: Exit tells how
 )
@@ -38,6 +45,10 @@ type Event struct {
 	Cause     Cause
 	Status    Status
 	Processes []Process // at most 64
+	Left      time.Duration
+	Ready     bool
+	Text      string // as the program gave it; may hold any byte
+	PID       int
 	Exit      *Exit
 }
 

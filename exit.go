@@ -68,6 +68,9 @@ const (
 	CauseLeaderLost  Cause = "leader-lost"  // LossStop or LossFail: the rest was stopped
 	CauseReleased    Cause = "released"     // Tree.Release
 	CauseShimLost    Cause = "shim-lost"    // the shim was killed
+	CauseExpired     Cause = "expired"      // the lease was over
+	CauseWatchdog    Cause = "watchdog"     // the program didn't call in time
+	CauseOwnerGone   Cause = "owner-gone"   // and nobody claimed the tree within its grace
 )
 
 // Exit is what is known of a run when it is over.

@@ -12,8 +12,9 @@ import (
 
 // output copies what the tree writes to a pipe.
 type output struct {
-	r  *os.File
-	to io.Writer
+	r      *os.File
+	to     io.Writer // nil: it is only kept, for others to read
+	stream uint8     // 1 or 2: of the program
 }
 
 // copy copies until the end of the pipe. Once the tree is empty the owner's loop
@@ -77,13 +78,13 @@ func (c *Cmd) files() (files []*os.File, closed []int, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	stdout, err := c.stdout(c.Stdout)
+	stdout, err := c.stdout(c.Stdout, 1)
 	if err != nil {
 		return nil, nil, err
 	}
 	stderr := stdout
 	if c.Stderr == nil || !sameWriter(c.Stdout, c.Stderr) {
-		if stderr, err = c.stdout(c.Stderr); err != nil {
+		if stderr, err = c.stdout(c.Stderr, 2); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -123,22 +124,42 @@ func (c *Cmd) stdin() (*os.File, error) {
 	}
 }
 
-func (c *Cmd) stdout(to io.Writer) (*os.File, error) {
+func (c *Cmd) stdout(to io.Writer, stream uint8) (*os.File, error) {
 	switch out := to.(type) {
 	case nil:
+		if c.KeepOutput {
+			return c.keptPipe(nil, stream)
+		}
 		return c.null(os.O_WRONLY)
 	case *os.File:
 		return out, nil
 	default:
-		r, w, err := c.pipe()
-		if err != nil {
-			return nil, err
-		}
-		c.childFiles, c.ownPipes = append(c.childFiles, w), append(c.ownPipes, r)
-		c.outputs = append(c.outputs, &output{r, to})
-		return w, nil
+		return c.keptPipe(to, stream)
 	}
 }
+
+// keptPipe makes the pipe of an output. Where the tree may outlive this program, the
+// shim holds it, too: what is in it isn't lost, and who writes to it isn't cut.
+func (c *Cmd) keptPipe(to io.Writer, stream uint8) (*os.File, error) {
+	r, w, err := c.pipe()
+	if err != nil {
+		return nil, err
+	}
+	c.childFiles, c.ownPipes = append(c.childFiles, w), append(c.ownPipes, r)
+	out := &output{r, to, stream}
+	if to != nil {
+		c.outputs = append(c.outputs, out)
+	}
+	if c.KeepOutput || c.Grace > 0 || c.Owner != 0 {
+		sys.GrowPipe(r, keptBytes)
+		c.kept = append(c.kept, out)
+	}
+	return w, nil
+}
+
+// keptBytes is how much of an output is kept at most: what a pipe can hold without
+// privilege (pipe(7), /proc/sys/fs/pipe-max-size).
+const keptBytes = 1 << 20
 
 // sameWriter says whether two writers are one, as os/exec does, without a panic
 // where their type can't be compared.

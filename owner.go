@@ -20,6 +20,9 @@ type owner struct {
 	cgroup *contain.Cgroup
 	start  uint64 // the leader's start time in clock ticks
 
+	registered *registration
+	kept       []*output
+
 	messages chan message
 	outputs  []*output
 	copied   chan error
@@ -27,10 +30,12 @@ type owner struct {
 
 	exit     Exit
 	failed   []error
-	pending  map[uint64]chan error
+	pending  map[uint64]request
 	lastID   uint64
 	stopping bool
-	over     bool // the tree is empty, or no longer ours
+	attached bool           // the shim was another's
+	early    []wire.Message // what came while it was taken over
+	over     bool           // the tree is empty, or no longer ours
 }
 
 type message struct {
@@ -38,44 +43,10 @@ type message struct {
 	err error
 }
 
-// request is what a method of Tree asks for.
-type request struct {
-	kind   requestKind
-	signal syscall.Signal
-	scope  wire.Scope
-	plan   *wire.Plan // of a stop; nil: that of the Cmd
-	answer chan error
-}
-
-type requestKind uint8
-
-const (
-	askSignal requestKind = iota + 1
-	askStop
-	askRelease
-)
-
-// ask sends a request to the owner's goroutine and waits for the answer.
-func (t *Tree) ask(r request) error {
-	r.answer = make(chan error, 1)
-	select {
-	case t.requests <- r:
-	case <-t.done:
-		return ErrEnded
-	}
-	select {
-	case err := <-r.answer:
-		return err
-	case <-t.done:
-		return ErrEnded
-	}
-}
-
-func newOwner(t *Tree, s *starter) *owner {
+func newOwner(t *Tree, cmd *Cmd) *owner {
 	return &owner{
-		tree: t, cmd: s.cmd, shim: s.shim, cgroup: s.cgroup, start: s.started.Start,
-		messages: make(chan message), outputs: s.cmd.outputs, copied: make(chan error, len(s.cmd.outputs)),
-		copying: len(s.cmd.outputs), pending: map[uint64]chan error{},
+		tree: t, cmd: cmd, messages: make(chan message), pending: map[uint64]request{},
+		outputs: cmd.outputs, copied: make(chan error, len(cmd.outputs)), copying: len(cmd.outputs), kept: cmd.kept,
 		exit: Exit{
 			ID: t.id, Containment: t.containment, Cause: CauseEnded,
 			LeaderPID: t.leader, Started: t.started,
@@ -88,7 +59,13 @@ func (o *owner) run() {
 		go in.copy()
 	}
 	for _, out := range o.outputs {
-		go func() { o.copied <- out.copy() }()
+		go func() {
+			err := out.copy()
+			if err != nil && o.keeps(out) {
+				o.drop(out)
+			}
+			o.copied <- err
+		}()
 	}
 	go o.receive()
 	canceled := o.cmd.ctx.Done()
@@ -111,7 +88,7 @@ func (o *owner) run() {
 // receive passes on what the shim says, until it says no more.
 func (o *owner) receive() {
 	for {
-		msg, err := o.shim.Conn.Receive()
+		msg, err := o.next()
 		select {
 		case o.messages <- message{msg, err}:
 		case <-o.tree.done:
@@ -121,6 +98,16 @@ func (o *owner) receive() {
 			return // the shim may be another tree's next
 		}
 	}
+}
+
+// next waits for the next message.
+func (o *owner) next() (wire.Message, error) {
+	if len(o.early) > 0 {
+		m := o.early[0]
+		o.early = o.early[1:]
+		return m, nil
+	}
+	return o.shim.Conn.Receive()
 }
 
 func (o *owner) event(e Event) { o.tree.log.add(e) }
@@ -139,13 +126,23 @@ func (o *owner) handle(m message) {
 		if m.Signal != 0 {
 			kind = EventLeaderPaused
 		}
-		o.event(Event{Kind: kind, Signal: m.Signal})
+		o.event(Event{Time: m.At, Kind: kind, Signal: m.Signal})
 	case *wire.LeaderEnded:
 		o.leaderEnded(m)
 	case *wire.Signaled:
 		o.signaled(m)
 	case *wire.Replied:
-		o.replied(m)
+		o.replied(m.ID, m, m.Errno, m.Text)
+	case *wire.Status:
+		o.replied(m.Reply, m, 0, "")
+	case *wire.Stopping:
+		o.stopBegun(m)
+	case *wire.LeaseNews:
+		o.leaseNews(m)
+	case *wire.Notified:
+		o.event(Event{Time: m.At, Kind: EventNotified, Ready: m.Ready, Text: m.Text, PID: m.MainPID})
+	case *wire.OwnerNews:
+		o.ownerNews(m)
 	case *wire.Ended:
 		o.ended(m)
 	}
@@ -159,15 +156,8 @@ func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 	}
 	o.exit.LeaderLost = true
 	o.event(Event{Time: m.At, Kind: EventLeaderLost, Status: o.exit.Leader, Processes: processes(m.Left)})
-	switch {
-	case o.stopping: // a stop that ended the leader first didn't lose it
-	case o.cmd.Until == UntilLeader:
-		o.stop(CauseLeaderEnded, nil)
-	case o.cmd.OnLeaderLoss == LossFail:
+	if o.cmd.OnLeaderLoss == LossFail && o.cmd.Until != UntilLeader && !o.stopping {
 		o.failed = append(o.failed, ErrLeaderLost)
-		o.stop(CauseLeaderLost, nil)
-	case o.cmd.OnLeaderLoss == LossStop:
-		o.stop(CauseLeaderLost, nil)
 	}
 }
 
@@ -180,7 +170,7 @@ func processes(list []wire.Member) []Process {
 }
 
 func (o *owner) signaled(m *wire.Signaled) {
-	e := Event{Kind: EventSignaled, Signal: m.Signal, Scope: scopeName(m.Scope), Count: m.Count}
+	e := Event{Time: m.At, Kind: EventSignaled, Signal: m.Signal, Scope: scopeName(m.Scope), Count: m.Count}
 	if m.Signal == syscall.SIGKILL {
 		e.Kind, e.Processes = EventKilled, processes(m.Names)
 		room := max(0, 64-len(o.exit.KilledProcesses))
@@ -201,48 +191,6 @@ func scopeName(s wire.Scope) Scope {
 	return ScopeTree
 }
 
-func (o *owner) serve(r request) {
-	if o.over {
-		r.answer <- ErrEnded
-		return
-	}
-	switch r.kind {
-	case askStop:
-		o.stop(CauseStopped, r.plan)
-		r.answer <- nil
-	case askSignal:
-		id := o.expect(r.answer)
-		o.send(&wire.Signal{ID: id, Signal: r.signal, Scope: r.scope})
-	case askRelease:
-		id := o.expect(r.answer)
-		o.send(&wire.Release{ID: id})
-	}
-}
-
-func (o *owner) expect(answer chan error) (id uint64) {
-	o.lastID++
-	o.pending[o.lastID] = answer
-	return o.lastID
-}
-
-func (o *owner) replied(m *wire.Replied) {
-	answer, ok := o.pending[m.ID]
-	if !ok {
-		return
-	}
-	delete(o.pending, m.ID)
-	switch m.Errno {
-	case 0:
-		answer <- nil
-	case syscall.ESRCH:
-		answer <- ErrEnded
-	case syscall.ENOTSUP, syscall.EBUSY:
-		answer <- ErrNotReleasable
-	default:
-		answer <- m.Errno
-	}
-}
-
 // send tells the shim; that it's gone, receive tells.
 func (o *owner) send(m wire.Message) { _ = o.shim.Conn.Send(nil, m) }
 
@@ -252,19 +200,54 @@ func (o *owner) stop(cause Cause, plan *wire.Plan) {
 	if o.over || o.stopping && plan == nil {
 		return
 	}
-	if !o.stopping {
-		o.stopping = true
-		o.exit.Cause = cause
-		o.event(Event{Kind: EventStopping, Cause: cause})
+	o.noteStop(cause, time.Now())
+	m := &wire.Stop{Default: plan == nil, Cause: string(cause)}
+	if plan != nil {
+		m.Plan = *plan
 	}
-	if plan == nil {
-		p, err := o.cmd.Stop.plan()
-		if err != nil {
-			p = wire.Plan{GiveUp: giveUp} // it was valid at the start
-		}
-		plan = &p
+	o.send(m)
+}
+
+// noteStop takes note of the first cause of a stop.
+func (o *owner) noteStop(cause Cause, at time.Time) {
+	if o.stopping {
+		return
 	}
-	o.send(&wire.Stop{Plan: *plan})
+	o.stopping = true
+	o.exit.Cause = cause
+	o.event(Event{Time: at, Kind: EventStopping, Cause: cause})
+}
+
+// stopBegun is for a stop that began elsewhere: in the shim, or by a command.
+func (o *owner) stopBegun(m *wire.Stopping) {
+	if o.stopping {
+		return
+	}
+	o.noteStop(Cause(m.Cause), m.At)
+	switch o.exit.Cause {
+	case CauseExpired:
+		o.failed = append(o.failed, ErrExpired)
+	case CauseWatchdog:
+		o.failed = append(o.failed, ErrWatchdog)
+	case CauseOwnerGone:
+		o.failed = append(o.failed, ErrOwnerGone)
+	}
+}
+
+func (o *owner) leaseNews(m *wire.LeaseNews) {
+	kinds := map[wire.LeaseKind]EventKind{
+		wire.LeaseEnding: EventLeaseEnding, wire.LeaseExtended: EventLeaseExtended,
+		wire.LeaseOver: EventLeaseOver, wire.WatchdogOver: EventWatchdog,
+	}
+	o.event(Event{Time: m.At, Kind: kinds[m.Kind], Left: m.Left})
+}
+
+func (o *owner) ownerNews(m *wire.OwnerNews) {
+	e := Event{Time: m.At, Kind: EventClaimed, PID: m.Owner.PID, Text: m.Owner.Name}
+	if m.Gone {
+		e.Kind, e.Left = EventOwnerGone, m.Grace
+	}
+	o.event(e)
 }
 
 // ended takes the shim's last word on the tree.
@@ -284,6 +267,7 @@ func (o *owner) ended(m *wire.Ended) {
 		o.exit.TreeEmpty = m.At
 		o.event(Event{Time: m.At, Kind: EventTreeEmpty})
 	}
+	o.saveOutput(m.Read)
 	o.endOfTree()
 }
 
@@ -310,7 +294,8 @@ func (o *owner) outputEnded(err error) {
 // reusable says whether the shim is idle again and can hold another tree.
 func (o *owner) reusable() bool {
 	held := o.exit.Containment == Subreaper || o.exit.Containment == Cgroup
-	return held && o.exit.Cause != CauseShimLost && !o.exit.Released
+	gone := o.exit.Cause == CauseShimLost || o.exit.Cause == CauseOwnerGone || o.exit.Released
+	return held && !gone && !o.attached
 }
 
 // finish gives back what is held, and tells that the run is over.
@@ -328,9 +313,11 @@ func (o *owner) finish() {
 	if o.cgroup != nil && len(o.exit.Survivors) == 0 {
 		_ = o.cgroup.Remove() // by the shim already
 	}
-	for _, answer := range o.pending {
-		answer <- ErrEnded
+	for _, r := range o.pending {
+		r.answer <- answer{err: ErrEnded}
 	}
+	o.closeKept()
+	o.registered.end()
 	if o.exit.Cause == CauseCanceled {
 		o.failed = append(o.failed, o.cmd.ctx.Err())
 	}

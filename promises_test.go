@@ -7,14 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // The tests in this file are the promises of doc/design.md, each in each
@@ -433,11 +436,19 @@ func TestShimKilledBelowSubreaperIsSaid(t *testing.T) {
 	})
 }
 
+// TestBothKilledAtOnce: what is left then, the next foster finds and ends.
 func TestBothKilledAtOnce(t *testing.T) {
-	in(t, []foster.Containment{foster.Group, foster.PIDNS}, func(t *testing.T, c foster.Containment) {
-		cmd, out := owner(t, c, "block")
-		out.pid("block")
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		args := []string{"daemonize", "stay"}
+		if c == foster.Group { // it promises the leader only
+			args = []string{"block"}
+		}
+		cmd, out := owner(t, c, args...)
+		block := out.pid("block")
 		shim := out.pid("shim")
+		if c == foster.Subreaper {
+			awaitRecorded(t, block)
+		}
 		// A stopped owner can't act between the two.
 		for _, kill := range []struct {
 			pid int
@@ -448,8 +459,26 @@ func TestBothKilledAtOnce(t *testing.T) {
 			}
 		}
 		_ = cmd.Wait() // killed, as it was
-		out.rest()     // the leader, by its parent's death, and the namespace, by the kernel
+		lost, problems, err := foster.Recover(context.Background())
+		if err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil || len(lost[0].Survivors) > 0 {
+			t.Errorf("recovered %+v, %v, %v", lost, problems, err)
+		}
+		out.rest() // nobody is left who could write
 		leaktest.ReapOrphans(t)
+	})
+}
+
+// awaitRecorded waits until the journal knows a member of the one tree there is.
+func awaitRecorded(t *testing.T, pid int) {
+	t.Helper()
+	state, _, err := journal.Folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaktest.Eventually(t, "the journal knows the daemon", func() bool {
+		found, _, err := journal.Scan(state)
+		return err == nil && len(found) == 1 && found[0].Life != nil &&
+			slices.ContainsFunc(found[0].Life.Members, func(m wire.Member) bool { return m.PID == pid })
 	})
 }
 

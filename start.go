@@ -46,10 +46,14 @@ func (c *Cmd) start() (*Tree, error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := starter{cmd: c, id: newID()}
+	s := starter{cmd: c, id: c.ID, owner: -1}
+	if s.id == "" {
+		s.id = newID()
+	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
+	defer s.closeOwner()
 	if err := s.launch(); err != nil {
 		s.abandon()
 		return nil, err
@@ -70,6 +74,10 @@ type starter struct {
 	shim    *shim.Process
 	started *wire.Started
 	leader  int
+
+	owner      int // pidfd of an owner with a name; -1: none
+	listener   *os.File
+	registered *registration
 }
 
 func (s *starter) fail(stage Stage, err error) error {
@@ -90,7 +98,7 @@ func (s *starter) prepare() (err error) {
 	if s.level, s.named, err = c.Containment.level(); err != nil {
 		return s.fail(StageConfig, err)
 	}
-	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid()); err != nil {
+	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid(), c.Lease.valid(), c.validTerms()); err != nil {
 		return s.fail(StageConfig, err)
 	}
 	plan, err := c.Stop.plan()
@@ -103,13 +111,20 @@ func (s *starter) prepare() (err error) {
 	}
 	s.files = files
 	s.msg = c.message(len(files), plan)
-	s.msg.Closed = closed
+	s.msg.Closed, s.msg.ID = closed, s.id
+	for _, out := range c.kept {
+		s.msg.Outputs = append(s.msg.Outputs, out.stream)
+	}
+	if c.notifies() {
+		s.msg.Notify = "foster-" + s.id + "-" + newID()
+		s.msg.Env = c.notifyEnv(s.msg.Env, s.msg.Notify)
+	}
 	for _, text := range append(append([]string{s.msg.Path, s.msg.Dir}, s.msg.Args...), s.msg.Env...) {
 		if strings.IndexByte(text, 0) >= 0 {
 			return s.fail(StageConfig, fmt.Errorf("%q holds a NUL byte: %w", text, syscall.EINVAL))
 		}
 	}
-	return nil
+	return s.nameOwner()
 }
 
 // message is what the shim is told of a command.
@@ -117,6 +132,7 @@ func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
 	m := &wire.Start{
 		Path: c.Path, Args: c.Args, Env: c.environ(), Dir: c.Dir, Files: files,
 		Session: c.Setsid, Foreground: c.Terminal != nil, OwnerGone: onOwnerGone,
+		Grace: c.Grace, AfterLeader: string(c.afterLeader()), Lease: wire.Lease(c.Lease), Watchdog: c.Watchdog,
 	}
 	if len(m.Args) == 0 {
 		m.Args = []string{c.Path}
@@ -155,6 +171,9 @@ func (s *starter) launch() (err error) {
 		if err := s.contain(); err != nil {
 			return err
 		}
+		if err := s.register(); err != nil {
+			return err
+		}
 		err := s.request()
 		if !errors.Is(err, errShimGone) {
 			return err
@@ -176,6 +195,9 @@ func (s *starter) launchNew() (err error) {
 	if err := s.contain(); err != nil {
 		return err
 	}
+	if err := s.register(); err != nil {
+		return err
+	}
 	if err := awaitHello(s.shim); err != nil {
 		return s.fail(stage, explain(err))
 	}
@@ -193,6 +215,7 @@ func (s *starter) emptyAfterShim() {
 		_ = errors.Join(s.cgroup.Kill(), s.cgroup.AwaitEmpty()) // what fails here, removing it tells
 	}
 	s.shim.Close()
+	s.unregister()
 	if contain.Adopts() {
 		_, _, _ = contain.EmptyAdopted(giveUp, shim.IsShim) // the start has failed as it is
 	}
@@ -203,7 +226,7 @@ func (s *starter) emptyAfterShim() {
 func (s *starter) contain() (err error) {
 	auto := !s.named
 	if s.level == wire.Cgroup && (!auto || !cgroupUnusable.Load()) {
-		s.cgroup, err = contain.NewCgroup("foster-" + s.id)
+		s.cgroup, err = contain.NewCgroup(s.cgroupName())
 		if err != nil && !auto {
 			return s.fail(StageContainment, fmt.Errorf("no cgroup: %w", err))
 		}
@@ -215,6 +238,14 @@ func (s *starter) contain() (err error) {
 		s.level = wire.Subreaper
 	}
 	return nil
+}
+
+// cgroupName is of this tree alone: a name that was chosen may have been another's.
+func (s *starter) cgroupName() string {
+	if s.cmd.ID == "" {
+		return "foster-" + s.id
+	}
+	return "foster-" + s.id + "-" + newID()
 }
 
 // errShimGone says that the shim ended before it answered.
@@ -232,6 +263,10 @@ func (s *starter) request() error {
 		cgroupUnusable.Store(true)
 		s.removeCgroup()
 		s.level = wire.Subreaper
+		s.unregister()
+		if err := s.register(); err != nil {
+			return err
+		}
 		if answer, err = s.send(); err != nil {
 			return s.fail(StageShim, err)
 		}
@@ -275,6 +310,7 @@ func (s *starter) send() (wire.Message, error) {
 	if t := s.cmd.Terminal; t != nil {
 		fds = append(fds, int(t.Fd()))
 	}
+	fds = append(fds, s.handles()...)
 	for _, f := range s.files {
 		fds = append(fds, int(f.Fd()))
 	}
@@ -313,7 +349,15 @@ func (s *starter) abandon() {
 	if s.shim != nil {
 		s.shim.Close()
 	}
+	s.unregister()
 	s.removeCgroup()
+}
+
+// closeOwner closes the handle on the owner: the shim has one of its own.
+func (s *starter) closeOwner() {
+	if s.owner >= 0 {
+		sys.Close(s.owner)
+	}
 }
 
 func (s *starter) removeCgroup() {
@@ -333,7 +377,11 @@ func (s *starter) tree() *Tree {
 		s.cgroup.Dir.Close() // the shim has one of its own
 		s.cgroup.Dir = nil
 	}
-	o := newOwner(t, s)
+	if s.listener != nil {
+		s.listener.Close() // likewise
+	}
+	o := newOwner(t, s.cmd)
+	o.shim, o.cgroup, o.start, o.registered = s.shim, s.cgroup, s.started.Start, s.registered
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
 	go o.run()
 	return t
@@ -350,15 +398,6 @@ func receive[M wire.Message](conn *wire.Conn) (M, error) {
 		return none, fmt.Errorf("%w: got a %T", wire.ErrProtocol, msg)
 	}
 	return m, nil
-}
-
-// pidnsError says what would help.
-func pidnsError(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ENOSYS) {
-		return fmt.Errorf("no PID namespace: %w", err)
-	}
-	return fmt.Errorf("no PID namespace: %w: run as root, or allow user namespaces "+
-		"(user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)", err)
 }
 
 // newID makes a name that no other tree has: ten characters, some 51 random bits.

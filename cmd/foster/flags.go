@@ -25,6 +25,7 @@ type runFlags struct {
 	env, envFiles, rlimits             []string
 	dir, user, report                  string
 	quiet                              bool
+	terms                              termFlags
 }
 
 func (f *runFlags) add(cmd *cobra.Command) {
@@ -42,6 +43,7 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	fl.StringVarP(&f.dir, "dir", "C", "", "working `directory`")
 	fl.StringVarP(&f.user, "user", "u", "", "run as `user[:group]`, by name or number")
 	fl.StringArrayVar(&f.rlimits, "rlimit", nil, "resource limit, as `nofile=1024:4096`")
+	f.terms.add(cmd)
 	fl.StringVar(&f.report, "report", "", "at the end, tell what happened to whom: text or json")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
 	complete := func(name string, values ...string) {
@@ -62,7 +64,7 @@ func (f *runFlags) command(args []string) (*foster.Cmd, error) {
 	c.Containment = foster.Containment(f.contain)
 	c.Until = foster.Until(f.until)
 	c.OnLeaderLoss = foster.LossPolicy(f.onLeaderLoss)
-	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.limits}
+	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.limits, f.terms.apply}
 	for _, step := range steps {
 		if err := step(c); err != nil {
 			return nil, usageError{err}

@@ -23,6 +23,15 @@ func lostLine(c *foster.Cmd, t *foster.Tree, e foster.Event, goesOn bool) string
 	return line
 }
 
+// ownerGoneLine says that the owner is gone, and what could be done.
+func ownerGoneLine(e foster.Event, id string) string {
+	line := fmt.Sprintf("the owner, %s (pid %d), is gone", printable(e.Text), e.PID)
+	if e.Left == 0 {
+		return line + ": stopping"
+	}
+	return fmt.Sprintf("%s: foster claim %s takes the tree over within %s", line, id, short(e.Left))
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return one

@@ -28,7 +28,10 @@ func newRoot(stdin, stdout, stderr *os.File) *cobra.Command {
 watches, no zombie that nobody reaps, not when the start script dies, not when
 foster dies.
 
-  foster run -- ./start.sh     run it in the foreground, hold all that it starts`,
+  foster run -- ./start.sh     run it in the foreground, hold all that it starts
+  foster run -d -- ./start.sh  run it in the background
+  foster ls                    what runs, with whom, for how long
+  foster stop ID               end it, to the last process`,
 		SilenceErrors: true,
 
 		SuggestionsMinimumDistance: 2,
@@ -42,7 +45,10 @@ foster dies.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{hinted{err, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
 	})
-	root.AddCommand(newRun(stdin, stdout, stderr), newVersion(stdout))
+	root.AddCommand(
+		newRun(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(),
+		newStop(), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
+	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = noCommand

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/contain"
@@ -48,8 +49,25 @@ without foster. Once the command is gone, Ctrl-C stops what is left.`,
 			if err != nil {
 				return err
 			}
-			c.Stdin, c.Stdout, c.Stderr, c.ExtraFiles = stdin, stdout, stderr, inherited()
-			return (&runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}).run(cmd.Context())
+			r := &runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}
+			if !f.terms.noRecover && f.terms.monitor == 0 {
+				r.recoverFirst(cmd.Context())
+			}
+			if f.terms.detach && f.terms.monitor == 0 {
+				return detach(typed(cmd, args), stdout, stderr)
+			}
+			c.ExtraFiles = inherited()
+			if n := f.terms.monitor - 3; n >= 0 && n < len(c.ExtraFiles) && c.ExtraFiles[n] != nil {
+				r.monitor = &monitorPipe{c.ExtraFiles[n]}
+				c.ExtraFiles = c.ExtraFiles[:n]
+				sys.SetName("foster") // it was started by another name
+			} else {
+				c.KeepOutput = false
+				c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
+			}
+			err = r.run(cmd.Context())
+			r.monitor.failed(err)
+			return err
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault // a program, or its file
@@ -57,6 +75,21 @@ without foster. Once the command is gone, Ctrl-C stops what is left.`,
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// typed is the command line after foster run, as it was typed.
+func typed(cmd *cobra.Command, args []string) []string {
+	var list []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if v, ok := f.Value.(pflag.SliceValue); ok {
+			for _, one := range v.GetSlice() {
+				list = append(list, "--"+f.Name+"="+one)
+			}
+			return
+		}
+		list = append(list, "--"+f.Name+"="+f.Value.String())
+	})
+	return append(append(list, "--"), args...)
 }
 
 // inherited are the descriptors from 3 up that foster was started with, as by
@@ -73,10 +106,11 @@ func inherited() (files []*os.File) {
 
 // runner is one foster run.
 type runner struct {
-	cmd    *foster.Cmd
-	quiet  bool
-	report string
-	stderr *os.File
+	cmd     *foster.Cmd
+	quiet   bool
+	report  string
+	stderr  *os.File
+	monitor *monitorPipe // of the background half of --detach; else nil
 
 	tree     *foster.Tree
 	terminal *terminal        // nil where there is none
@@ -103,6 +137,7 @@ func (r *runner) run(ctx context.Context) error {
 		return startError(r.cmd, err)
 	}
 	r.tree = tree
+	r.monitor.started(tree.ID())
 	events := make(chan foster.Event)
 	go func() {
 		for e := range tree.Events(ctx) {
@@ -144,6 +179,16 @@ func (r *runner) event(e foster.Event) {
 		r.say(lostLine(r.cmd, r.tree, e, r.goesOn()) + hint)
 	case foster.EventStopping:
 		r.stopping = true
+	case foster.EventLeaseEnding:
+		r.say(fmt.Sprintf("the lease ends in %s; foster extend %s TIME lets it run on", short(e.Left), r.tree.ID()))
+	case foster.EventLeaseOver:
+		r.say("the lease is over: stopping")
+	case foster.EventWatchdog:
+		r.say("the command didn't call its watchdog in time: stopping")
+	case foster.EventOwnerGone:
+		r.say(ownerGoneLine(e, r.tree.ID()))
+	case foster.EventClaimed:
+		r.say(fmt.Sprintf("the owner is %s (pid %d) now", printable(e.Text), e.PID))
 	case foster.EventShimLost:
 		r.say("the shim was killed: foster ends what it held")
 	case foster.EventKilled:
@@ -206,6 +251,8 @@ func exitStatus(exit foster.Exit, err error) int {
 	switch {
 	case len(exit.Survivors) > 0:
 		return exitSurvivors
+	case timedOut(exit.Cause):
+		return exitTimeout
 	case errors.Is(err, foster.ErrShimLost), !exit.Leader.Known && !exit.Released:
 		return exitFoster
 	case exit.Leader.Signal != 0:
@@ -223,6 +270,14 @@ func startError(c *foster.Cmd, err error) error {
 		return err
 	}
 	switch start.Stage {
+	case foster.StageJournal:
+		if errors.Is(err, foster.ErrTaken) {
+			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}
+		}
+	case foster.StageConfig:
+		if c.Owner != 0 {
+			return usageError{flagError("owner", start.Err)}
+		}
 	case foster.StageContainment:
 		return hinted{err, "--contain auto takes the strongest that can be had"}
 	case foster.StageDir:

@@ -29,7 +29,9 @@ import (
 // the signal that ended it.
 const (
 	exitUsage     = 2   // the command line is wrong; nothing was started
+	exitRefused   = 1   // there is no such tree, or it doesn't do what was asked
 	exitSurvivors = 123 // something of the tree couldn't be ended
+	exitTimeout   = 124 // the lease was over, or the watchdog wasn't called in time
 	exitFoster    = 125 // foster itself failed
 	exitCannotRun = 126 // the program can't be executed
 	exitNotFound  = 127 // the program wasn't found
@@ -66,6 +68,9 @@ func complain(stderr io.Writer, err error) int {
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
+	}
+	if _, ok := errors.AsType[refusalError](err); ok {
+		return exitRefused
 	}
 	return startStatus(err)
 }

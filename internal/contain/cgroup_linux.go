@@ -113,6 +113,16 @@ func parseCgroupMount(b []byte, path string) (string, bool) {
 // unescapeMount undoes the octal escapes of mountinfo.
 var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
 
+// Inode is the number of its folder, by which it's told from a later one of that name;
+// 0 where it isn't known.
+func (c *Cgroup) Inode() uint64 {
+	info, err := os.Stat(c.Path)
+	if err != nil {
+		return 0
+	}
+	return sys.Inode(info)
+}
+
 func (c *Cgroup) file(name string) string { return filepath.Join(c.Path, name) }
 
 // Kill sends SIGKILL to all members, those included that are being forked.

@@ -3,6 +3,7 @@
 package contain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // What stands here says that macOS and FreeBSD don't have it; the comments on the
@@ -45,6 +47,8 @@ func (*Cgroup) AwaitEmpty() error { return notHere("cgroup") }
 
 func (*Cgroup) Remove() error { return nil }
 
+func (*Cgroup) Inode() uint64 { return 0 }
+
 func Adopt() error { return notHere("subreaper") }
 
 func Adopts() bool { return false }
@@ -61,4 +65,10 @@ func KillLostGroup(leader int, _ uint64) error {
 		return err
 	}
 	return nil
+}
+
+func findLost(Lost) ([]procfs.Stat, error) { return nil, notHere("recovery") }
+
+func endLost(context.Context, Lost, wire.Plan) (ended, left []procfs.Stat, err error) {
+	return nil, nil, notHere("recovery")
 }

@@ -4,6 +4,7 @@ package contain
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
@@ -23,4 +24,16 @@ func groupMembers(pgid int) ([]procfs.Stat, error) {
 		members[i] = procfs.Stat{PID: pid, PGID: pgid}
 	}
 	return members, nil
+}
+
+// awaitExitFor waits until a process has ended, or for as long as that.
+func awaitExitFor(pid int, wait time.Duration) error {
+	ended := make(chan error, 1)
+	go func() { ended <- sys.AwaitExit(pid) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(wait):
+		return nil
+	}
 }

@@ -2,6 +2,9 @@ package contain
 
 import (
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
@@ -24,6 +27,19 @@ func groupMembers(pgid int) ([]procfs.Stat, error) {
 		}
 	}
 	return members, nil
+}
+
+// awaitExitFor waits until a process has ended, or for as long as that.
+func awaitExitFor(pid int, wait time.Duration) error {
+	fd, err := sys.PidfdOpen(pid)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer sys.Close(fd)
+	return sys.PollAny([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait)
 }
 
 // KillLostGroup ends a group whose shim was killed. The leader, whose number is

@@ -5,6 +5,7 @@ package contain
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
@@ -62,19 +63,26 @@ func (g *group) Empty() (bool, error) {
 	return err == nil && len(members) == 0, err
 }
 
-// AwaitEmpty waits for the end of one member after the other: who joined the
-// group meanwhile stands in the next list.
+// AwaitEmpty waits for the end of one member after the other: who joined the group
+// meanwhile stands in the next list. No kernel tells that a member has left its group
+// and lives on, as one does that is a daemon in a moment; so it's looked at again, soon
+// at first.
 func (g *group) AwaitEmpty() error {
-	for {
+	for wait := firstLook; ; wait = min(2*wait, lastLook) {
 		members, err := groupMembers(g.leader)
 		if err != nil || len(members) == 0 {
 			return err
 		}
-		if err := sys.AwaitExit(members[0].PID); err != nil {
+		if err := awaitExitFor(members[0].PID, wait); err != nil {
 			return err
 		}
 	}
 }
+
+const (
+	firstLook = 10 * time.Millisecond
+	lastLook  = 2 * time.Second
+)
 
 func (g *group) Release() error { return nil }
 

@@ -48,29 +48,40 @@ func prove(self int, snapshot []procfs.Stat) (found []held, full bool) {
 		if s.Zombie() {
 			continue // nothing descends from it any more
 		}
-		fd, err := sys.PidfdOpen(s.PID)
+		h, err := hold(s)
 		if exhausted(err) {
 			return found, false
 		}
 		if err != nil {
-			continue // it has ended
+			continue // it has ended, or is another
 		}
 		parent, known := byPid[s.PPID]
-		now, err := procfs.Read(s.PID)
-		if exhausted(err) {
-			sys.Close(fd)
-			return found, false
-		}
-		ok := err == nil && answers(fd) && now.Start == s.Start &&
-			(now.PPID == self || known && now.PPID == s.PPID && answers(found[parent].pidfd))
-		if !ok {
-			sys.Close(fd)
+		if h.stat.PPID != self && !(known && h.stat.PPID == s.PPID && answers(found[parent].pidfd)) {
+			sys.Close(h.pidfd)
 			continue
 		}
 		byPid[s.PID] = len(found)
-		found = append(found, held{now, fd})
+		found = append(found, h)
 	}
 	return found, true
+}
+
+// hold opens a handle on a process, and reads its line behind it. It's an error where
+// the number is another's than that of who was seen with it.
+func hold(seen procfs.Stat) (held, error) {
+	fd, err := sys.PidfdOpen(seen.PID)
+	if err != nil {
+		return held{}, err
+	}
+	now, err := procfs.Read(seen.PID)
+	if err == nil && (now.Start != seen.Start || !answers(fd)) {
+		err = unix.ESRCH
+	}
+	if err != nil {
+		sys.Close(fd)
+		return held{}, err
+	}
+	return held{now, fd}, nil
 }
 
 // child proves, by the same steps, that a process is a living child of this one.

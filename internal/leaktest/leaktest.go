@@ -28,6 +28,19 @@ func Main(m *testing.M) { os.Exit(Run(m)) }
 // of its own meanwhile, so that the cgroups of its trees aren't mixed up with those
 // of other tests; that it can't be left empty is a failure.
 func Run(m *testing.M) (code int) {
+	folder, err := os.MkdirTemp("", "leaktest-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "leaktest:", err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	// The journal of the tests is one of their own.
+	os.Setenv("XDG_STATE_HOME", filepath.Join(folder, "state"))
+	os.Setenv("XDG_RUNTIME_DIR", filepath.Join(folder, "run"))
+	if err := errors.Join(os.Mkdir(filepath.Join(folder, "state"), 0o700), os.Mkdir(filepath.Join(folder, "run"), 0o700)); err != nil {
+		fmt.Fprintln(os.Stderr, "leaktest:", err)
+		return 1
+	}
 	if err := sys.BecomeSubreaper(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		fmt.Fprintln(os.Stderr, "leaktest:", err)
 		return 1
@@ -76,6 +89,7 @@ func Check(t testing.TB) {
 		}
 		eventually(t, "a child is left", children)
 		eventually(t, "a cgroup is left", cgroups)
+		eventually(t, "an entry or a socket is left", registered)
 		eventually(t, "a goroutine is left", goroutines)
 		eventually(t, "a descriptor is left", func() []string {
 			var more []string
@@ -123,8 +137,8 @@ func killChildren(t testing.TB) {
 	if err != nil || len(left) > 0 {
 		t.Logf("couldn't clean up: %v, %v", left, err)
 	}
-	for _, dir := range cgroups() {
-		if err := os.Remove(dir); err != nil {
+	for _, path := range append(cgroups(), registered()...) {
+		if err := os.Remove(path); err != nil {
 			t.Logf("couldn't clean up: %v", err)
 		}
 	}
@@ -166,6 +180,15 @@ func cgroups() (left []string) {
 		return nil // there can be none
 	}
 	left, _ = filepath.Glob(filepath.Join(own, "foster-*")) // the pattern is valid
+	return left
+}
+
+// registered lists what others could find a tree by.
+func registered() (left []string) {
+	for _, folder := range []string{os.Getenv("XDG_STATE_HOME"), os.Getenv("XDG_RUNTIME_DIR")} {
+		found, _ := filepath.Glob(filepath.Join(folder, "foster", "*")) // the pattern is valid
+		left = append(left, found...)
+	}
 	return left
 }
 

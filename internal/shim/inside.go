@@ -17,6 +17,9 @@ var inside atomic.Bool
 // nothing else.
 func RunInside() { inside.Store(true) }
 
+// IsInside says whether RunInside was called.
+func IsInside() bool { return inside.Load() }
+
 // launchInside starts the server of a shim in this process.
 func launchInside() (*Process, error) {
 	mine, theirs, err := sys.Socketpair()

@@ -93,10 +93,14 @@ func CheckHello(h *wire.Hello) error {
 	return nil
 }
 
+// Attached is a shim that another process has started, and that this one now speaks
+// with.
+func Attached(conn *wire.Conn, pid int) *Process { return &Process{Conn: conn, PID: pid} }
+
 // Kill ends the shim at once. Its tree is not ended by that, but in a PID
 // namespace.
 func (p *Process) Kill() {
-	if p.inside == nil {
+	if p.process != nil {
 		_ = p.process.Kill() // it has ended: as wanted
 	}
 }
@@ -115,6 +119,9 @@ func (p *Process) Reap() {
 		if p.inside != nil {
 			<-p.inside
 			return
+		}
+		if p.process == nil {
+			return // it isn't a child of this process
 		}
 		sys.Reap(p.process)
 		living.Delete(p.PID)

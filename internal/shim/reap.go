@@ -220,7 +220,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	s.sweep.Stop()
 	m.At, m.Usage = time.Now(), h.usage
 	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.endedByUs
-	m.OwnerGone, m.Orphans = s.machine.OwnerGone, h.orphans
+	m.OwnerGone, m.Orphans, m.Read = s.machine.OwnerGone, h.orphans, s.terms.reader != nil
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
 	s.noteEnd(m)

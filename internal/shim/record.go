@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -12,12 +13,14 @@ import (
 // that it is killed, and its owner's side as well. The entry's lock, which it holds as
 // long as it has the file, says that it lives.
 type record struct {
-	file *os.File
-	life wire.Life
-	wait time.Duration // until the next look at who is there
+	entry *journal.Record
+	life  wire.Life
+	wait  time.Duration // until the next look at who is there
 }
 
-func newRecord(file *os.File) *record { return &record{file: file, wait: firstRoll} }
+func newRecord(file *os.File) *record {
+	return &record{entry: journal.Adopt(file), wait: firstRoll}
+}
 
 // How long after its start a tree's members are looked for, and how long at most
 // between two such looks.
@@ -26,7 +29,9 @@ const (
 	restRoll  = 10 * time.Second
 )
 
-func (r *record) write() {} // journal
+// write writes it anew. Where that fails, the tree isn't harmed: only who recovers it
+// would know less.
+func (r *record) write() { _ = r.entry.Write(&r.life) }
 
 // noteStart writes down the leader. Where only a process that is known can be found
 // again, it begins to call the roll; a cgroup knows its members, and a PID namespace
@@ -67,7 +72,9 @@ func (s *server) callRoll() {
 func (s *server) noteLeaderEnd(m *wire.LeaderEnded) {
 	if r := s.terms.record; r != nil {
 		r.life.LeaderDone, r.life.LeaderEnd = true, *m
-		r.write()
+		if m.Lost {
+			r.write() // else its end follows
+		}
 	}
 }
 

@@ -237,7 +237,7 @@ func (s *server) claimed(c *client, m *wire.Claim) error {
 func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
 	t := s.terms
 	closeFile(t.ownerPidfd)
-	t.ownerPidfd, t.owner = pidfd, m.Owner
+	t.ownerPidfd, t.owner, t.claimed = pidfd, m.Owner, true
 	s.give(c, nil, &wire.Replied{ID: m.ID})
 	s.tell(&wire.OwnerNews{At: time.Now(), Owner: m.Owner})
 	if pidfd != nil {

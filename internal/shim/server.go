@@ -178,10 +178,10 @@ func (s *server) forget() {
 	s.terms = nil
 	s.grace.Stop()
 	s.roll.Stop()
-	t.close()
-	if s.side == nil && t.start.SocketPath != "" {
-		_ = os.Remove(t.start.SocketPath) // the owner's side would have
+	if s.side == nil || t.claimed {
+		t.unregister()
 	}
+	t.close()
 }
 
 func (s *server) tell(m wire.Message) { s.out = append(s.out, m) }

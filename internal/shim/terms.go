@@ -21,6 +21,7 @@ type terms struct {
 	reader     *client       // who has them, too
 	leader     wire.Member
 	cause      string // of a stop
+	claimed    bool   // its owner's side isn't the one that started it
 	history    []wire.Message
 	record     *record // in the journal; nil: there is none
 
@@ -255,6 +256,17 @@ func (t *terms) remember(news []wire.Message) {
 	}
 }
 
+// unregister removes what others find the tree by, which the owner's side does that
+// has made it. It is done while the entry's lock is held: the name isn't another's yet.
+func (t *terms) unregister() {
+	if t.start.SocketPath != "" {
+		_ = os.Remove(t.start.SocketPath) // who comes now finds nothing
+	}
+	if t.record != nil && t.record.life.Done && !t.start.Keep {
+		_ = os.Remove(t.start.JournalPath) // else it's pruned
+	}
+}
+
 // close gives back all that the terms hold.
 func (t *terms) close() {
 	for _, f := range []*os.File{t.ownerPidfd, t.listener, t.notify} {
@@ -271,6 +283,6 @@ func (t *terms) close() {
 		}
 	}
 	if t.record != nil {
-		t.record.file.Close()
+		t.record.entry.Close()
 	}
 }

@@ -103,3 +103,14 @@ func AwaitReadable(f *os.File) error {
 		return err == nil && n > 0
 	})
 }
+
+// Descriptor is the number of an open file, to be passed on. Unlike [os.File.Fd], it
+// leaves the file in non-blocking mode. The file stays open for as long as the number
+// is used.
+func Descriptor(f *os.File) int {
+	n := -1
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n = int(fd) }) // closed: -1
+	}
+	return n
+}

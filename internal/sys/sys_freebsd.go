@@ -2,6 +2,7 @@ package sys
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"os"
 	"syscall"
 
@@ -59,3 +60,9 @@ const noteExit = unix.NOTE_EXIT
 
 // MaxRSSBytes is the largest resident set in bytes; FreeBSD counts it in KiB.
 func MaxRSSBytes(r syscall.Rusage) int64 { return r.Maxrss << 10 }
+
+// BootID names this boot of the machine.
+func BootID() (string, error) {
+	b, err := unix.SysctlRaw("kern.boot_id")
+	return hex.EncodeToString(b), os.NewSyscallError("sysctl", err)
+}

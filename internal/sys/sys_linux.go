@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -101,6 +103,26 @@ func Poll(fd int, events int16) error {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	err := retry(func() error { _, err := unix.Poll(fds, -1); return err })
 	return os.NewSyscallError("poll", err)
+}
+
+// PollAny waits until an event is there on one of the descriptors, or the time is
+// over; which it was, their Revents say.
+func PollAny(fds []unix.PollFd, wait time.Duration) error {
+	over := time.Now().Add(wait)
+	err := retry(func() error {
+		// Rounded up, so that it's never asked again for nothing.
+		left := max(0, time.Until(over)+time.Millisecond-1) / time.Millisecond
+		_, err := unix.Poll(fds, int(min(left, math.MaxInt32)))
+		return err
+	})
+	return os.NewSyscallError("poll", err)
+}
+
+// IsCgroup2 says whether an open folder is a cgroup of version 2.
+func IsCgroup2(dir *os.File) bool {
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Fstatfs(int(dir.Fd()), &st) })
+	return err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 // KillNamespace sends SIGKILL to every process of the PID namespace of which

@@ -60,6 +60,8 @@ func (m *Start) fields(c *codec) {
 	one(c, 25, &m.Lease, (*Lease).fields)
 	c.duration(26, &m.Watchdog)
 	c.string(27, &m.Notify)
+	c.string(28, &m.JournalPath)
+	c.bool(29, &m.Keep)
 }
 
 func (m *Signal) fields(c *codec) {
@@ -127,6 +129,7 @@ func (m *Ended) fields(c *codec) {
 	c.bool(7, &m.OwnerGone)
 	list(c, 8, &m.Survivors, (*Member).fields)
 	list(c, 9, &m.Orphans, (*Orphan).fields)
+	c.bool(10, &m.Read)
 }
 
 func (m *Replied) fields(c *codec) {

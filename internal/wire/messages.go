@@ -139,6 +139,8 @@ type Start struct {
 	Listen      bool
 	SocketPath  string // of Listen; removed when the shim ends with nobody to serve
 	Journal     bool
+	JournalPath string        // of Journal
+	Keep        bool          // the entry stays when the tree has ended
 	Owner       Member        // for whom the tree runs
 	OwnerNamed  bool          // it isn't the owner's side, but the process of a pidfd
 	Grace       time.Duration // how long the tree outlives its owner
@@ -297,6 +299,7 @@ type Ended struct {
 	Killed    int
 	Released  bool
 	OwnerGone bool
+	Read      bool // somebody else reads the outputs that are kept
 	Survivors []Member
 	Orphans   []Orphan // some of those adopted
 }

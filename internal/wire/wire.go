@@ -179,3 +179,12 @@ func (c *Conn) Close() error {
 func (c *Conn) Hurry(d time.Duration) {
 	_ = c.sock.SetWriteDeadline(time.Now().Add(d)) // a socket has one
 }
+
+// Expect bounds the wait for messages from now on; 0 is no bound.
+func (c *Conn) Expect(d time.Duration) {
+	var until time.Time
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
+	_ = c.sock.SetReadDeadline(until) // a socket has one
+}

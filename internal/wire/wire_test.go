@@ -25,7 +25,7 @@ var samples = []Message{
 			Steps:  []Step{{Signal: 15, Scope: ScopeTree, Wait: time.Second}, {Signal: 2, Scope: ScopeGroup}},
 			GiveUp: 5 * time.Second,
 		},
-		ID: "db", Listen: true, SocketPath: "/run/foster/db.sock", Journal: true,
+		ID: "db", Listen: true, SocketPath: "/run/foster/db.sock", Journal: true, JournalPath: "/s/db.tree", Keep: true,
 		Owner: Member{PID: 4, Start: 5, Name: "cron"}, OwnerNamed: true, Grace: time.Minute,
 		Outputs: []uint8{1, 2}, AfterLeader: "leader-ended",
 		Lease:    Lease{Time: time.Hour, Max: 2 * time.Hour, Warn: time.Minute, Signal: 10, Suspend: true},
@@ -70,7 +70,7 @@ var samples = []Message{
 	&Signaled{At: time.Unix(3, 1), Signal: 9, Scope: ScopeTree, Count: 2, Names: []Member{{PID: 3, Error: 1}}},
 	&Ended{
 		At: time.Unix(3, 0), Usage: Usage{User: 9}, Reaped: 1, Adopted: 2, Killed: 3,
-		Released: true, OwnerGone: true, Survivors: []Member{{PID: 4}},
+		Released: true, OwnerGone: true, Read: true, Survivors: []Member{{PID: 4}},
 		Orphans: []Orphan{{PID: 5, Name: "sub.sh", Status: 9, At: time.Unix(4, 0)}},
 	},
 	&Replied{ID: 1, Errno: 3, Count: 4, Text: "no", Left: 5},

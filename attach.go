@@ -1,0 +1,141 @@
+package foster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// AttachOption changes what Attach does.
+type AttachOption func(*attachment)
+
+// WithOutput copies what the tree writes, and has written since nobody read it, to
+// these writers; a nil one takes nothing, and what was meant for it is lost. Only
+// outputs that a writer or Cmd.KeepOutput took are kept.
+func WithOutput(stdout, stderr io.Writer) AttachOption {
+	return func(a *attachment) { a.writers = map[uint8]io.Writer{1: stdout, 2: stderr} }
+}
+
+// attachment is an Attach under way.
+type attachment struct {
+	id      string
+	writers map[uint8]io.Writer // nil: the outputs stay where they are
+	entry   *wire.Entry
+	client  *control.Client
+	status  *wire.Status
+	files   map[uint8]*os.File
+}
+
+// Attach takes over a tree whose owner is gone, within its grace: this program is its
+// owner then, as if it had started it. The Tree has the events since the start, as far
+// as they are kept, and its Wait gives the exit, also where the tree has ended while
+// it had no owner. When ctx is done, the tree is stopped.
+//
+// The error is ErrUnknown where there is no tree of that name, ErrEnded where it has
+// ended and the grace is over, ErrOwned where it has an owner, be it one who was
+// faster to claim it; it wraps syscall.EBUSY where the tree is being stopped. Nothing
+// has changed then. Linux.
+func Attach(ctx context.Context, id string, options ...AttachOption) (*Tree, error) {
+	a := &attachment{id: id}
+	for _, o := range options {
+		o(a)
+	}
+	if err := a.connect(); err != nil {
+		return nil, fmt.Errorf("attach to %q: %w", id, err)
+	}
+	return a.tree(ctx), nil
+}
+
+func (a *attachment) connect() (err error) {
+	if err := journal.ValidID(a.id); err != nil {
+		return err
+	}
+	state, _, err := journal.Folders()
+	if err != nil {
+		return err
+	}
+	found, err := journal.Find(state, a.id)
+	switch {
+	case errors.Is(err, journal.ErrUnknown):
+		return ErrUnknown
+	case err != nil:
+		return err
+	case found.State != journal.Living:
+		return ErrEnded
+	}
+	a.entry = found.Entry
+	if a.client, err = control.Dial(a.entry.SocketPath); err != nil {
+		return err
+	}
+	if err := a.take(); err != nil {
+		for _, f := range a.files {
+			f.Close()
+		}
+		a.client.Close()
+		return err
+	}
+	return nil
+}
+
+// take takes the outputs first: with the claim, a tree that has ended is over.
+func (a *attachment) take() (err error) {
+	if a.status, err = a.client.Status(); err != nil {
+		return err
+	}
+	if a.writers != nil && len(a.status.Outputs) > 0 && a.status.OwnerGone {
+		if a.files, err = a.client.Output(); err != nil {
+			return err
+		}
+	}
+	err = a.client.Claim(self())
+	refused, ok := errors.AsType[*control.RefusedError](err)
+	switch {
+	case !ok:
+		return err
+	case refused.Errno == syscall.ESRCH:
+		return ErrEnded
+	case refused.Errno == syscall.EBUSY && a.status.Stopping == "":
+		return fmt.Errorf("%w: %s", ErrOwned, refused.Text)
+	}
+	return err
+}
+
+func (a *attachment) tree(ctx context.Context) *Tree {
+	e := a.entry
+	t := &Tree{
+		id: a.id, containment: Containment(e.Containment.String()), leader: a.status.Leader.PID,
+		shimPID: e.Shim.PID, started: e.At, log: newEventLog(),
+		requests: make(chan request), done: make(chan struct{}),
+	}
+	if e.ShimSelf {
+		t.leader = 0 // its number is one of a PID namespace of its own
+	}
+	cmd := &Cmd{Path: e.Command[0], Args: e.Command, ctx: ctx}
+	for stream, f := range a.files {
+		to := a.writers[stream]
+		if to == nil {
+			to = io.Discard
+		}
+		cmd.outputs = append(cmd.outputs, &output{r: f, to: to, stream: stream})
+	}
+	o := newOwner(t, cmd)
+	o.attached, o.early = true, a.client.Early()
+	o.shim = shim.Attached(a.client.Conn, e.Shim.PID)
+	o.start = a.status.Leader.Start
+	o.kept = cmd.outputs
+	if e.CgroupPath != "" {
+		o.cgroup = &contain.Cgroup{Path: e.CgroupPath}
+	}
+	t.log.add(Event{Time: e.At, Kind: EventStarted})
+	go o.run()
+	return t
+}

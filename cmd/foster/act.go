@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/units"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// The commands that act on one living tree.
+
+// needs says which arguments a command takes.
+func needs(example string, names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError{hinted{fmt.Errorf("%s needs %s", cmd.CommandPath(), names[len(args)]), example}}
+		case len(args) > len(names):
+			return usageError{hinted{
+				fmt.Errorf("%s takes no further argument: got %q", cmd.CommandPath(), args[len(names)]), example,
+			}}
+		}
+		return nil
+	}
+}
+
+// completeID completes the first argument.
+func completeID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return ids(), cobra.ShellCompDirectiveNoFileComp
+}
+
+const theTree = "the name of a tree"
+
+// act connects to a tree, and does something with it.
+func act(id string, do func(*control.Client) error) error {
+	_, c, err := connect(id)
+	if err != nil {
+		return refusalError{err}
+	}
+	defer c.Close()
+	if err := do(c); err != nil {
+		return refusalError{refused(id, err)}
+	}
+	return nil
+}
+
+// newStop is foster stop.
+func newStop() *cobra.Command {
+	var signal, timeout, scope string
+	cmd := &cobra.Command{
+		Use:   "stop [flags] ID",
+		Short: "Stop a tree, to its last process",
+		Long: `Stop a tree in the orderly way, as its own stop says, and wait until no process of
+it is left. With a flag, the stop is another: the signal, the time until SIGKILL,
+whom the signal is sent to.`,
+		Args:              needs("foster stop web", theTree),
+		ValidArgsFunction: completeID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := stopFlags(cmd, signal, timeout, scope)
+			if err != nil {
+				return err
+			}
+			return act(args[0], func(c *control.Client) error {
+				if err := c.Watch(); err != nil {
+					return err
+				}
+				if err := c.Stop(plan, string(foster.CauseStopped)); err != nil {
+					return err
+				}
+				end, err := awaitEnd(c)
+				if err == nil && len(end.tree.Survivors) > 0 {
+					err = survivorsError(end.tree.Survivors)
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&signal, "signal", "s", "TERM", "the first signal")
+	cmd.Flags().StringVarP(&timeout, "timeout", "t", "10s", "how long to wait before SIGKILL; 0: not at all")
+	cmd.Flags().StringVar(&scope, "scope", "tree", "whom the signal is sent to: tree, group, leader or leader-first")
+	return cmd
+}
+
+// stopFlags makes the plan that the flags describe; nil is the tree's own.
+func stopFlags(cmd *cobra.Command, signal, timeout, scope string) (*wire.Plan, error) {
+	sig, err := units.Signal(signal)
+	if err != nil {
+		return nil, usageError{flagError("signal", err)}
+	}
+	wait, err := units.Duration(timeout)
+	if err != nil {
+		return nil, usageError{flagError("timeout", err)}
+	}
+	number, ok := scopes[scope]
+	if !ok {
+		return nil, usageError{flagError("scope", fmt.Errorf("%q is none of tree, group, leader, leader-first", scope))}
+	}
+	fl := cmd.Flags()
+	if !fl.Changed("signal") && !fl.Changed("timeout") && !fl.Changed("scope") {
+		return nil, nil
+	}
+	plan := &wire.Plan{GiveUp: 5 * time.Second}
+	if wait > 0 {
+		plan.Steps = []wire.Step{{Signal: sig, Scope: number, Wait: wait}}
+	}
+	return plan, nil
+}
+
+// scopes are whom a signal can be for.
+var scopes = map[string]wire.Scope{
+	"tree": wire.ScopeTree, "group": wire.ScopeGroup, "leader": wire.ScopeLeader, "leader-first": wire.ScopeLeaderFirst,
+}
+
+func newSignal() *cobra.Command {
+	var scope string
+	cmd := &cobra.Command{
+		Use:               "signal [flags] ID SIGNAL",
+		Aliases:           []string{"kill"},
+		Short:             "Send a signal to a tree, once",
+		Args:              needs("foster signal web HUP", theTree, "a signal"),
+		ValidArgsFunction: completeID,
+		RunE: func(_ *cobra.Command, args []string) error {
+			sig, err := units.Signal(args[1])
+			if err != nil {
+				return usageError{err}
+			}
+			number, ok := scopes[scope]
+			if !ok || number == wire.ScopeLeaderFirst {
+				return usageError{flagError("scope", fmt.Errorf("%q is none of tree, group, leader", scope))}
+			}
+			return act(args[0], func(c *control.Client) error {
+				_, err := c.Signal(sig, number)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&scope, "scope", "tree", "whom: tree, group or leader")
+	return cmd
+}
+
+func newExtend(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "extend ID TIME",
+		Short: "Let a tree run longer than its lease",
+		Long: `Let a tree run for this time from now, if its lease would end sooner; a lease that
+runs longer isn't cut. The time that is left then is printed.`,
+		Args:              needs("foster extend web 10m", theTree, "a time"),
+		ValidArgsFunction: completeID,
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := parseTime("time", args[1])
+			if err != nil {
+				return usageError{err}
+			}
+			if d <= 0 {
+				return usageError{fmt.Errorf("time: %q is not more than 0", args[1])}
+			}
+			return act(args[0], func(c *control.Client) error {
+				left, err := c.Extend(d)
+				if err == nil {
+					_, err = fmt.Fprintf(stdout, "%s: %s left\n", args[0], short(left.Round(time.Second)))
+				}
+				return err
+			})
+		},
+	}
+}
+
+func newClaim(stdout io.Writer) *cobra.Command {
+	var owner string
+	cmd := &cobra.Command{
+		Use:   "claim [--owner PID] ID",
+		Short: "Become the owner of a tree that has lost its own",
+		Long: `Become the owner of a tree whose owner is gone, within its grace. The owner is the
+process with the number that is given, else the one that has started this command,
+a shell say; the tree lives as long as that process, and for its grace after that.`,
+		Args:              needs("foster claim web", theTree),
+		ValidArgsFunction: completeID,
+		RunE: func(_ *cobra.Command, args []string) error {
+			pid, err := ownerPID(owner, os.Getppid())
+			if err != nil {
+				return usageError{err}
+			}
+			m, fd, err := holdOwner(pid)
+			if err != nil {
+				return usageError{flagError("owner", err)}
+			}
+			defer closeHandle(fd)
+			return act(args[0], func(c *control.Client) error {
+				if err := c.ClaimFor(m, fd); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(stdout, "%s: the owner is %s (pid %d)\n", args[0], printable(m.Name), m.PID)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "the `PID` of the owner; else the parent of this command")
+	return cmd
+}
+
+// ownerPID reads the number of an owner.
+func ownerPID(text string, otherwise int) (int, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil || pid <= 0 {
+		return 0, flagError("owner", fmt.Errorf("%q is not the number of a process", text))
+	}
+	return pid, nil
+}
+
+// refusalError is a request that wasn't fulfilled: exit status 1.
+type refusalError struct{ error }
+
+func (r refusalError) Unwrap() error { return r.error }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// foster run --detach is two processes: the one that was typed, which ends when the
+// tree runs, and its monitor, which is foster run in a session of its own.
+
+// detach starts the monitor, and tells the tree's name, or what the monitor says.
+func detach(args []string, stdout, stderr io.Writer) error {
+	exe, err := sys.Executable()
+	if err != nil {
+		return err
+	}
+	null, err := sys.OpenNull(os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	r, w, err := sys.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	files := []*os.File{null, null, null}
+	inherited := inherited()
+	files = append(files, inherited...)
+	fd := len(files)
+	files = append(files, w)
+	argv := append([]string{os.Args[0], "run", "--monitor", strconv.Itoa(fd)}, args...)
+	p, err := sys.StartProcess(exe, argv, &os.ProcAttr{Files: files, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setsid: true}})
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("start the monitor: %w", err)
+	}
+	defer p.Release()
+	said, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return heed(said, stdout, stderr)
+}
+
+// heed reads what a monitor has said: a status, and the tree's name or the error.
+func heed(said []byte, stdout, stderr io.Writer) error {
+	first, rest, ok := bytes.Cut(said, []byte("\n"))
+	status, err := strconv.Atoi(string(first))
+	if !ok || err != nil {
+		return errors.New("the monitor ended before it had started the tree")
+	}
+	to := stdout
+	if status != 0 {
+		to = stderr
+	}
+	if _, err := to.Write(rest); err != nil || status == 0 {
+		return err
+	}
+	return statusError(status)
+}
+
+// monitorPipe is where a monitor tells, once, how the start went.
+type monitorPipe struct{ w *os.File }
+
+// started tells the tree's name.
+func (m *monitorPipe) started(id string) {
+	if m != nil && m.w != nil {
+		fmt.Fprintf(m.w, "0\n%s\n", id)
+		m.w.Close()
+		m.w = nil
+	}
+}
+
+// failed tells an error, as it would have been told on a terminal.
+func (m *monitorPipe) failed(err error) {
+	if m != nil && m.w != nil {
+		var text strings.Builder
+		status := complain(&text, err)
+		fmt.Fprintf(m.w, "%d\n%s", status, text.String())
+		m.w.Close()
+		m.w = nil
+	}
+}

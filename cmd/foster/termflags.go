@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// termFlags are those flags of foster run that say on whose behalf a tree runs, and for
+// how long, as they were typed.
+type termFlags struct {
+	id, owner, grace                  string
+	lease, leaseMax, leaseWarn        string
+	leaseSignal, leaseClock, watchdog string
+	notify, detach, noRecover         bool
+	monitor                           int
+}
+
+func (f *termFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.id, "id", "", "the `name` of the tree, for the other commands")
+	fl.BoolVarP(&f.detach, "detach", "d", false, "run in the background, keep the output for foster attach")
+	fl.StringVar(&f.lease, "lease", "0", "stop the tree after this time, with status 124; 0: never")
+	fl.StringVar(&f.leaseMax, "lease-max", "0", "the longest that the lease can be extended to, from the start; 0: any")
+	fl.StringVar(&f.leaseWarn, "lease-warn", "0", "tell that the lease ends, this time before; 0: don't")
+	fl.StringVar(&f.leaseSignal, "lease-signal", "", "the `signal` that the command gets then")
+	fl.StringVar(&f.leaseClock, "lease-clock", "monotonic", "monotonic, or boottime to count suspended time, too")
+	fl.StringVar(&f.watchdog, "watchdog", "0", "stop the tree if it doesn't send WATCHDOG=1 within each such time; 0: it need not")
+	fl.BoolVar(&f.notify, "notify", false, "give the command a NOTIFY_SOCKET (sd_notify(3)); a lease or watchdog does so, too")
+	fl.StringVar(&f.owner, "owner", "", "the `PID` of the process on whose behalf the tree runs; else foster")
+	fl.StringVar(&f.grace, "grace", "0", "how long the tree outlives its owner, for another to claim it; 0: not at all")
+	fl.BoolVar(&f.noRecover, "no-recover", false, "don't end what an earlier foster left")
+	fl.IntVar(&f.monitor, "monitor", 0, "")
+	_ = fl.MarkHidden("monitor") // the background half of --detach
+	_ = cmd.RegisterFlagCompletionFunc("lease-clock",
+		cobra.FixedCompletions([]string{"monotonic", "boottime"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// apply sets what the flags say. Nothing is started.
+func (f *termFlags) apply(c *foster.Cmd) error {
+	if f.id != "" {
+		if err := journal.ValidID(f.id); err != nil {
+			return flagError("id", err)
+		}
+	}
+	c.ID, c.Notify = f.id, f.notify
+	c.KeepExit, c.KeepOutput = f.id != "" || f.monitor > 0, f.monitor > 0
+	for _, t := range []struct {
+		flag, text string
+		to         *time.Duration
+	}{
+		{"lease", f.lease, &c.Lease.Time}, {"lease-max", f.leaseMax, &c.Lease.Max},
+		{"lease-warn", f.leaseWarn, &c.Lease.Warn}, {"watchdog", f.watchdog, &c.Watchdog}, {"grace", f.grace, &c.Grace},
+	} {
+		d, err := units.Duration(t.text)
+		if err == nil && d > longest {
+			err = fmt.Errorf("%q is too long: at most 100 years", t.text)
+		}
+		if err != nil {
+			return flagError(t.flag, err)
+		}
+		*t.to = d
+	}
+	if err := f.warning(c); err != nil {
+		return err
+	}
+	if f.owner != "" {
+		var err error
+		if c.Owner, err = ownerPID(f.owner, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// longest bounds a time, so that no sum of times overflows.
+const longest = 100 * 365 * 24 * time.Hour
+
+// warning checks what depends on a lease.
+func (f *termFlags) warning(c *foster.Cmd) error {
+	l := &c.Lease
+	switch f.leaseClock {
+	case "monotonic":
+	case "boottime":
+		l.Suspend = true
+	default:
+		return flagError("lease-clock", fmt.Errorf("%q is none of monotonic, boottime", f.leaseClock))
+	}
+	if f.leaseSignal != "" {
+		sig, err := units.Signal(f.leaseSignal)
+		if err != nil {
+			return flagError("lease-signal", err)
+		}
+		l.Signal = sig
+	}
+	switch {
+	case l.Time == 0 && (l.Max > 0 || l.Warn > 0 || l.Signal > 0):
+		return errors.New("--lease-max, --lease-warn and --lease-signal need --lease")
+	case l.Max > 0 && l.Max < l.Time:
+		return flagError("lease-max", fmt.Errorf("%v is shorter than the lease, %v", l.Max, l.Time))
+	case l.Warn > 0 && l.Warn >= l.Time:
+		return flagError("lease-warn", fmt.Errorf("%v is not before the end of a lease of %v", l.Warn, l.Time))
+	case l.Signal > 0 && l.Warn == 0:
+		return flagError("lease-signal", errors.New("it needs --lease-warn, the time before the end"))
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package contain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// giveUpDefault bounds a plan that doesn't say when to give up.
+const giveUpDefault = 10 * time.Second
+
+func findLost(l Lost) ([]procfs.Stat, error) {
+	r, err := newRemains(l)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	err = r.scan()
+	return r.living(), err
+}
+
+func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.Stat, err error) {
+	r, err := newRemains(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.close()
+	e, err := newEnding(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer e.close()
+	err = e.run(plan)
+	left = r.living()
+	if len(left) == 0 && err == nil {
+		err = r.removeCgroup()
+	}
+	return r.ended(), left, err
+}
+
+// ending is an End under way.
+type ending struct {
+	*remains
+	ctx        context.Context
+	done, open *os.File // done is at its end when the context is done
+	detach     func() bool
+	denied     map[identity]bool // may not be signalled by this process
+}
+
+func newEnding(ctx context.Context, r *remains) (*ending, error) {
+	done, open, err := sys.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	detach := context.AfterFunc(ctx, func() { open.Close() })
+	return &ending{r, ctx, done, open, detach, map[identity]bool{}}, nil
+}
+
+func (e *ending) close() {
+	e.detach()
+	e.open.Close()
+	e.done.Close()
+}
+
+func (e *ending) run(plan wire.Plan) error {
+	if err := e.scan(); err != nil {
+		return err
+	}
+	for _, step := range plan.Steps {
+		if err := e.step(step); err != nil {
+			return err
+		}
+	}
+	bound := plan.GiveUp
+	if bound <= 0 {
+		bound = giveUpDefault
+	}
+	return e.kill(time.Now().Add(bound))
+}
+
+// step sends the signal of a step once to each that is left, those included that are
+// found only meanwhile, and waits until all have ended or its time is over. Before
+// that, all are stopped for a moment: who is forked between the look and the signal
+// could lose, by the signal, the parent by which it would be found.
+func (e *ending) step(step wire.Step) error {
+	over := time.Now().Add(step.Wait)
+	if err := e.stopAll(); err != nil {
+		return err
+	}
+	sent := map[identity]bool{}
+	for {
+		e.send(step.Signal, sent)
+		if empty, err := e.empty(); empty || err != nil {
+			return err
+		}
+		if more, err := e.wait(over); !more || err != nil {
+			return err
+		}
+		if err := e.scan(); err != nil {
+			return err
+		}
+	}
+}
+
+// send sends a signal to who wasn't tried yet, and has them go on: a stopped process
+// would act on it only then. It returns how many it tried.
+func (e *ending) send(sig syscall.Signal, tried map[identity]bool) int {
+	fresh := map[identity]bool{}
+	now := signal(e.found, sig, func(s procfs.Stat) bool {
+		id := identify(s)
+		if tried[id] {
+			return false
+		}
+		tried[id], fresh[id] = true, true
+		return true
+	})
+	for _, s := range now.Denied {
+		e.denied[identify(s)] = true
+	}
+	switch sig {
+	case syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGKILL:
+	default:
+		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[identify(s)] })
+	}
+	return len(fresh)
+}
+
+// kill ends all with SIGKILL. They are stopped first, for the same reason.
+func (e *ending) kill(over time.Time) error {
+	for {
+		if empty, err := e.empty(); empty || err != nil {
+			return err
+		}
+		if err := e.stopAll(); err != nil {
+			return err
+		}
+		if err := e.killCgroup(); err != nil {
+			return err
+		}
+		e.send(syscall.SIGKILL, map[identity]bool{})
+		more, err := e.wait(over)
+		if err != nil {
+			return err
+		}
+		if err := e.scan(); err != nil {
+			return err
+		}
+		if !more {
+			empty, err := e.empty()
+			if err == nil && !empty && !e.full {
+				err = syscall.EMFILE
+			}
+			return err
+		}
+	}
+}
+
+// stopAll stops all, until nobody is found who was forked meanwhile: who is stopped can
+// neither fork nor end. Where that fails they go on.
+func (e *ending) stopAll() error {
+	const most = 64
+	sent := map[identity]bool{}
+	for range most {
+		if e.send(syscall.SIGSTOP, sent) == 0 {
+			break
+		}
+		if err := e.scan(); err != nil {
+			signal(e.found, syscall.SIGCONT, nil)
+			return err
+		}
+	}
+	return nil
+}
+
+// wait waits until all have ended that may be signalled, or, if none is seen, until
+// the cgroup has news. It returns false where there is nothing to wait for, or no more
+// time.
+func (e *ending) wait(over time.Time) (more bool, err error) {
+	fds := []unix.PollFd{{Fd: int32(e.done.Fd()), Events: unix.POLLIN}}
+	for _, h := range e.found {
+		if !h.stat.Zombie() && !e.denied[identify(h.stat)] {
+			fds = append(fds, unix.PollFd{Fd: int32(h.pidfd), Events: unix.POLLIN})
+		}
+	}
+	if len(fds) == 1 {
+		events, err := e.cgroupEvents()
+		if events == nil {
+			return false, err
+		}
+		defer events.Close()
+		if p, err := populated(events); err != nil || !p {
+			return err == nil, err
+		}
+		fds = append(fds, unix.PollFd{Fd: int32(events.Fd()), Events: unix.POLLPRI})
+	}
+	for len(fds) > 1 {
+		left := time.Until(over)
+		if left <= 0 {
+			return false, nil
+		}
+		if err := sys.PollAny(fds, left); err != nil {
+			return false, err
+		}
+		if fds[0].Revents != 0 {
+			return false, fmt.Errorf("recovery was broken off: %w", context.Cause(e.ctx))
+		}
+		rest := fds[:1]
+		for _, fd := range fds[1:] {
+			if fd.Revents == 0 {
+				rest = append(rest, fd)
+			}
+		}
+		fds = rest
+	}
+	return true, nil
+}
+
+// awaitShim waits until the shim is quite gone. Its lock is given back before that, and
+// its children are handed on, and the processes of its PID namespace ended, only then.
+func awaitShim(shim wire.Member) error {
+	const patience = time.Second
+	if shim.PID <= 0 || shim.Start == 0 {
+		return nil
+	}
+	h, err := hold(procfs.Stat{PID: shim.PID, Start: shim.Start})
+	if exhausted(err) {
+		return err
+	}
+	if err != nil {
+		return nil // it's gone, or never was in what /proc shows
+	}
+	defer release([]held{h})
+	fds := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}}
+	if err := sys.PollAny(fds, patience); err != nil {
+		return err
+	}
+	if fds[0].Revents == 0 {
+		return fmt.Errorf("%w: process %d", ErrShimLives, shim.PID)
+	}
+	return nil
+}
+
+// identity tells processes apart, also those that have the same number in turn.
+type identity struct {
+	pid   int
+	start uint64
+}
+
+func identify(s procfs.Stat) identity { return identity{s.PID, s.Start} }
+
+// isGone says that a file or process went away before it was looked at.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV)
+}

@@ -1,0 +1,161 @@
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// cgroupPrefix begins the name of each cgroup that foster makes for a tree.
+const cgroupPrefix = "foster-"
+
+// openLostCgroup opens the cgroup of a lost tree. All that follows goes through the
+// handle, so that it can't meet another that has the same path by then. It is nil
+// where the cgroup is gone: the kernel removes none that has a member. That is so,
+// too, where another cgroup has its path.
+func openLostCgroup(name string, inode uint64) (*os.Root, error) {
+	if inode == 0 || !filepath.IsAbs(name) || filepath.Clean(name) != name ||
+		!strings.HasPrefix(filepath.Base(name), cgroupPrefix) {
+		return nil, fmt.Errorf("cgroup %q (inode %d): %w", name, inode, ErrNotATree)
+	}
+	root, err := os.OpenRoot(name)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	same, err := isCgroup(root, inode)
+	if err == nil && same {
+		return root, nil
+	}
+	root.Close()
+	if isGone(err) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// isCgroup says whether a folder is the cgroup with that inode.
+func isCgroup(root *os.Root, inode uint64) (bool, error) {
+	dir, err := root.Open(".")
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	if !sys.IsCgroup2(dir) {
+		return false, fmt.Errorf("%s isn't a cgroup of version 2: %w", root.Name(), ErrNotATree)
+	}
+	info, err := dir.Stat()
+	if err != nil {
+		return false, err
+	}
+	return sys.Inode(info) == inode, nil
+}
+
+// addCgroup adds the members of the cgroup and of those below it. The list is read
+// again behind the handles: who stands in both is a member, and no other that was
+// given its number.
+func (r *remains) addCgroup() {
+	if r.cgroup == nil {
+		return
+	}
+	var fresh []held
+	for pid := range lostProcs(r.cgroup) {
+		if _, known := r.byPid[pid]; known {
+			continue
+		}
+		s, err := procfs.Read(pid)
+		if err == nil && !s.Zombie() {
+			var h held
+			if h, err = hold(s); err == nil {
+				fresh = append(fresh, h)
+			}
+		}
+		if exhausted(err) {
+			r.full = false
+		}
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	again := lostProcs(r.cgroup)
+	for _, h := range fresh {
+		if again[h.stat.PID] && answers(h.pidfd) && h.stat.Flags&pfKthread == 0 {
+			r.add(h)
+		} else {
+			release([]held{h})
+		}
+	}
+}
+
+// lostProcs lists the members of a cgroup and of those below it. A member whose number
+// isn't known in this PID namespace stands in it as 0, and is left out.
+func lostProcs(root *os.Root) map[int]bool {
+	pids := map[int]bool{}
+	// What can't be read is gone, or is a cgroup of threads, whose processes stand in
+	// the one above.
+	_ = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		b, _ := root.ReadFile(path.Join(name, "cgroup.procs"))
+		for line := range strings.Lines(string(b)) {
+			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+				pids[pid] = true
+			}
+		}
+		return nil
+	})
+	return pids
+}
+
+// cgroupEvents opens the file that tells whether the cgroup has members; nil where
+// there is no cgroup.
+func (r *remains) cgroupEvents() (*os.File, error) {
+	if r.cgroup == nil {
+		return nil, nil
+	}
+	f, err := r.cgroup.Open("cgroup.events")
+	if isGone(err) {
+		return nil, nil
+	}
+	return f, err
+}
+
+func (r *remains) killCgroup() error {
+	if r.cgroup == nil {
+		return nil
+	}
+	f, err := r.cgroup.OpenFile("cgroup.kill", os.O_WRONLY, 0)
+	if err == nil {
+		_, err = io.WriteString(f, "1")
+		err = errors.Join(err, f.Close())
+	}
+	if isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// removeCgroup removes the cgroup, which is empty, unless it's another by now.
+func (r *remains) removeCgroup() error {
+	if r.cgroup == nil {
+		return nil
+	}
+	now, err := openLostCgroup(r.lost.CgroupPath, r.lost.CgroupInode)
+	if now == nil {
+		return err
+	}
+	now.Close()
+	return removeCgroup(r.lost.CgroupPath)
+}

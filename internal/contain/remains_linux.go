@@ -1,0 +1,318 @@
+package contain
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// remains is what was proven to be left of a lost tree. A handle keeps its proof, also
+// when that by which it was found is gone; so handles are held until their process
+// has ended.
+//
+// These are proven, from the journal's facts:
+//
+//   - a recorded member: its number and its start time are those of the journal, by
+//     the line that was read behind a handle;
+//   - the members of the tree's cgroup, which is known by its inode;
+//   - who descends from a proven one, by the same steps as in proof_linux.go;
+//   - who shares a session or a process group with a proven one, where its number is
+//     that of a recorded member, which may itself be dead. Sessions and groups are
+//     inherited, or entered from within. As long as one is in it that was proven, the
+//     number can't have been given to another process (the kernel doesn't give it
+//     out), so it's still the one that a member of the tree made.
+//
+// Whose parent ended before it was seen, and who left cgroup, session and group, is
+// found by none of these.
+type remains struct {
+	lost     Lost
+	cgroup   *os.Root // nil: none, or gone
+	recorded bool     // the recorded members were looked for
+	numbers  map[int][]uint64
+	found    []held
+	byPid    map[int]int
+	seen     map[identity]procfs.Stat
+	full     bool              // handles didn't run out in the last scan
+	moved    bool              // processes ended during the last look
+	zombies  map[identity]bool // seen in the last look
+}
+
+func newRemains(l Lost) (*remains, error) {
+	switch l.Containment {
+	case wire.Group, wire.Subreaper, wire.Cgroup, wire.PIDNS:
+	default:
+		return nil, fmt.Errorf("containment %d: %w", l.Containment, ErrNotATree)
+	}
+	if err := awaitShim(l.Shim); err != nil {
+		return nil, err
+	}
+	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[identity]procfs.Stat{}}
+	if l.Containment == wire.PIDNS {
+		return r, nil // the kernel ended all with the shim; the members' numbers mean nothing here
+	}
+	for _, m := range l.Members {
+		if m.PID == 1 {
+			return nil, ErrInside // above all others
+		}
+		if m.PID > 1 && m.Start > 0 {
+			r.numbers[m.PID] = append(r.numbers[m.PID], m.Start)
+		}
+	}
+	if l.Containment == wire.Cgroup {
+		var err error
+		if r.cgroup, err = openLostCgroup(l.CgroupPath, l.CgroupInode); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *remains) close() {
+	release(r.found)
+	if r.cgroup != nil {
+		r.cgroup.Close()
+	}
+}
+
+// living lists who hasn't ended.
+func (r *remains) living() (list []procfs.Stat) {
+	for _, h := range r.found {
+		if !h.stat.Zombie() {
+			list = append(list, h.stat)
+		}
+	}
+	return list
+}
+
+// ended lists who was seen living and isn't any more.
+func (r *remains) ended() (list []procfs.Stat) {
+	living := map[identity]bool{}
+	for _, s := range r.living() {
+		living[identify(s)] = true
+	}
+	for id, s := range r.seen {
+		if !living[id] {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b procfs.Stat) int { return a.PID - b.PID })
+	return list
+}
+
+// empty says that nobody is left, by what the last scan found.
+func (r *remains) empty() (bool, error) {
+	if len(r.living()) > 0 || !r.full {
+		return false, nil
+	}
+	events, err := r.cgroupEvents()
+	if events == nil {
+		return err == nil, err
+	}
+	defer events.Close()
+	p, err := populated(events)
+	return !p && err == nil, err
+}
+
+// scan looks for who is left, until a look at /proc was complete and found nobody more.
+// Lines of processes may outrun a look, each forking the next and ending: then the next
+// is not in the list, and who forked it is gone, or a zombie, when its line is read. So
+// a look in which somebody has ended isn't taken for complete.
+func (r *remains) scan() error {
+	const most = 64 // of a storm, the rest is found by the next scan
+	r.full = true
+	r.refresh()
+	spared, err := above()
+	if err != nil {
+		return err
+	}
+	if !r.recorded {
+		r.recorded = true
+		r.addRecorded()
+	}
+	for range most {
+		before := len(r.found)
+		r.moved = false
+		r.addCgroup()
+		snapshot, err := r.look()
+		if err != nil {
+			return err
+		}
+		r.addBelow(snapshot)
+		r.addSharing(snapshot)
+		for _, h := range r.found {
+			if spared[h.stat.PID] {
+				return ErrInside
+			}
+		}
+		if len(r.found) == before && !r.moved {
+			return nil
+		}
+	}
+	return nil
+}
+
+// look reads all processes, and notes whether one has ended meanwhile.
+func (r *remains) look() ([]procfs.Stat, error) {
+	pids, err := procfs.Pids()
+	if err != nil {
+		return nil, err
+	}
+	zombies := map[identity]bool{}
+	all := make([]procfs.Stat, 0, len(pids))
+	for _, pid := range pids {
+		s, err := procfs.Read(pid)
+		switch {
+		case isGone(err):
+			r.moved = true
+		case exhausted(err):
+			r.full = false
+		case err == nil && s.Ended():
+			zombies[identify(s)] = true
+			r.moved = r.moved || !r.zombies[identify(s)]
+		}
+		if err == nil {
+			all = append(all, s)
+		}
+	}
+	r.zombies = zombies
+	return all, nil
+}
+
+// above gives this process and those above it, which are never ended, as far as /proc
+// shows them.
+func above() (map[int]bool, error) {
+	self := os.Getpid()
+	s, err := procfs.Read(self)
+	if err != nil {
+		return nil, err
+	}
+	pids := map[int]bool{1: true, self: true}
+	for s.PPID > 1 && !pids[s.PPID] {
+		pids[s.PPID] = true
+		if s, err = procfs.Read(s.PPID); err != nil {
+			break // it has ended, or is another user's and hidden
+		}
+	}
+	return pids, nil
+}
+
+// refresh reads those again that are held, and lets go of who has ended.
+func (r *remains) refresh() {
+	before := r.found
+	r.found = nil
+	clear(r.byPid)
+	for _, h := range before {
+		now, err := procfs.Read(h.stat.PID)
+		switch {
+		case exhausted(err):
+			r.full = false
+			now = h.stat
+		case err != nil || now.Start != h.stat.Start || now.Zombie() || !answers(h.pidfd):
+			release([]held{h})
+			continue
+		}
+		h.stat = now
+		r.add(h)
+	}
+}
+
+const (
+	pfKthread = 0x00200000 // PF_KTHREAD of the kernel's sched.h
+	mostSeen  = 1 << 16    // a storm isn't remembered whole
+)
+
+func (r *remains) add(h held) {
+	r.byPid[h.stat.PID] = len(r.found)
+	r.found = append(r.found, h)
+	if len(r.seen) < mostSeen {
+		r.seen[identify(h.stat)] = h.stat
+	}
+}
+
+// try holds a process as it was seen, and adds it where proven says so of the line
+// that was read behind the handle.
+func (r *remains) try(seen procfs.Stat, proven func(now procfs.Stat) bool) {
+	if _, known := r.byPid[seen.PID]; known || seen.Zombie() || seen.Flags&pfKthread != 0 {
+		return
+	}
+	h, err := hold(seen)
+	if exhausted(err) {
+		r.full = false
+	}
+	if err != nil {
+		r.moved = true
+		return
+	}
+	if h.stat.Zombie() || h.stat.Flags&pfKthread != 0 || !proven(h.stat) {
+		r.moved = true
+		release([]held{h})
+		return
+	}
+	r.add(h)
+}
+
+func (r *remains) addRecorded() {
+	for pid, starts := range r.numbers {
+		for _, start := range starts {
+			r.try(procfs.Stat{PID: pid, Start: start, State: '?'}, func(procfs.Stat) bool { return true })
+		}
+	}
+}
+
+// addBelow adds who descends from those that are held, from the top down: the list
+// grows while it's gone through.
+func (r *remains) addBelow(snapshot []procfs.Stat) {
+	children := map[int][]procfs.Stat{}
+	for _, s := range snapshot {
+		children[s.PPID] = append(children[s.PPID], s)
+	}
+	for i := 0; i < len(r.found); i++ {
+		parent := r.found[i]
+		for _, s := range children[parent.stat.PID] {
+			r.try(s, func(now procfs.Stat) bool {
+				return now.PPID == parent.stat.PID && answers(parent.pidfd)
+			})
+		}
+	}
+}
+
+// addSharing adds who is in a session or a group of the tree's own.
+func (r *remains) addSharing(snapshot []procfs.Stat) {
+	session := func(s procfs.Stat) int { return s.Session }
+	group := func(s procfs.Stat) int { return s.PGID }
+	for _, of := range []func(procfs.Stat) int{session, group} {
+		witnesses := r.witnesses(snapshot, of)
+		for _, s := range snapshot {
+			w, ok := witnesses[of(s)]
+			if !ok || s.Start < slices.Min(r.numbers[of(s)]) {
+				continue // who is older than the one that made it can't be of the tree
+			}
+			r.try(s, func(now procfs.Stat) bool {
+				// The witness is read last: it was there before and after, so the
+				// number was that of one session or group all the while.
+				then, err := procfs.Read(w.stat.PID)
+				return of(now) == of(s) && err == nil && of(then) == of(s) &&
+					then.Start == w.stat.Start && !then.Zombie() && answers(w.pidfd)
+			})
+		}
+	}
+}
+
+// witnesses gives one proven process for each session or group of the tree's own.
+func (r *remains) witnesses(snapshot []procfs.Stat, of func(procfs.Stat) int) map[int]held {
+	found := map[int]held{}
+	for _, h := range r.found {
+		if _, own := r.numbers[of(h.stat)]; own && !h.stat.Zombie() {
+			found[of(h.stat)] = h
+		}
+	}
+	for _, s := range snapshot {
+		if starts, recorded := r.numbers[s.PID]; recorded && !slices.Contains(starts, s.Start) {
+			delete(found, s.PID) // the number is another's
+		}
+	}
+	return found
+}

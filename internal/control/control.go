@@ -1,0 +1,247 @@
+// Package control speaks with the shim of a living tree over the tree's own socket: it
+// asks, stops, signals, extends, claims, watches. One goroutine uses a [Client].
+package control
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// patience bounds how long a shim may take to answer. It never has to wait for its
+// tree for that.
+const patience = 10 * time.Second
+
+// RefusedError is what a shim answered to a request that it didn't fulfil.
+type RefusedError struct {
+	Text  string
+	Errno syscall.Errno // ESRCH: the tree has ended; EBUSY: another has it; EINVAL; EPERM
+}
+
+func (e *RefusedError) Error() string {
+	if e.Text != "" {
+		return e.Text
+	}
+	return e.Errno.Error()
+}
+
+func (e *RefusedError) Unwrap() error { return e.Errno }
+
+// Client is a connection to a shim.
+type Client struct {
+	Conn *wire.Conn
+	last uint64
+	news []wire.Message // that came before an answer
+}
+
+// Dial connects to the socket of a tree, whose other end must be this user's or root's.
+func Dial(path string) (*Client, error) {
+	sock, err := sys.Connect(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{Conn: wire.NewConn(sock)}
+	if err := c.greet(sock); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Client) greet(sock *os.File) error {
+	_, uid, err := sys.PeerOf(sock)
+	if err != nil {
+		return err
+	}
+	if uid != os.Getuid() && uid != 0 {
+		return fmt.Errorf("the other side is of user %d", uid)
+	}
+	c.Conn.Expect(patience)
+	defer c.Conn.Expect(0)
+	msg, err := c.Conn.Receive()
+	if err != nil {
+		return unanswered(err)
+	}
+	if hello, ok := msg.(*wire.Hello); !ok || hello.Version != wire.Version {
+		return fmt.Errorf("%w: it speaks another version", wire.ErrProtocol)
+	}
+	return nil
+}
+
+func unanswered(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("no answer within %v: is the shim stopped?", patience)
+	}
+	return err
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.Conn.Close() }
+
+// ask sends a request and waits for its answer. News that come before it are kept for
+// Next.
+func (c *Client) ask(fds []int, m wire.Message, id uint64) (wire.Message, error) {
+	if err := c.Conn.Send(fds, m); err != nil {
+		return nil, err
+	}
+	c.Conn.Expect(patience)
+	defer c.Conn.Expect(0)
+	for {
+		msg, err := c.Conn.Receive()
+		if err != nil {
+			return nil, unanswered(err)
+		}
+		switch a := msg.(type) {
+		case *wire.Status:
+			if a.Reply == id {
+				return a, nil
+			}
+		case *wire.Replied:
+			if a.ID != id {
+				continue
+			}
+			if a.Errno != 0 {
+				return nil, &RefusedError{a.Text, a.Errno}
+			}
+			return a, nil
+		default:
+			c.news = append(c.news, msg)
+		}
+	}
+}
+
+func (c *Client) id() uint64 { c.last++; return c.last }
+
+func replied(m wire.Message, err error) (*wire.Replied, error) {
+	if err != nil {
+		return nil, err
+	}
+	r, ok := m.(*wire.Replied)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T in place of an answer", wire.ErrProtocol, m)
+	}
+	return r, nil
+}
+
+// Status asks what the shim knows.
+func (c *Client) Status() (*wire.Status, error) {
+	id := c.id()
+	m, err := c.ask(nil, &wire.Inspect{ID: id}, id)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := m.(*wire.Status)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T in place of a status", wire.ErrProtocol, m)
+	}
+	return s, nil
+}
+
+// Stop has the tree stopped; nil is the plan that came with its start.
+func (c *Client) Stop(plan *wire.Plan, cause string) error {
+	m := &wire.Stop{ID: c.id(), Default: plan == nil, Cause: cause}
+	if plan != nil {
+		m.Plan = *plan
+	}
+	_, err := replied(c.ask(nil, m, m.ID))
+	return err
+}
+
+// Signal sends a signal once, and says to how many.
+func (c *Client) Signal(sig syscall.Signal, scope wire.Scope) (int, error) {
+	id := c.id()
+	r, err := replied(c.ask(nil, &wire.Signal{ID: id, Signal: sig, Scope: scope}, id))
+	if err != nil {
+		return 0, err
+	}
+	return r.Count, nil
+}
+
+// Extend has the lease end no sooner than d from now, and says how much is left.
+func (c *Client) Extend(d time.Duration) (time.Duration, error) {
+	if d < 0 {
+		d = 0 // neither can be had; the answer says so
+	}
+	id := c.id()
+	r, err := replied(c.ask(nil, &wire.Extend{ID: id, For: d}, id))
+	if err != nil {
+		return 0, err
+	}
+	return r.Left, nil
+}
+
+// ClaimFor makes another process the owner of the tree; pidfd is its handle.
+func (c *Client) ClaimFor(owner wire.Member, pidfd int) error {
+	id := c.id()
+	_, err := replied(c.ask([]int{pidfd}, &wire.Claim{ID: id, Owner: owner, Named: true}, id))
+	return err
+}
+
+// Claim makes this connection the owner's side of the tree. Its news follow, from the
+// beginning as far as they are kept.
+func (c *Client) Claim(owner wire.Member) error {
+	id := c.id()
+	_, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner}, id))
+	return err
+}
+
+// Watch has the news of the tree told on this connection, from the beginning.
+func (c *Client) Watch() error {
+	id := c.id()
+	_, err := replied(c.ask(nil, &wire.Watch{ID: id}, id))
+	return err
+}
+
+// Output takes the reading ends of the outputs that are kept; streams says which.
+func (c *Client) Output() (files map[uint8]*os.File, err error) {
+	id := c.id()
+	r, err := replied(c.ask(nil, &wire.Output{ID: id}, id))
+	if err != nil {
+		return nil, err
+	}
+	fds, err := c.Conn.Claim(r.Count)
+	if err != nil {
+		return nil, err
+	}
+	status, err := c.Status()
+	if err == nil && len(status.Outputs) != len(fds) {
+		err = fmt.Errorf("%w: %d outputs, %d descriptors", wire.ErrProtocol, len(status.Outputs), len(fds))
+	}
+	if err != nil {
+		sys.CloseAll(fds)
+		return nil, err
+	}
+	files = map[uint8]*os.File{}
+	for i, fd := range fds {
+		f, err := sys.OpenPassed(fd, "output")
+		if err != nil {
+			sys.CloseAll(fds[i:])
+			return files, err
+		}
+		files[status.Outputs[i]] = f
+	}
+	return files, nil
+}
+
+// Early gives the news that came before an answer, and forgets them: who reads from
+// Conn by itself has these first.
+func (c *Client) Early() []wire.Message {
+	news := c.news
+	c.news = nil
+	return news
+}
+
+// Next waits for the next news.
+func (c *Client) Next() (wire.Message, error) {
+	if len(c.news) > 0 {
+		m := c.news[0]
+		c.news = c.news[1:]
+		return m, nil
+	}
+	return c.Conn.Receive()
+}

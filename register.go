@@ -1,0 +1,143 @@
+package foster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// registration is what others find a tree by: an entry in the journal, whose lock says
+// that it lives, and the socket of its shim.
+type registration struct {
+	folder string
+	id     string
+	record *journal.Record
+	socket string
+	keep   bool
+}
+
+// needsRegistration says whether somebody else has to find the tree.
+func (c *Cmd) needsRegistration() bool {
+	return c.ID != "" || c.Grace > 0 || c.KeepExit || c.KeepOutput
+}
+
+// register makes the entry and the socket. Where nobody asked for what needs them, a
+// system that has no place for them is no reason not to start.
+func (s *starter) register() error {
+	if shim.IsInside() && !s.cmd.needsRegistration() {
+		return nil // an init has nobody who could find its tree, and may have no folder
+	}
+	listener, err := s.makeRegistration()
+	if err != nil {
+		s.unregister()
+		if s.cmd.needsRegistration() {
+			return s.fail(StageJournal, err)
+		}
+		return nil
+	}
+	s.listener = listener
+	s.msg.Listen, s.msg.SocketPath = true, s.registered.socket
+	s.msg.Journal, s.msg.JournalPath, s.msg.Keep = true, journal.Path(s.registered.folder, s.id), s.cmd.KeepExit
+	return nil
+}
+
+func (s *starter) makeRegistration() (*os.File, error) {
+	state, runtime, err := journal.Folders()
+	if err != nil {
+		return nil, err
+	}
+	e := &wire.Entry{
+		ID: s.id, At: time.Now(), Containment: s.level, Owner: s.msg.Owner, Command: s.msg.Args,
+		SocketPath: journal.SocketPath(runtime, s.id), Stop: s.msg.OwnerGone, Keep: s.cmd.KeepExit,
+		Shim: wire.Member{PID: s.shim.PID}, ShimSelf: s.level == wire.PIDNS,
+	}
+	if stat, err := procfs.Read(s.shim.PID); err == nil {
+		e.Shim.Start = stat.Start
+	}
+	if s.cgroup != nil {
+		e.CgroupPath, e.CgroupInode = s.cgroup.Path, s.cgroup.Inode()
+	}
+	record, err := journal.Create(state, e)
+	switch {
+	case errors.Is(err, journal.ErrTaken):
+		return nil, fmt.Errorf("%q: %w", s.id, ErrTaken)
+	case err != nil:
+		return nil, err
+	}
+	s.registered = &registration{folder: state, id: s.id, record: record, socket: e.SocketPath, keep: e.Keep}
+	_ = os.Remove(e.SocketPath) // the name is ours: what is there has no tree
+	return sys.Listen(e.SocketPath)
+}
+
+// unregister removes what register made, where nothing was started.
+func (s *starter) unregister() {
+	if s.listener != nil {
+		s.listener.Close()
+		s.listener = nil
+	}
+	if s.registered != nil {
+		s.registered.keep = false
+		s.registered.end()
+		s.registered = nil
+	}
+}
+
+// end removes the entry, but where others are to read it.
+func (r *registration) end() {
+	if r == nil {
+		return
+	}
+	_ = os.Remove(r.socket) // whoever connects from now on finds nothing
+	if r.record == nil {
+		return
+	}
+	if !r.keep {
+		_ = r.record.Remove(r.folder) // else it's pruned
+	}
+	r.record.Close()
+}
+
+// handles are the descriptors that a start passes for others than the program.
+func (s *starter) handles() (fds []int) {
+	if s.listener != nil {
+		fds = append(fds, sys.Descriptor(s.listener), sys.Descriptor(s.registered.record.File()))
+	}
+	if s.owner >= 0 {
+		fds = append(fds, s.owner)
+	}
+	for _, out := range s.cmd.kept {
+		fds = append(fds, sys.Descriptor(out.r))
+	}
+	return fds
+}
+
+// nameOwner finds the process for which the tree is to run, and holds it.
+func (s *starter) nameOwner() error {
+	s.owner = -1
+	if s.cmd.Owner == 0 {
+		s.msg.Owner = self()
+		return nil
+	}
+	owner, fd, err := procfs.Hold(s.cmd.Owner)
+	if err != nil {
+		return s.fail(StageConfig, fmt.Errorf("owner: %w", err))
+	}
+	s.owner, s.msg.OwnerNamed = fd, true
+	s.msg.Owner = wire.Member{PID: owner.PID, Start: owner.Start, Name: owner.Comm}
+	return nil
+}
+
+func self() wire.Member {
+	m := wire.Member{PID: os.Getpid()}
+	if stat, err := procfs.Read(m.PID); err == nil {
+		m.Start, m.Name = stat.Start, stat.Comm
+	}
+	return m
+}

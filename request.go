@@ -1,0 +1,109 @@
+package foster
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// request is what a method of Tree asks for.
+type request struct {
+	kind   requestKind
+	signal syscall.Signal
+	scope  wire.Scope
+	time   time.Duration
+	stream uint8
+	plan   *wire.Plan // of a stop; nil: that of the Cmd
+	answer chan answer
+}
+
+type answer struct {
+	msg wire.Message
+	err error
+}
+
+type requestKind uint8
+
+const (
+	askSignal requestKind = iota + 1
+	askStop
+	askRelease
+	askExtend
+	askStatus
+	askDrop
+)
+
+// request sends a request to the owner's goroutine and waits for the answer.
+func (t *Tree) request(r request) (wire.Message, error) {
+	r.answer = make(chan answer, 1)
+	select {
+	case t.requests <- r:
+	case <-t.done:
+		return nil, ErrEnded
+	}
+	select {
+	case a := <-r.answer:
+		return a.msg, a.err
+	case <-t.done:
+		return nil, ErrEnded
+	}
+}
+
+func (t *Tree) ask(r request) error {
+	_, err := t.request(r)
+	return err
+}
+
+func (o *owner) serve(r request) {
+	if o.over {
+		r.answer <- answer{err: ErrEnded}
+		return
+	}
+	switch r.kind {
+	case askStop:
+		o.stop(CauseStopped, r.plan)
+		r.answer <- answer{}
+		return
+	case askDrop:
+		o.send(&wire.Drop{Stream: r.stream})
+		r.answer <- answer{}
+		return
+	}
+	o.lastID++
+	id := o.lastID
+	o.pending[id] = r
+	switch r.kind {
+	case askSignal:
+		o.send(&wire.Signal{ID: id, Signal: r.signal, Scope: r.scope})
+	case askRelease:
+		o.send(&wire.Release{ID: id})
+	case askExtend:
+		o.send(&wire.Extend{ID: id, For: r.time})
+	case askStatus:
+		o.send(&wire.Inspect{ID: id})
+	}
+}
+
+// replied gives a request its answer.
+func (o *owner) replied(id uint64, m wire.Message, errno syscall.Errno, text string) {
+	r, ok := o.pending[id]
+	if !ok {
+		return
+	}
+	delete(o.pending, id)
+	a := answer{msg: m}
+	switch {
+	case errno == 0:
+	case errno == syscall.ESRCH:
+		a.err = ErrEnded
+	case r.kind == askRelease && (errno == syscall.ENOTSUP || errno == syscall.EBUSY):
+		a.err = ErrNotReleasable
+	case text != "":
+		a.err = fmt.Errorf("tree %s: %w", o.tree.id, &remoteError{text, errno})
+	default:
+		a.err = errno
+	}
+	r.answer <- a
+}

@@ -1,0 +1,35 @@
+package foster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/foster-init/foster/internal/journal"
+)
+
+// validTerms checks the fields that say on whose behalf a tree runs.
+func (c *Cmd) validTerms() error {
+	switch {
+	case c.Watchdog < 0 || c.Grace < 0:
+		return fmt.Errorf("a watchdog and a grace are 0 or more: got %v and %v", c.Watchdog, c.Grace)
+	case c.Owner < 0:
+		return fmt.Errorf("an owner is the number of a process: got %d", c.Owner)
+	case c.KeepOutput && (c.Stdout != nil || c.Stderr != nil):
+		return errors.New("KeepOutput keeps what Stdout and Stderr would take: they must be nil")
+	case c.ID != "":
+		return journal.ValidID(c.ID)
+	}
+	return nil
+}
+
+// afterLeader is the cause for which the shim stops the rest when the leader has
+// ended.
+func (c *Cmd) afterLeader() Cause {
+	switch {
+	case c.Until == UntilLeader:
+		return CauseLeaderEnded
+	case c.OnLeaderLoss == LossStop, c.OnLeaderLoss == LossFail:
+		return CauseLeaderLost
+	}
+	return ""
+}
