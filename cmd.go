@@ -45,7 +45,8 @@ type Cmd struct {
 
 	// Terminal, where it isn't nil, is the terminal of this program's session, and
 	// the leader's process group is made its foreground group before the program
-	// runs. The caller takes the terminal back.
+	// runs. The caller takes the terminal back. With Setsid, it is the terminal that
+	// is Stdin, belongs to no session, and becomes that of the leader's.
 	Terminal *os.File
 
 	Containment  Containment

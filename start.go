@@ -333,7 +333,7 @@ func (s *starter) nameLeader() error {
 	if err != nil {
 		return s.fail(StageShim, err)
 	}
-	if s.level == wire.PIDNS {
+	if s.level == wire.PIDNS && !s.shim.Inside() {
 		s.leader = 0
 		if len(fds) > 0 {
 			s.leader, _ = sys.PidfdPid(fds[0]) // it has ended: unknown

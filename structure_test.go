@@ -73,8 +73,8 @@ const module = "github.com/foster-init/foster"
 // layers are the packages from the top down: each imports only what stands below
 // it.
 var layers = []string{
-	"cmd/foster", ".", "internal/control", "internal/shim", "internal/journal", "internal/contain",
-	"internal/procfs", "internal/wire", "internal/units", "internal/sys",
+	"cmd/foster", "cmd/foster-init", "internal/pid1", ".", "internal/control", "internal/shim", "internal/journal",
+	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/sys",
 }
 
 func TestImportsPointDownwards(t *testing.T) {

@@ -22,11 +22,12 @@ import (
 )
 
 // The tests run the real command: a copy of this test binary, which testscript
-// puts into PATH under the name foster, and which runs main there.
+// puts into PATH under the name foster, and which runs main there; also under the
+// names of the programs whose place foster init can take.
 func TestMain(m *testing.M) {
 	// A program with the race detector would sleep for a second before it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(adopting{m}, map[string]func(){"foster": main})
+	testscript.Main(adopting{m}, map[string]func(){"foster": main, "tini": main, "dumb-init": main})
 }
 
 // adopting is leaktest.Main for a test binary that testscript ends.
@@ -81,6 +82,7 @@ type lines struct {
 	t       *testing.T
 	r       *os.File
 	scanner *bufio.Scanner
+	all     []string // what was read
 }
 
 // newLines makes a pipe, and the file that writes to it.
@@ -91,7 +93,7 @@ func newLines(t *testing.T) (*lines, *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return &lines{t, r, bufio.NewScanner(r)}, w
+	return &lines{t: t, r: r, scanner: bufio.NewScanner(r)}, w
 }
 
 // next waits for a line that matches, and gives its submatches.
@@ -101,6 +103,7 @@ func (l *lines) next(pattern string) []string {
 	_ = l.r.SetReadDeadline(time.Now().Add(patience)) // a pipe has one
 	for l.scanner.Scan() {
 		l.t.Log(l.scanner.Text())
+		l.all = append(l.all, l.scanner.Text())
 		if m := re.FindStringSubmatch(l.scanner.Text()); m != nil {
 			return m
 		}
@@ -126,6 +129,7 @@ func (l *lines) rest() (rest []string) {
 	for l.scanner.Scan() {
 		rest = append(rest, l.scanner.Text())
 	}
+	l.all = append(l.all, rest...)
 	if err := l.scanner.Err(); err != nil {
 		l.t.Fatalf("the output doesn't end: %v", err)
 	}

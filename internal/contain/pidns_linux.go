@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -40,6 +41,29 @@ func SetUpPIDNS() error {
 		return nil
 	}
 	return sys.DropCapabilities()
+}
+
+// Without a /proc of this namespace nobody can be named, but the kernel reaches all
+// who are in it.
+
+func (t pidns) Members() ([]procfs.Stat, error) {
+	if !procfs.Available() {
+		return nil, errNoProc
+	}
+	return t.subreaper.Members()
+}
+
+// everyone stands for all members where they can't be told apart.
+var everyone = procfs.Stat{PID: -1, PGID: -1}
+
+func (t pidns) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
+	if procfs.Available() {
+		return t.subreaper.Signal(sig, pick)
+	}
+	if pick != nil && !pick(everyone) {
+		return Sent{}, errNoProc
+	}
+	return Sent{Reached: []procfs.Stat{everyone}}, sys.SignalNamespace(sig)
 }
 
 func (t pidns) Kill() (Sent, error) {

@@ -1,6 +1,7 @@
 package contain
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"syscall"
@@ -18,6 +19,8 @@ type subreaper struct {
 	strangers map[int]procfs.Stat // found not to belong to the tree, while killing
 }
 
+var errNoProc = errors.New("/proc isn't mounted, or shows another PID namespace")
+
 // NewSubreaper makes this process the subreaper of a tree.
 func NewSubreaper() (Tree, error) {
 	if err := sys.BecomeSubreaper(); err != nil {
@@ -25,8 +28,8 @@ func NewSubreaper() (Tree, error) {
 	}
 	t := subreaper{os.Getpid(), map[int]procfs.Stat{}}
 	// Without /proc the members couldn't be found when it's time to end them.
-	if _, err := procfs.Read(t.self); err != nil {
-		return nil, err
+	if !procfs.Available() {
+		return nil, errNoProc
 	}
 	return t, nil
 }

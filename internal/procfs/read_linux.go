@@ -33,6 +33,13 @@ func Pids() ([]int, error) {
 	return pids, nil
 }
 
+// Available says whether /proc is there, and shows the PID namespace that this
+// process is in: in another's, a number means another process.
+func Available() bool {
+	self, err := os.Readlink("/proc/self")
+	return err == nil && self == strconv.Itoa(os.Getpid())
+}
+
 // Read reads one process. Where it has ended, the error is an
 // [os.ErrNotExist] or an ESRCH.
 func Read(pid int) (Stat, error) {

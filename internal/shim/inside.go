@@ -9,31 +9,57 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-var inside atomic.Bool
+// inside is not nil in a process that is the shim of its own trees.
+var inside atomic.Pointer[func(orphan int)]
 
 // RunInside makes this process the shim of the trees that it starts from now on,
 // one at a time, as an init is: the program is its own child, and there is no
 // second process. It is for a program that starts nothing else, and waits for
-// nothing else.
-func RunInside() { inside.Store(true) }
+// nothing else, and catches the signals that would end it. As PID 1 it asks for
+// the containment of a PID namespace, which it then is the first process of.
+//
+// reaped is called for each orphan that was reaped; it must not wait.
+func RunInside(reaped func(orphan int)) { inside.Store(&reaped) }
 
 // IsInside says whether RunInside was called.
-func IsInside() bool { return inside.Load() }
+func IsInside() bool { return inside.Load() != nil }
 
 // launchInside starts the server of a shim in this process.
-func launchInside() (*Process, error) {
+func launchInside(reaped func(int)) (*Process, error) {
 	mine, theirs, err := sys.Socketpair()
 	if err != nil {
 		return nil, err
 	}
-	conn := wire.NewConn(theirs)
 	ended := make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		defer close(ended)
-		if conn.Send(nil, &wire.Hello{Version: wire.Version}) == nil {
-			newServer(conn).run()
-		}
+		serveInside(wire.NewConn(theirs), reaped)
 	}()
 	return &Process{Conn: wire.NewConn(mine), PID: os.Getpid(), inside: ended}, nil
+}
+
+func serveInside(conn *wire.Conn, reaped func(int)) {
+	hello := &wire.Hello{Version: wire.Version}
+	// A child begins with the mask of the thread that forks it.
+	err := sys.ClearSignalMask()
+	if err != nil {
+		hello.Step, hello.Errno = "clear the signal mask", errno(err)
+	}
+	if conn.Send(nil, hello) != nil || err != nil {
+		conn.Close()
+		return
+	}
+	s := newServer(conn)
+	s.reaped = reaped
+	for !s.done {
+		s.runGuarded()
+	}
+}
+
+// runGuarded is run for a process that ends all others when it ends: a fault of a
+// turn is passed over.
+func (s *server) runGuarded() {
+	defer func() { _ = recover() }()
+	s.run()
 }

@@ -18,11 +18,22 @@ func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err er
 	if h == nil {
 		return 0, unix.ESRCH
 	}
+	toLeader := scope == wire.ScopeLeader || scope == wire.ScopeGroup && !h.anchored
+	if toLeader && !h.anchored {
+		// A zombie takes a signal, and nobody would get it.
+		if s.reap(); s.held != h {
+			return 0, unix.ESRCH
+		}
+	}
 	if scope == wire.ScopeLeader {
 		if h.leaderDone {
 			return 0, unix.ESRCH
 		}
 		return 1, sys.Kill(h.leader, sig) // an unreaped child
+	}
+	if toLeader && !h.leaderDone {
+		// Of an unreaped child: the kernel misses nobody who is being forked.
+		return 1, sys.Kill(-h.leader, sig)
 	}
 	sent, err := h.tree.Signal(sig, s.within(scope))
 	switch {

@@ -31,8 +31,8 @@ type Process struct {
 // The shim leads a process group of its own, so that a terminal's signals are not
 // for it, in the session of its owner, so that its tree can have that terminal.
 func Launch(pidns bool) (*Process, error) {
-	if inside.Load() {
-		return launchInside()
+	if reaped := inside.Load(); reaped != nil {
+		return launchInside(*reaped)
 	}
 	exe, err := sys.Executable()
 	if err != nil {
@@ -96,6 +96,9 @@ func CheckHello(h *wire.Hello) error {
 // Attached is a shim that another process has started, and that this one now speaks
 // with.
 func Attached(conn *wire.Conn, pid int) *Process { return &Process{Conn: conn, PID: pid} }
+
+// Inside says whether the shim is this process: see [RunInside].
+func (p *Process) Inside() bool { return p.inside != nil }
 
 // Kill ends the shim at once. Its tree is not ended by that, but in a PID
 // namespace.

@@ -58,6 +58,9 @@ func (s *server) reap() {
 			continue
 		}
 		h.count(w, s.machine.State)
+		if s.reaped != nil && w.PID != h.leader {
+			s.reaped(w.PID)
+		}
 		if w.PID == h.leader && !h.leaderDone {
 			leader = leaderMessage(w)
 		} else if name.PID == w.PID {

@@ -29,6 +29,9 @@ func (s *server) handle(r received) {
 }
 
 func (s *server) serve(c *client, msg wire.Message) error {
+	if _, start := msg.(*wire.Start); c == s.side && s.terms == nil && !start {
+		return nil // that the tree has ended is the answer; the next word is for another
+	}
 	switch m := msg.(type) {
 	case *wire.Files: // its descriptors wait for the Start
 	case *wire.Signal:

@@ -41,7 +41,8 @@ type server struct {
 	sweeps  int           // since the killing began
 	roll    *time.Timer   // when to look who is there, for the journal
 
-	out []wire.Message // the news of this turn
+	out    []wire.Message   // the news of this turn
+	reaped func(orphan int) // told of each orphan; nil: nobody
 }
 
 type received struct {
@@ -242,11 +243,12 @@ func (s *server) timeOver() {
 
 // release answers a request to let the tree go.
 func (s *server) release(id uint64) {
+	if s.held == nil {
+		return // that the tree has ended is the answer
+	}
 	reply := &wire.Replied{ID: id}
 	defer s.give(s.side, nil, reply)
 	switch {
-	case s.held == nil:
-		reply.Errno = syscall.ESRCH
 	case s.machine.State != Running:
 		reply.Errno = syscall.EBUSY
 	case s.held.anchored && !s.held.leaderDone:

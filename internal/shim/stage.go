@@ -91,7 +91,7 @@ func prepareLeader(m *wire.Start) *failure {
 	}
 	if m.Containment == wire.Group {
 		// Another user's id has taken it away (prctl(2)).
-		if err := sys.DieWithParent(); err != nil {
+		if err := sys.DieWithParent(syscall.SIGKILL); err != nil {
 			return &failure{StageContainment, err}
 		}
 	}

@@ -216,7 +216,10 @@ func (f *forker) attr() *syscall.ProcAttr {
 		attr.Files = append(attr.Files, uintptr(passed[0]))
 		passed = passed[1:]
 	}
-	if f.terminal >= 0 {
+	switch {
+	case f.terminal >= 0 && f.msg.Session:
+		attr.Sys.Setctty, attr.Sys.Ctty = true, 0 // in the child, by its standard input
+	case f.terminal >= 0:
 		attr.Sys.Foreground, attr.Sys.Ctty = true, f.terminal
 	}
 	f.tree.Prepare(attr.Sys)

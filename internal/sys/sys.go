@@ -116,22 +116,34 @@ func ReadInto(path string, buf []byte) (n int, err error) {
 func Inherited() (fds []int) {
 	dir, err := os.Open(fdFolder)
 	if err != nil {
-		return nil
+		return inheritedUpTo(1 << 12)
 	}
 	names, _ := dir.Readdirnames(-1) // what was read until then
 	dir.Close()
 	for _, name := range names {
 		fd, err := strconv.Atoi(name)
-		if err != nil || fd < 3 {
-			continue
-		}
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+		if err == nil && fd >= 3 && isInherited(fd) {
 			fds = append(fds, fd)
 		}
 	}
 	slices.Sort(fds)
 	return fds
+}
+
+// inheritedUpTo is for a system without the folder: it asks for one number after the
+// other.
+func inheritedUpTo(end int) (fds []int) {
+	for fd := 3; fd < end; fd++ {
+		if isInherited(fd) {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+func isInherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 // Fchdir makes the directory behind fd the working directory of this process.

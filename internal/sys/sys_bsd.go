@@ -42,15 +42,19 @@ func BecomeSubreaper() error { return unsupported("subreaper") }
 
 func SetName(string) {}
 
+func BlockSignal(syscall.Signal) error { return unsupported("blocking a signal") }
+
 func ClearSignalMask() error { return nil } // no thread of a Go program inherits one here
 
 func DropCapabilities() error { return nil }
 
-func DieWithParent() error { return nil } // there is no such signal here
+func DieWithParent(syscall.Signal) error { return nil } // there is no such signal here
 
 func PidfdSignal(int, syscall.Signal) error { return unsupported("pidfd") }
 
 func PidfdPid(int) (int, error) { return 0, unsupported("pidfd") }
+
+func SignalNamespace(syscall.Signal) error { return unsupported("pid namespace") }
 
 func KillNamespace() error { return unsupported("pid namespace") }
 

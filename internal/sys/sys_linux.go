@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,15 @@ func SetName(name string) { os.WriteFile("/proc/self/comm", []byte(name), 0) }
 // programs which it starts begin with none blocked.
 func ClearSignalMask() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil))
+}
+
+// BlockSignal blocks a signal in the calling thread.
+func BlockSignal(sig syscall.Signal) error {
+	var set unix.Sigset_t
+	const bits = 8 * int(unsafe.Sizeof(set.Val[0]))
+	n := int(sig) - 1
+	set.Val[n/bits] |= 1 << (n % bits)
+	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
 // DropCapabilities gives up the capabilities of the calling thread, the ambient
@@ -125,14 +135,17 @@ func IsCgroup2(dir *os.File) bool {
 	return err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// KillNamespace sends SIGKILL to every process of the PID namespace of which
-// this process is the first. It refuses to run anywhere else: there, kill(-1)
+// KillNamespace is SignalNamespace with SIGKILL.
+func KillNamespace() error { return SignalNamespace(unix.SIGKILL) }
+
+// SignalNamespace sends a signal to every other process of the PID namespace of
+// which this process is the first. It refuses to run anywhere else: there, kill(-1)
 // would end the machine's processes.
-func KillNamespace() error {
+func SignalNamespace(sig syscall.Signal) error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("kill(-1) as pid %d: %w", os.Getpid(), unix.EPERM)
 	}
-	err := unix.Kill(-1, unix.SIGKILL)
+	err := unix.Kill(-1, sig)
 	if err == unix.ESRCH {
 		return nil // no process but this one
 	}
@@ -259,8 +272,9 @@ func OpenDir(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-// DieWithParent has the kernel kill the calling thread's process when the thread
-// that forked it ends (prctl(2), PR_SET_PDEATHSIG).
-func DieWithParent() error {
-	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0))
+// DieWithParent has the kernel send a signal to the calling thread's process when
+// the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG). It lasts as long as
+// the calling thread.
+func DieWithParent(sig syscall.Signal) error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0))
 }

@@ -30,6 +30,13 @@ func SetForegroundGroup(tty *os.File, pgid int) error {
 	return os.NewSyscallError("tcsetpgrp", unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, pgid))
 }
 
+// DetachTerminal gives up the controlling terminal, which must be this one. Where
+// this process leads its session, all of the session loses it, and its foreground
+// group gets SIGHUP and SIGCONT (tty_ioctl(4)).
+func DetachTerminal(tty *os.File) error {
+	return os.NewSyscallError("ioctl", unix.IoctlSetInt(int(tty.Fd()), unix.TIOCNOTTY, 0))
+}
+
 // TerminalMode is how a terminal was set.
 type TerminalMode struct{ termios *unix.Termios }
 
