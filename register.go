@@ -3,7 +3,9 @@ package foster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/foster-init/foster/internal/journal"
@@ -49,7 +51,7 @@ func (s *starter) register() error {
 }
 
 func (s *starter) makeRegistration() (*os.File, error) {
-	state, runtime, err := journal.Folders()
+	state, runtime, err := folders()
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +67,13 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		e.CgroupPath, e.CgroupInode = s.cgroup.Path, s.cgroup.Inode()
 	}
 	record, err := journal.Create(state, e)
+	if errors.Is(err, fs.ErrNotExist) { // somebody has removed the folder since
+		known.Store(nil)
+		if state, runtime, err = folders(); err == nil {
+			e.SocketPath = journal.SocketPath(runtime, s.id)
+			record, err = journal.Create(state, e)
+		}
+	}
 	switch {
 	case errors.Is(err, journal.ErrTaken):
 		return nil, fmt.Errorf("%q: %w", s.id, ErrTaken)
@@ -74,6 +83,25 @@ func (s *starter) makeRegistration() (*os.File, error) {
 	s.registered = &registration{folder: state, id: s.id, record: record, socket: e.SocketPath, keep: e.Keep}
 	_ = os.Remove(e.SocketPath) // the name is ours: what is there has no tree
 	return sys.Listen(e.SocketPath)
+}
+
+// places are the folders of the journal, as they were found for an environment.
+type places struct{ stateHome, runtimeDir, home, state, runtime string }
+
+var known atomic.Pointer[places]
+
+// folders finds the folders of the journal, once for an environment: to prove at each
+// start that they're this user's alone would cost as much as the rest of it.
+func folders() (state, runtime string, err error) {
+	now := places{stateHome: os.Getenv("XDG_STATE_HOME"), runtimeDir: os.Getenv("XDG_RUNTIME_DIR"), home: os.Getenv("HOME")}
+	if k := known.Load(); k != nil && k.stateHome == now.stateHome && k.runtimeDir == now.runtimeDir && k.home == now.home {
+		return k.state, k.runtime, nil
+	}
+	if now.state, now.runtime, err = journal.Folders(); err != nil {
+		return "", "", err
+	}
+	known.Store(&now)
+	return now.state, now.runtime, nil
 }
 
 // unregister removes what register made, where nothing was started.

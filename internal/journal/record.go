@@ -17,11 +17,18 @@ import (
 )
 
 // Record is a file of the journal with its lock. It may be shared by two processes
-// that have the same open file; one of them writes at a time.
-type Record struct{ f *os.File }
+// that have the same open file; one of them writes, which is the shim once it has it.
+type Record struct {
+	f     *os.File
+	entry *wire.Entry // nil: it wasn't read yet
+
+	looked   bool // at what the slots hold
+	next     int  // the slot that is written next
+	sequence uint64
+}
 
 // Adopt takes over the open file of a record that another process made.
-func Adopt(f *os.File) *Record { return &Record{f} }
+func Adopt(f *os.File) *Record { return &Record{f: f} }
 
 // File is the open file, to be passed on with its lock.
 func (r *Record) File() *os.File { return r.f }
@@ -31,23 +38,36 @@ func (r *Record) File() *os.File { return r.f }
 func (r *Record) Close() error { return r.f.Close() }
 
 // Write writes what is known of the tree's life in place of what was known before
-// the last write. The slots are looked at each time, since the other side may have
-// written meanwhile.
+// the last write.
 func (r *Record) Write(l *wire.Life) error {
+	if err := r.look(); err != nil {
+		return err
+	}
+	b, err := formatLife(l, r.sequence+1)
+	if err != nil {
+		return err
+	}
+	if _, err := r.f.WriteAt(b, int64(slotOffset(r.next))); err != nil {
+		return err
+	}
+	r.sequence, r.next = r.sequence+1, 1-r.next
+	return nil
+}
+
+// look finds the slot whose loss is the lesser one.
+func (r *Record) look() error {
+	if r.looked {
+		return nil
+	}
 	c, err := r.read()
 	if err != nil && !errors.Is(err, errTornLife) {
 		return err
 	}
-	next := 0
 	if c.life != nil {
-		next = 1 - c.slot
+		r.next = 1 - c.slot
 	}
-	b, err := formatLife(l, c.sequence+1)
-	if err != nil {
-		return err
-	}
-	_, err = r.f.WriteAt(b, int64(slotOffset(next)))
-	return err
+	r.looked, r.sequence = true, c.sequence
+	return nil
 }
 
 func (r *Record) read() (content, error) {
@@ -66,19 +86,23 @@ func readWhole(f *os.File) ([]byte, error) {
 // Remove removes the record from the folder, unless its name is another's by now.
 // Nobody else can take the name away in between: that needs the lock.
 func (r *Record) Remove(folder string) error {
-	c, err := r.read()
-	if err != nil && c.entry == nil {
+	e := r.entry
+	if e == nil {
+		c, err := r.read()
+		if err != nil && c.entry == nil {
+			return err
+		}
+		e = c.entry
+	}
+	if err := ValidID(e.ID); err != nil {
 		return err
 	}
-	if err := ValidID(c.entry.ID); err != nil {
-		return err
-	}
-	path := treePath(folder, c.entry.ID)
+	path := treePath(folder, e.ID)
 	if !isAt(r.f, path) {
 		return nil
 	}
-	if c.entry.Keep {
-		removeOutputs(folder, c.entry.ID)
+	if e.Keep {
+		removeOutputs(folder, e.ID)
 	}
 	return ignoreMissing(os.Remove(path))
 }
@@ -136,6 +160,7 @@ func create(folder string, e *wire.Entry, l *wire.Life) (*Record, error) {
 		r, err := linkNew(folder, path, header, life)
 		switch {
 		case err == nil:
+			r.entry = e
 			return r, nil
 		case errors.Is(err, fs.ErrExist):
 			err = giveWay(folder, e.ID)
@@ -179,7 +204,7 @@ func linkNew(folder, path string, header, life []byte) (_ *Record, err error) {
 	if err := os.Link(name, path); err != nil {
 		return nil, err
 	}
-	return &Record{f}, nil
+	return &Record{f: f}, nil
 }
 
 // giveWay removes the file that has the name of a new one, where its tree has ended.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -109,7 +110,7 @@ func (f *Found) Take() (*Record, error) {
 		_ = file.Close()
 		return nil, err
 	}
-	return &Record{file}, nil
+	return &Record{f: file, entry: f.Entry}, nil
 }
 
 // lockAlone takes the lock if nobody has it but who only looks. That's told by asking
@@ -151,14 +152,19 @@ type place struct {
 	uid   int
 }
 
-func whereabouts() (p place, err error) {
-	if p.boot, err = sys.BootID(); err != nil {
-		return p, err
-	}
-	p.pidns, err = sys.PIDNamespace()
+// whereabouts are those of this process, of which only the user can change.
+func whereabouts() (place, error) {
+	p, err := fixed()
 	p.uid = os.Geteuid()
 	return p, err
 }
+
+var fixed = sync.OnceValues(func() (p place, err error) {
+	if p.boot, err = sys.BootID(); err == nil {
+		p.pidns, err = sys.PIDNamespace()
+	}
+	return p, err
+})
 
 func (p place) fill(e *wire.Entry) {
 	e.Version, e.Boot, e.PIDNS, e.UID = Version, p.boot, p.pidns, p.uid
@@ -198,13 +204,13 @@ func (p place) read(path string, f *os.File, free bool) (Found, error) {
 	if owner := sys.Owner(info); owner != p.uid {
 		return Found{}, fmt.Errorf("%w: the file belongs to user %d", ErrForeign, owner)
 	}
-	c, err := (&Record{f}).read()
+	c, err := (&Record{f: f}).read()
 	// Where the shim writes meanwhile, both slots may have been met by a write.
 	for range 10 {
 		if free || !errors.Is(err, errTornLife) {
 			break
 		}
-		c, err = (&Record{f}).read()
+		c, err = (&Record{f: f}).read()
 	}
 	torn := errors.Is(err, errTornLife)
 	if err != nil && !torn {
