@@ -29,6 +29,7 @@ func (o *owner) shimLost() {
 	default:
 		o.exit.TreeEmpty = time.Now()
 		o.event(Event{Time: o.exit.TreeEmpty, Kind: EventTreeEmpty})
+		o.registered.forget()
 	}
 	o.endOfTree()
 }

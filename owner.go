@@ -317,7 +317,7 @@ func (o *owner) finish() {
 		r.answer <- answer{err: ErrEnded}
 	}
 	o.closeKept()
-	o.registered.end()
+	o.registered.end(len(o.exit.Survivors) > 0)
 	if o.exit.Cause == CauseCanceled {
 		o.failed = append(o.failed, o.cmd.ctx.Err())
 	}

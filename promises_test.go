@@ -447,7 +447,9 @@ func TestBothKilledAtOnce(t *testing.T) {
 		block := out.pid("block")
 		shim := out.pid("shim")
 		if c == foster.Subreaper {
-			awaitRecorded(t, block)
+			awaitEntry(t, "the journal knows the daemon", func(f journal.Found) bool {
+				return f.Life != nil && slices.ContainsFunc(f.Life.Members, func(m wire.Member) bool { return m.PID == block })
+			})
 		}
 		// A stopped owner can't act between the two.
 		for _, kill := range []struct {
@@ -459,6 +461,7 @@ func TestBothKilledAtOnce(t *testing.T) {
 			}
 		}
 		_ = cmd.Wait() // killed, as it was
+		awaitEntry(t, "the kernel has ended the shim", func(f journal.Found) bool { return f.State == journal.Lost })
 		lost, problems, err := foster.Recover(context.Background())
 		if err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil || len(lost[0].Survivors) > 0 {
 			t.Errorf("recovered %+v, %v, %v", lost, problems, err)
@@ -468,17 +471,16 @@ func TestBothKilledAtOnce(t *testing.T) {
 	})
 }
 
-// awaitRecorded waits until the journal knows a member of the one tree there is.
-func awaitRecorded(t *testing.T, pid int) {
+// awaitEntry waits until the journal's entry of the one tree there is, is as wanted.
+func awaitEntry(t *testing.T, what string, wanted func(journal.Found) bool) {
 	t.Helper()
 	state, _, err := journal.Folders()
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaktest.Eventually(t, "the journal knows the daemon", func() bool {
+	leaktest.Eventually(t, what, func() bool {
 		found, _, err := journal.Scan(state)
-		return err == nil && len(found) == 1 && found[0].Life != nil &&
-			slices.ContainsFunc(found[0].Life.Members, func(m wire.Member) bool { return m.PID == pid })
+		return err == nil && len(found) == 1 && wanted(found[0])
 	})
 }
 

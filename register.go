@@ -111,25 +111,39 @@ func (s *starter) unregister() {
 		s.listener = nil
 	}
 	if s.registered != nil {
-		s.registered.keep = false
-		s.registered.end()
+		s.registered.forget()
+		s.registered.end(false)
 		s.registered = nil
 	}
 }
 
-// end removes the entry, but where others are to read it.
-func (r *registration) end() {
+// forget keeps nothing for others: there is no end that could be told.
+func (r *registration) forget() {
+	if r != nil {
+		r.keep = false
+	}
+}
+
+// end removes the entry, but where others are to read it. Where the shim goes on
+// holding survivors, it removes it.
+func (r *registration) end(held bool) {
 	if r == nil {
 		return
 	}
-	_ = os.Remove(r.socket) // whoever connects from now on finds nothing
-	if r.record == nil {
+	defer r.close()
+	if held {
 		return
 	}
-	if !r.keep {
+	_ = os.Remove(r.socket) // whoever connects from now on finds nothing
+	if r.record != nil && !r.keep {
 		_ = r.record.Remove(r.folder) // else it's pruned
 	}
-	r.record.Close()
+}
+
+func (r *registration) close() {
+	if r.record != nil {
+		r.record.Close()
+	}
 }
 
 // handles are the descriptors that a start passes for others than the program.

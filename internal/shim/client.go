@@ -18,6 +18,7 @@ type client struct {
 	out      chan parcel
 	sent     chan struct{} // closed when nothing is sent any more
 	watching bool          // it gets the news
+	over     bool          // the tree that it came for has ended
 	gone     bool
 }
 
@@ -31,7 +32,16 @@ const (
 	longestQueue = 256             // of parcels to one client
 	mostClients  = 64              // guests
 	lastWord     = 2 * time.Second // how long a guest has to read, at the end
+
+	// A guest's requests are small, and pass one descriptor at most.
+	guestFrame, guestPassed = 64 << 10, 4
 )
+
+// arrival is somebody who connected to the socket of a tree.
+type arrival struct {
+	sock *os.File
+	to   *terms
+}
 
 // welcome serves a connection.
 func (s *server) welcome(conn *wire.Conn, pid int) *client {
@@ -107,24 +117,26 @@ func (s *server) spread(news []wire.Message) {
 }
 
 // accept lets others in, until the socket is closed.
-func accept(socket *os.File, arrived chan<- *os.File) {
+func accept(t *terms, arrived chan<- arrival) {
 	for {
-		sock, err := sys.Accept(socket)
+		sock, err := sys.Accept(t.listener)
 		if err != nil {
 			return
 		}
-		arrived <- sock
+		arrived <- arrival{sock, t}
 	}
 }
 
 // arrive lets in who runs as the same user, or as root.
-func (s *server) arrive(sock *os.File) {
-	pid, uid, err := sys.PeerOf(sock)
-	if err != nil || uid != os.Getuid() && uid != 0 || len(s.clients) > mostClients {
-		sock.Close()
+func (s *server) arrive(a arrival) {
+	pid, uid, err := sys.PeerOf(a.sock)
+	if err != nil || uid != os.Getuid() && uid != 0 || len(s.clients) > mostClients || a.to != s.terms {
+		a.sock.Close()
 		return
 	}
-	c := s.welcome(wire.NewConn(sock), pid)
+	conn := wire.NewConn(a.sock)
+	conn.Bound(guestFrame, guestPassed)
+	c := s.welcome(conn, pid)
 	s.clients[c] = true
 	s.give(c, nil, &wire.Hello{Version: wire.Version})
 }

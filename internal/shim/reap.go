@@ -190,6 +190,9 @@ func (s *server) checkEmpty() {
 				h.count(w, s.machine.State)
 			}
 		}
+		if r := s.terms.record; r != nil {
+			r.life.Done = true // also where survivors were told before
+		}
 		s.step(Empty, wire.Plan{})
 		return
 	}

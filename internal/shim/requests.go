@@ -32,6 +32,10 @@ func (s *server) serve(c *client, msg wire.Message) error {
 	if _, start := msg.(*wire.Start); c == s.side && s.terms == nil && !start {
 		return nil // that the tree has ended is the answer; the next word is for another
 	}
+	if c.over {
+		s.refuse(c, requestID(msg), syscall.ESRCH, noTree)
+		return nil
+	}
 	switch m := msg.(type) {
 	case *wire.Files: // its descriptors wait for the Start
 	case *wire.Signal:
@@ -84,6 +88,27 @@ func (s *server) refuse(c *client, id uint64, n syscall.Errno, text string) {
 }
 
 const noTree = "it has ended"
+
+// requestID is the number by which a request is answered; 0: it has none.
+func requestID(msg wire.Message) uint64 {
+	switch m := msg.(type) {
+	case *wire.Signal:
+		return m.ID
+	case *wire.Stop:
+		return m.ID
+	case *wire.Extend:
+		return m.ID
+	case *wire.Inspect:
+		return m.ID
+	case *wire.Claim:
+		return m.ID
+	case *wire.Output:
+		return m.ID
+	case *wire.Watch:
+		return m.ID
+	}
+	return 0
+}
 
 func (s *server) asked(c *client, m *wire.Stop) {
 	var plan *wire.Plan

@@ -87,7 +87,7 @@ func (s *server) begin(t *terms, leader wire.Member) {
 	s.terms = t
 	t.leader = leader
 	if t.listener != nil {
-		go accept(t.listener, s.arrived)
+		go accept(t, s.arrived)
 	}
 	if t.ownerPidfd != nil {
 		s.watchOwner(t.ownerPidfd)

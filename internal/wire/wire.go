@@ -81,10 +81,18 @@ type Conn struct {
 	sock   *os.File
 	in     []byte // received, not yet a whole frame
 	passed []int  // received, not yet claimed
+
+	mostFrame, mostPassed int
 }
 
 // NewConn takes over a connected stream socket in non-blocking mode.
-func NewConn(sock *os.File) *Conn { return &Conn{sock: sock} }
+func NewConn(sock *os.File) *Conn {
+	return &Conn{sock: sock, mostFrame: MaxFrame, mostPassed: MaxPassed}
+}
+
+// Bound accepts less than MaxFrame and MaxPassed from here on, of a side that has less
+// to say.
+func (c *Conn) Bound(frame, passed int) { c.mostFrame, c.mostPassed = frame, passed }
 
 // Send writes messages in one go; the descriptors travel with the first byte.
 func (c *Conn) Send(fds []int, messages ...Message) error {
@@ -125,7 +133,7 @@ func (c *Conn) next() (frame []byte, ok bool, err error) {
 		return nil, false, nil
 	}
 	n := int(binary.LittleEndian.Uint32(c.in))
-	if n == 0 || n > MaxFrame {
+	if n == 0 || n > c.mostFrame {
 		return nil, false, fmt.Errorf("%w: a frame of %d bytes", ErrProtocol, n)
 	}
 	if len(c.in) < header-1+n {
@@ -149,7 +157,7 @@ func (c *Conn) fill() error {
 	}
 	c.in = append(c.in, buf[:n]...)
 	c.passed = append(c.passed, fds...)
-	if len(c.passed) > MaxPassed {
+	if len(c.passed) > c.mostPassed {
 		return fmt.Errorf("%w: %d descriptors that no message claims", ErrProtocol, len(c.passed))
 	}
 	return nil
