@@ -41,7 +41,10 @@
 // subreaper or to init, and the run ends with [ErrShimLost]. A process of another
 // user (sudo in a tree of an ordinary user) may not be signalled outside of a
 // cgroup; it is named in a [SurvivorsError]. If this program and the shim are killed
-// at once, only the PID namespace is ended, by the kernel.
+// at once, the kernel ends a PID namespace and the leader of a group; what is left of
+// the others runs on until [Recover], or the next foster command, finds it in the
+// journal and ends it: in a cgroup all, else those who were seen while the shim lived,
+// and who descends from them.
 package foster
 
 import "github.com/foster-init/foster/internal/shim"

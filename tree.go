@@ -39,7 +39,8 @@ type Process struct {
 	Args    []string // nil where they can't be read
 }
 
-// ID names the tree; it is unique on this system, and made of letters and digits.
+// ID names the tree: Cmd.ID, else a name of letters and digits that no other has. No
+// two living trees of a user have the same.
 func (t *Tree) ID() string { return t.id }
 
 // Leader is the process that was started: its PID, as this program sees it. In a

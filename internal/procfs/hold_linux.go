@@ -13,7 +13,7 @@ import (
 func Hold(pid int) (Stat, int, error) {
 	fd, err := sys.PidfdOpen(pid)
 	if err != nil {
-		return Stat{}, -1, fmt.Errorf("there is no process %d: %w", pid, err)
+		return Stat{}, -1, fmt.Errorf("process %d: %w", pid, err)
 	}
 	s, err := Read(pid)
 	if err == nil && (s.Ended() || sys.PidfdSignal(fd, 0) == unix.ESRCH) {
@@ -21,7 +21,7 @@ func Hold(pid int) (Stat, int, error) {
 	}
 	if err != nil {
 		sys.Close(fd)
-		return Stat{}, -1, fmt.Errorf("process %d has ended: %w", pid, err)
+		return Stat{}, -1, fmt.Errorf("process %d: %w", pid, err)
 	}
 	return s, fd, nil
 }

@@ -191,7 +191,10 @@ func (s *server) checkEmpty() {
 			}
 		}
 		if r := s.terms.record; r != nil {
-			r.life.Done = true // also where survivors were told before
+			r.life.Done = true
+			if s.machine.State == Stuck { // its end was told, with those who have ended now
+				r.write()
+			}
 		}
 		s.step(Empty, wire.Plan{})
 		return

@@ -40,7 +40,7 @@ func (s *server) serve(c *client, msg wire.Message) error {
 	case *wire.Files: // its descriptors wait for the Start
 	case *wire.Signal:
 		count, err := s.signal(m.Signal, m.Scope)
-		s.give(c, nil, &wire.Replied{ID: m.ID, Errno: errno(err), Count: count})
+		s.give(c, nil, &wire.Replied{ID: m.ID, Errno: errno(err), Count: count, Text: unsent(m.Scope, err)})
 	case *wire.Stop:
 		s.asked(c, m)
 	case *wire.Extend:
@@ -88,6 +88,19 @@ func (s *server) refuse(c *client, id uint64, n syscall.Errno, text string) {
 }
 
 const noTree = "it has ended"
+
+// unsent says why a signal has reached nobody.
+func unsent(scope wire.Scope, err error) string {
+	switch {
+	case errno(err) != syscall.ESRCH:
+		return ""
+	case scope == wire.ScopeLeader:
+		return "its leader has ended"
+	case scope == wire.ScopeGroup:
+		return "the group of its leader has ended"
+	}
+	return noTree
+}
 
 // requestID is the number by which a request is answered; 0: it has none.
 func requestID(msg wire.Message) uint64 {
