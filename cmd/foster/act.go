@@ -1,16 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -46,24 +51,36 @@ const theTree = "the name of a tree"
 func act(id string, do func(*control.Client) error) error {
 	_, c, err := connect(id)
 	if err != nil {
-		return refusalError{err}
+		return asRefusal(err)
 	}
 	defer c.Close()
-	if err := do(c); err != nil {
-		return refusalError{refused(id, err)}
+	return asRefusal(refused(id, do(c)))
+}
+
+// asRefusal tells what was refused from what foster couldn't do.
+func asRefusal(err error) error {
+	_, unknown := errors.AsType[unknownError](err)
+	_, answer := errors.AsType[*control.RefusedError](err)
+	if unknown || answer || errors.Is(err, foster.ErrEnded) || errors.Is(err, errLost) || errors.Is(err, journal.ErrForeign) {
+		return refusalError{err}
 	}
-	return nil
+	return err
 }
 
 // newStop is foster stop.
-func newStop() *cobra.Command {
+func newStop(stderr io.Writer) *cobra.Command {
 	var signal, timeout, scope string
 	cmd := &cobra.Command{
 		Use:   "stop [flags] ID",
 		Short: "Stop a tree, to its last process",
-		Long: `Stop a tree in the orderly way, as its own stop says, and wait until no process of
-it is left. With a flag, the stop is another: the signal, the time until SIGKILL,
-whom the signal is sent to.`,
+		Long: `Stop a tree in the orderly way, as its own stop says (the --stop flags that foster
+run was given), and wait until no process of it is left. With a flag, the stop is
+another: the signal, the time until SIGKILL, whom the signal is sent to. A second
+stop while the first is under way is the one that counts.
+
+The status is 0 when nothing is left, 1 where there is no such tree, 123 where
+something couldn't be ended.`,
+		Example:           "  foster stop web\n  foster stop --timeout 0 web    # SIGKILL at once",
 		Args:              needs("foster stop web", theTree),
 		ValidArgsFunction: completeID,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,7 +96,17 @@ whom the signal is sent to.`,
 					return err
 				}
 				end, err := awaitEnd(c)
-				if err == nil && len(end.tree.Survivors) > 0 {
+				if errors.Is(err, errShimGone) {
+					err = endedMeanwhile(args[0])
+				}
+				if k := end.killed; k != nil {
+					var list []foster.Process
+					for _, m := range k.Names {
+						list = append(list, foster.Process{PID: m.PID, Name: m.Name})
+					}
+					fmt.Fprintln(stderr, "foster: had to be ended by SIGKILL: "+processNames(list, max(k.Count, len(list))))
+				}
+				if err == nil && end.tree != nil && len(end.tree.Survivors) > 0 {
 					err = survivorsError(end.tree.Survivors)
 				}
 				return err
@@ -125,9 +152,12 @@ var scopes = map[string]wire.Scope{
 func newSignal() *cobra.Command {
 	var scope string
 	cmd := &cobra.Command{
-		Use:               "signal [flags] ID SIGNAL",
-		Aliases:           []string{"kill"},
-		Short:             "Send a signal to a tree, once",
+		Use:     "signal [flags] ID SIGNAL",
+		Aliases: []string{"kill"},
+		Short:   "Send a signal to a tree, once",
+		Long: `Send a signal once, to each process of a tree, or to some. It ends nothing by itself,
+and nobody waits for what comes of it: to end a tree, foster stop.`,
+		Example:           "  foster signal web HUP\n  foster signal --scope leader web USR1",
 		Args:              needs("foster signal web HUP", theTree, "a signal"),
 		ValidArgsFunction: completeID,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -150,14 +180,20 @@ func newSignal() *cobra.Command {
 }
 
 func newExtend(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "extend ID TIME",
+	var form string
+	cmd := &cobra.Command{
+		Use:   "extend [flags] ID TIME",
 		Short: "Let a tree run longer than its lease",
 		Long: `Let a tree run for this time from now, if its lease would end sooner; a lease that
-runs longer isn't cut. The time that is left then is printed.`,
+runs longer isn't cut. The time that is left then is printed. More than foster run
+--lease-max allows is refused, and so is a tree without a lease.`,
+		Example:           "  foster extend web 10m\n  foster extend web '1h 30min'",
 		Args:              needs("foster extend web 10m", theTree, "a time"),
 		ValidArgsFunction: completeID,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := validOutput(form); err != nil {
+				return err
+			}
 			d, err := parseTime("time", args[1])
 			if err != nil {
 				return usageError{err}
@@ -167,26 +203,58 @@ runs longer isn't cut. The time that is left then is printed.`,
 			}
 			return act(args[0], func(c *control.Client) error {
 				left, err := c.Extend(d)
-				if err == nil {
-					_, err = fmt.Fprintf(stdout, "%s: %s left\n", args[0], short(left.Round(time.Second)))
+				if err != nil {
+					return hintedRefusal(err, syscall.EINVAL, "foster inspect "+args[0]+" shows its lease; foster run --lease gives one")
 				}
+				if form == "json" {
+					return writeJSON(stdout, extended{args[0], left.Seconds()})
+				}
+				_, err = fmt.Fprintf(stdout, "%s: %s left\n", args[0], short(left.Round(time.Second)))
 				return err
 			})
 		},
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// -5m looks like a flag.
+		if f, ok := errors.AsType[*pflag.NotExistError](err); ok && strings.Trim(f.GetSpecifiedShortnames(), "0123456789.smhdwun") == "" {
+			return usageError{fmt.Errorf("time: \"-%s\" is negative: a lease is extended by a time that is more than 0", f.GetSpecifiedShortnames())}
+		}
+		return cmd.Parent().FlagErrorFunc()(cmd, err)
+	})
+	outputFlag(cmd, &form)
+	return cmd
+}
+
+// extended is what foster extend prints; its keys are kept.
+type extended struct {
+	ID   string  `json:"id"`
+	Left float64 `json:"lease_left_seconds"`
+}
+
+// hintedRefusal adds what can be done where a shim has refused for one reason.
+func hintedRefusal(err error, why syscall.Errno, hint string) error {
+	if errors.Is(err, why) {
+		return hinted{err, hint}
+	}
+	return err
 }
 
 func newClaim(stdout io.Writer) *cobra.Command {
-	var owner string
+	var owner, form string
 	cmd := &cobra.Command{
-		Use:   "claim [--owner PID] ID",
+		Use:   "claim [flags] ID",
 		Short: "Become the owner of a tree that has lost its own",
 		Long: `Become the owner of a tree whose owner is gone, within its grace. The owner is the
 process with the number that is given, else the one that has started this command,
-a shell say; the tree lives as long as that process, and for its grace after that.`,
+a shell say; the tree lives as long as that process, and for its grace after that.
+A tree whose owner lives can't be claimed.`,
+		Example:           "  foster claim web\n  foster claim --owner 4711 web",
 		Args:              needs("foster claim web", theTree),
 		ValidArgsFunction: completeID,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := validOutput(form); err != nil {
+				return err
+			}
 			pid, err := ownerPID(owner, os.Getppid())
 			if err != nil {
 				return usageError{err}
@@ -198,7 +266,10 @@ a shell say; the tree lives as long as that process, and for its grace after tha
 			defer closeHandle(fd)
 			return act(args[0], func(c *control.Client) error {
 				if err := c.ClaimFor(m, fd); err != nil {
-					return err
+					return hintedRefusal(err, syscall.EBUSY, "foster inspect "+args[0]+" shows its state and its owner")
+				}
+				if form == "json" {
+					return writeJSON(stdout, claimed{args[0], member{PID: m.PID, Name: m.Name}})
 				}
 				_, err := fmt.Fprintf(stdout, "%s: the owner is %s (pid %d)\n", args[0], printable(m.Name), m.PID)
 				return err
@@ -206,7 +277,14 @@ a shell say; the tree lives as long as that process, and for its grace after tha
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "the `PID` of the owner; else the parent of this command")
+	outputFlag(cmd, &form)
 	return cmd
+}
+
+// claimed is what foster claim prints; its keys are kept.
+type claimed struct {
+	ID    string `json:"id"`
+	Owner member `json:"owner"`
 }
 
 // ownerPID reads the number of an owner.

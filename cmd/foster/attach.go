@@ -11,116 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/sys"
-	"github.com/foster-init/foster/internal/wire"
 )
-
-// ending is what the news told of a tree's end.
-type ending struct {
-	leader *wire.LeaderEnded
-	cause  foster.Cause
-	tree   *wire.Ended
-}
-
-// status is the one that foster run would have ended with.
-func (e ending) status() int {
-	l := &wire.Life{Cause: string(e.cause), End: *e.tree}
-	if e.leader != nil {
-		l.LeaderDone, l.LeaderEnd = true, *e.leader
-	}
-	return *exitOf(l)
-}
-
-// errShimGone says that a tree's end can't be known from here.
-var errShimGone = errors.New("its shim is gone, and nobody told how it ended")
-
-// awaitEnd reads the news until the tree is over.
-func awaitEnd(c *control.Client) (ending, error) {
-	var e ending
-	for {
-		msg, err := c.Next()
-		if err != nil {
-			return e, errShimGone
-		}
-		switch m := msg.(type) {
-		case *wire.LeaderEnded:
-			e.leader = m
-		case *wire.Stopping:
-			e.cause = foster.Cause(m.Cause)
-		case *wire.Ended:
-			e.tree = m
-			return e, nil
-		}
-	}
-}
-
-func survivorsError(list []wire.Member) error {
-	s := &foster.SurvivorsError{}
-	for _, m := range list {
-		one := foster.Survivor{PID: m.PID, Name: m.Name}
-		if m.Error != 0 {
-			one.Err = m.Error
-		}
-		s.Survivors = append(s.Survivors, one)
-	}
-	return s
-}
-
-// ended gives the status of a tree whose end the journal has.
-func endedStatus(found journal.Found) error {
-	if found.Life == nil || !found.Life.Done {
-		return hinted{fmt.Errorf("tree %q was lost: nobody knows how it ended", found.Entry.ID), "foster recover ends what is left of it"}
-	}
-	if status := *exitOf(found.Life); status != 0 {
-		return statusError(status)
-	}
-	return nil
-}
-
-// newWait is foster wait.
-func newWait() *cobra.Command {
-	return &cobra.Command{
-		Use:   "wait ID",
-		Short: "Wait until a tree has ended, and exit with its status",
-		Long: `Wait until no process of a tree is left, and exit as foster run would have. The
-status of a tree that was started with --id or --detach stays to be asked for when it
-has ended.`,
-		Args:              needs("foster wait web", theTree),
-		ValidArgsFunction: completeID,
-		RunE: func(_ *cobra.Command, args []string) error {
-			found, err := find(args[0])
-			if err != nil {
-				return err
-			}
-			if found.State != journal.Living {
-				return endedStatus(found)
-			}
-			end, err := watchEnd(args[0])
-			if err != nil {
-				return err
-			}
-			if status := end.status(); status != 0 {
-				return statusError(status)
-			}
-			return nil
-		},
-	}
-}
-
-func watchEnd(id string) (ending, error) {
-	_, c, err := connect(id)
-	if err != nil {
-		return ending{}, err
-	}
-	defer c.Close()
-	if err := c.Watch(); err != nil {
-		return ending{}, refused(id, err)
-	}
-	return awaitEnd(c)
-}
 
 // newAttach is foster attach.
 func newAttach(stdout, stderr *os.File) *cobra.Command {
@@ -128,20 +22,16 @@ func newAttach(stdout, stderr *os.File) *cobra.Command {
 		Use:   "attach ID",
 		Short: "Show the output of a tree, and wait for its end",
 		Long: `Show what a tree writes, and has written since nobody read it, and exit with its
-status when it ends. A tree without an owner is taken over. Ctrl-C leaves it running.`,
+status when it ends, as foster wait does. Ctrl-C, SIGTERM and SIGHUP detach: the tree
+runs on. One at a time reads the output of a tree.
+
+Kept is the output of a tree that was started with --detach; of others only the end is
+waited for. What isn't read stays in two pipes: a tree that writes more than they hold
+waits for a reader. A tree whose owner is gone is taken over until you detach.`,
+		Example:           "  foster run --id web --detach -- ./start.sh\n  foster attach web",
 		Args:              needs("foster attach web", theTree),
 		ValidArgsFunction: completeID,
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, err := find(args[0])
-			if err != nil {
-				return err
-			}
-			if found.State != journal.Living {
-				if err := showKept(args[0], stdout, stderr); err != nil {
-					return err
-				}
-				return endedStatus(found)
-			}
 			return (&attacher{id: args[0], stdout: stdout, stderr: stderr}).run()
 		},
 	}
@@ -182,13 +72,28 @@ type attacher struct {
 }
 
 func (a *attacher) run() error {
-	_, c, err := connect(a.id)
+	found, c, err := reach(a.id, answerTime)
 	if err != nil {
 		return err
 	}
+	if found.State != journal.Living {
+		if err := showKept(a.id, a.stdout, a.stderr); err != nil {
+			return err
+		}
+		return endedStatus(found, a.stderr)
+	}
 	defer c.Close()
-	if err := a.begin(c); err != nil {
-		return refused(a.id, err)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	switch err := a.begin(c); {
+	case err == nil:
+	case errors.Is(err, syscall.ESRCH) || gone(err): // it has ended since
+		if len(a.files) == 0 {
+			err = errors.Join(showKept(a.id, a.stdout, a.stderr), afterwards(a.id, err, a.stderr))
+		}
+		return err
+	default:
+		return refused(a.id, hintedRefusal(err, syscall.EBUSY, "foster wait "+a.id+" waits for its end without its output"))
 	}
 	copied := make(chan error, len(a.files))
 	for stream, f := range a.files {
@@ -202,34 +107,49 @@ func (a *attacher) run() error {
 		end ending
 		err error
 	}
-	ended := make(chan result, 1)
+	ended, read := make(chan result, 1), make(chan struct{})
 	go func() {
+		defer close(read)
 		end, err := awaitEnd(c)
 		ended <- result{end, err}
 	}()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	select {
-	case <-signals:
-		fmt.Fprintf(a.stderr, "foster: detached from %s, which goes on%s\n", a.id, a.until())
-		return nil
-	case r := <-ended:
-		for _, f := range a.files {
-			_ = f.SetReadDeadline(time.Unix(1, 0)) // a pipe has one: what is in it now is the rest
-		}
-		for range a.files {
-			if err := <-copied; err != nil {
-				return err
+	defer func() { // the connection is closed when nobody reads from it
+		c.Conn.Abort()
+		<-read
+	}()
+	for copying := len(a.files); ; {
+		select {
+		case <-signals:
+			fmt.Fprintf(a.stderr, "foster: detached from %s, which goes on%s\n", a.id, a.until())
+			return nil
+		case err := <-copied:
+			if copying--; err != nil {
+				return unread(err)
 			}
+		case r := <-ended:
+			for _, f := range a.files {
+				_ = f.SetReadDeadline(time.Unix(1, 0)) // a pipe has one: what is in it now is the rest
+			}
+			for range copying {
+				if err := <-copied; err != nil {
+					return unread(err)
+				}
+			}
+			if r.err != nil {
+				return afterwards(a.id, r.err, a.stderr)
+			}
+			return exitLike(a.id, r.end.life(), a.stderr)
 		}
-		if r.err != nil {
-			return fmt.Errorf("tree %q: %w", a.id, r.err)
-		}
-		if status := r.end.status(); status != 0 {
-			return statusError(status)
-		}
-		return nil
 	}
+}
+
+// unread ends an attach that can't write any more: quietly, as by SIGPIPE, where nobody
+// reads.
+func unread(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return statusError(128 + int(syscall.SIGPIPE))
+	}
+	return err
 }
 
 func (a *attacher) until() string {
@@ -252,7 +172,7 @@ func (a *attacher) begin(c *control.Client) (err error) {
 	} else {
 		fmt.Fprintf(a.stderr, "foster: the output of %s goes where it went when it was started; waiting for its end\n", a.id)
 	}
-	if !status.OwnerGone || status.Stopping != "" {
+	if !status.OwnerGone || status.Stopping != "" && status.State != "ended" {
 		return c.Watch()
 	}
 	owner, fd, err := holdOwner(os.Getpid())

@@ -17,7 +17,7 @@ import (
 // tree runs, and its monitor, which is foster run in a session of its own.
 
 // detach starts the monitor, and tells the tree's name, or what the monitor says.
-func detach(args []string, stdout, stderr io.Writer) error {
+func detach(args []string, form string, stdout, stderr io.Writer) error {
 	exe, err := sys.Executable()
 	if err != nil {
 		return err
@@ -48,24 +48,32 @@ func detach(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return heed(said, stdout, stderr)
+	return heed(said, form, stdout, stderr)
 }
 
 // heed reads what a monitor has said: a status, and the tree's name or the error.
-func heed(said []byte, stdout, stderr io.Writer) error {
+func heed(said []byte, form string, stdout, stderr io.Writer) error {
 	first, rest, ok := bytes.Cut(said, []byte("\n"))
 	status, err := strconv.Atoi(string(first))
 	if !ok || err != nil {
 		return errors.New("the monitor ended before it had started the tree")
 	}
-	to := stdout
-	if status != 0 {
-		to = stderr
+	switch {
+	case status != 0:
+		if _, err := stderr.Write(rest); err != nil {
+			return err
+		}
+		return statusError(status)
+	case form == "json":
+		return writeJSON(stdout, detached{strings.TrimSpace(string(rest))})
 	}
-	if _, err := to.Write(rest); err != nil || status == 0 {
-		return err
-	}
-	return statusError(status)
+	_, err = stdout.Write(rest)
+	return err
+}
+
+// detached is what foster run --detach prints; its keys are kept.
+type detached struct {
+	ID string `json:"id"`
 }
 
 // monitorPipe is where a monitor tells, once, how the start went.

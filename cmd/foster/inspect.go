@@ -14,8 +14,11 @@ import (
 func newInspect(stdout io.Writer) *cobra.Command {
 	var form string
 	cmd := &cobra.Command{
-		Use:               "inspect [flags] ID",
-		Short:             "Tell all that is known of a tree",
+		Use:   "inspect [flags] ID",
+		Short: "Tell all that is known of a tree",
+		Long: `Tell all that is known of a tree, and of each of its processes: also of one that has
+ended, as long as its end is kept.`,
+		Example:           "  foster inspect web\n  foster inspect -o json web",
 		Args:              needs("foster inspect web", theTree),
 		ValidArgsFunction: completeID,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -24,9 +27,9 @@ func newInspect(stdout io.Writer) *cobra.Command {
 			}
 			found, err := find(args[0])
 			if err != nil {
-				return refusalError{err}
+				return asRefusal(err)
 			}
-			t := describe(found)
+			_, t := describe(found)
 			if form == "json" {
 				return writeJSON(stdout, t)
 			}
@@ -49,8 +52,10 @@ func writeTree(w io.Writer, t tree) error {
 	row("containment", "%s", t.Containment)
 	row("started", "%s (%s ago)", t.Started.Format(time.RFC3339), short(time.Since(t.Started)))
 	row("leader", "%s", leaderCell(t))
-	row("shim", "%d", t.Shim)
-	row("owner", "%s", ownerCell(t))
+	if t.Exit == nil {
+		row("shim", "%d", t.Shim)
+		row("owner", "%s", ownerCell(t))
+	}
 	if t.Grace != nil {
 		row("grace", "%s left to claim it: foster claim %s", short(secondsOf(t.Grace)), t.ID)
 	}
@@ -86,7 +91,10 @@ func mostLeft(t tree) string {
 }
 
 func readBy(t tree) string {
-	if t.Reader == 0 {
+	switch {
+	case t.Reader == 0 && t.Containment == "pidns": // whose shim sees nobody outside
+		return ": foster attach " + t.ID
+	case t.Reader == 0:
 		return ", read by nobody: foster attach " + t.ID
 	}
 	return fmt.Sprintf(", read by process %d", t.Reader)

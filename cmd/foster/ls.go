@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -29,6 +30,7 @@ func validOutput(form string) error {
 
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // nobody puts it into a page
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
@@ -41,9 +43,21 @@ func newLs(stdout, stderr io.Writer) *cobra.Command {
 		Use:     "ls [flags]",
 		Aliases: []string{"list"},
 		Short:   "List the trees of this user",
-		Long: `List the living trees of this user, and those that were lost since foster and its
-shim were killed. With --all also those that have ended and whose end was kept.`,
-		Args: noArguments,
+		Long: `List the living trees of this user, and those that were lost: foster and its shim
+were both killed, and what they held may live on. With --all also those that have
+ended and whose end was kept, for foster wait.
+
+  ID           the name of the tree, which the other commands take
+  STATE        running; leader lost: the command has ended, others live on;
+               waiting: for a claim, its owner is gone; stopping, killing;
+               stuck: something can't be ended; no answer; lost; ended (status)
+  LEADER       the PID of the command
+  MEMBERS      how many processes the tree has
+  CONTAINMENT  how it is held: see foster run --help
+  LEASE        how long it may still run; -: for ever
+  OWNER        the process on whose behalf it runs; -: it is gone`,
+		Example: "  foster ls\n  foster ls --all -o json",
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if err := validOutput(form); err != nil {
 				return err
@@ -54,6 +68,11 @@ shim were killed. With --all also those that have ended and whose end was kept.`
 			}
 			for _, p := range problems {
 				fmt.Fprintln(stderr, "foster: "+printable(fmt.Sprintf("%s: %v: passed over", p.Path, p.Err)))
+			}
+			for _, t := range trees {
+				if t.Problem != "" {
+					fmt.Fprintln(stderr, "foster: "+printable(fmt.Sprintf("tree %q: %s", t.ID, t.Problem)))
+				}
 			}
 			if form == "json" {
 				return writeJSON(stdout, trees)
@@ -67,7 +86,7 @@ shim were killed. With --all also those that have ended and whose end was kept.`
 }
 
 // allTrees are the trees of this user, the oldest first.
-func allTrees(ended bool) ([]tree, []journal.Problem, error) {
+func allTrees(ended bool) ([]*tree, []journal.Problem, error) {
 	state, _, err := folders()
 	if err != nil {
 		return nil, nil, err
@@ -76,17 +95,23 @@ func allTrees(ended bool) ([]tree, []journal.Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	trees := []tree{}
-	for _, f := range found {
-		if f.State == journal.Living || f.State == journal.Lost || ended && f.State == journal.Ended {
-			trees = append(trees, describe(f))
-		}
+	trees := make([]*tree, len(found))
+	var asked sync.WaitGroup
+	for i, f := range found { // at once, since each shim may take its time
+		asked.Go(func() {
+			f, t := describe(f)
+			if f.State == journal.Living || f.State == journal.Lost || ended && f.State == journal.Ended {
+				trees[i] = &t
+			}
+		})
 	}
-	slices.SortFunc(trees, func(a, b tree) int { return a.Started.Compare(b.Started) })
+	asked.Wait()
+	trees = slices.DeleteFunc(trees, func(t *tree) bool { return t == nil })
+	slices.SortFunc(trees, func(a, b *tree) int { return a.Started.Compare(b.Started) })
 	return trees, problems, nil
 }
 
-func writeTrees(w io.Writer, trees []tree) error {
+func writeTrees(w io.Writer, trees []*tree) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.Join([]string{
 		"ID", "STATE", "LEADER", "MEMBERS", "CONTAINMENT", "AGE", "LEASE", "OWNER", "COMMAND",
@@ -95,8 +120,8 @@ func writeTrees(w io.Writer, trees []tree) error {
 	for _, t := range trees {
 		lost = lost || t.State == "lost"
 		fmt.Fprintln(tw, strings.Join([]string{
-			t.ID, stateCell(t), leaderCell(t), fmt.Sprint(len(t.Members)), t.Containment,
-			short(time.Since(t.Started)), leaseCell(t), ownerCell(t), commandLine(t.Command),
+			t.ID, stateCell(*t), leaderCell(*t), fmt.Sprint(len(t.Members)), t.Containment,
+			short(time.Since(t.Started)), leaseCell(*t), ownerCell(*t), cut(commandLine(t.Command), widest),
 		}, "\t"))
 	}
 	if err := tw.Flush(); err != nil {
@@ -106,6 +131,16 @@ func writeTrees(w io.Writer, trees []tree) error {
 		fmt.Fprintln(w, "hint: foster recover ends what is left of a lost tree")
 	}
 	return nil
+}
+
+// widest is a command in a list. foster inspect has all of it.
+const widest = 80
+
+func cut(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
 }
 
 func stateCell(t tree) string {

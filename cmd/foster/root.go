@@ -31,6 +31,8 @@ foster dies.
   foster run -- ./start.sh     run it in the foreground, hold all that it starts
   foster run -d -- ./start.sh  run it in the background
   foster ls                    what runs, with whom, for how long
+  foster attach ID             what it says; Ctrl-C detaches
+  foster wait ID               until it has ended, and with which status
   foster stop ID               end it, to the last process
   foster init -- ./server      the same as PID 1 of a container`,
 		SilenceErrors: true,
@@ -47,8 +49,8 @@ foster dies.
 		return usageError{hinted{err, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
 	})
 	root.AddCommand(
-		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(),
-		newStop(), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
+		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
+		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

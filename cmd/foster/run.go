@@ -15,6 +15,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -23,7 +24,7 @@ func newRun(stdin, stdout, stderr *os.File) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- command [argument…]",
-		Short: "Run a command in the foreground and hold all that it starts",
+		Short: "Run a command and hold all that it starts",
 		Long: `Run a command in the foreground and hold every process that descends from it.
 
 foster waits until the last of them has ended. If the command itself, a start
@@ -33,11 +34,16 @@ SIGKILL after --stop-timeout. When foster returns, nothing is left (--contain gr
 excepted, which loses what leaves the group, and says so).
 
 On a terminal the command has the keyboard: Ctrl-C is for its process group, as
-without foster. Once the command is gone, Ctrl-C stops what is left.`,
+without foster. Once the command is gone, Ctrl-C stops what is left.
+
+With --detach, foster prints the name of the tree and returns once the command runs;
+foster attach, wait and stop do the rest.`,
 		Example: `  foster run -- ./start.sh
   foster run --until leader --stop-timeout 30s -- ./start.sh
   foster run --user www-data --env PORT=8080 -- ./server --verbose
-  foster run --on-leader-loss stop --report text -- ./start.sh`,
+  foster run --on-leader-loss stop --report text -- ./start.sh
+  foster run --id web --detach -- ./start.sh
+  foster run --lease 10m --lease-max 1h -- ./start.sh`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{hinted{errNoProgram, "foster run -- ./start.sh"}}
@@ -54,7 +60,7 @@ without foster. Once the command is gone, Ctrl-C stops what is left.`,
 				r.recoverFirst(cmd.Context())
 			}
 			if f.terms.detach && f.terms.monitor == 0 {
-				return detach(typed(cmd, args), stdout, stderr)
+				return detach(typed(cmd, args), f.terms.output, stdout, stderr)
 			}
 			c.ExtraFiles = inherited()
 			if n := f.terms.monitor - 3; n >= 0 && n < len(c.ExtraFiles) && c.ExtraFiles[n] != nil {
@@ -274,9 +280,17 @@ func startError(c *foster.Cmd, err error) error {
 		if errors.Is(err, foster.ErrTaken) {
 			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}
 		}
+		if errors.Is(err, journal.ErrLost) {
+			return hinted{fmt.Errorf("--id: %q: foster and the shim of the tree that had this name were killed", c.ID), "foster recover ends what is left of it"}
+		}
+		return hinted{start.Err, "XDG_STATE_HOME and XDG_RUNTIME_DIR say where foster keeps what it needs to find a tree"}
 	case foster.StageConfig:
 		if c.Owner != 0 {
-			return usageError{flagError("owner", start.Err)}
+			why := start.Err
+			if inner := errors.Unwrap(why); inner != nil {
+				why = inner // it names the flag, too
+			}
+			return usageError{flagError("owner", why)}
 		}
 	case foster.StageContainment:
 		return hinted{err, "--contain auto takes the strongest that can be had"}

@@ -8,14 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -24,31 +27,62 @@ import (
 // scriptCondition.
 func TestScripts(t *testing.T) {
 	leaktest.Check(t)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			leaktest.ReapOrphans(t) // what ran in the background fell to the test
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Cmds:                scriptCommands,
 		Condition:           scriptCondition,
-		Setup:               openScripts,
+		Setup:               func(e *testscript.Env) error { return openScripts(t, e) },
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
 }
 
-// openScripts makes a test's own scripts executable, for any user, and hands on how
-// the race detector is set.
-func openScripts(e *testscript.Env) error {
+// openScripts makes a test's own scripts executable, for any user, hands on how the
+// race detector is set, and gives it a journal of its own, in which no tree may be left.
+func openScripts(t *testing.T, e *testscript.Env) error {
 	e.Setenv("GORACE", os.Getenv("GORACE"))
-	scripts, err := filepath.Glob(filepath.Join(e.WorkDir, "*.sh"))
+	var err error
+	for name, folder := range map[string]string{"XDG_STATE_HOME": ".state", "XDG_RUNTIME_DIR": ".run"} {
+		folder = filepath.Join(e.WorkDir, folder)
+		e.Setenv(name, folder)
+		err = errors.Join(err, os.Mkdir(folder, 0o700))
+	}
+	e.Defer(func() { nothingIsRegistered(t, e.WorkDir) })
+	scripts, gerr := filepath.Glob(filepath.Join(e.WorkDir, "*.sh"))
+	err = errors.Join(err, gerr)
 	for _, s := range scripts {
 		err = errors.Join(err, os.Chmod(s, 0o755))
 	}
 	return errors.Join(err, os.Chmod(filepath.Dir(e.WorkDir), 0o755), os.Chmod(e.WorkDir, 0o777))
 }
 
+// nothingIsRegistered proves that no tree of a script lives or was lost. Who was told of
+// the end of a tree may be faster than the shim is gone.
+func nothingIsRegistered(t *testing.T, work string) {
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) { // polls
+		found, problems, err := journal.Scan(filepath.Join(work, ".state", "foster"))
+		sockets, _ := filepath.Glob(filepath.Join(work, ".run", "foster", "*")) // the pattern is valid
+		living := func(f journal.Found) bool { return f.State == journal.Living || f.State == journal.Lost }
+		if err == nil && len(problems) == 0 && len(sockets) == 0 && !slices.ContainsFunc(found, living) {
+			return
+		}
+		if time.Now().After(until) {
+			t.Errorf("%s has left %q, %v, %v, %v", filepath.Base(work), sockets, found, problems, err)
+			return
+		}
+	}
+}
+
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"status":  scriptStatus,
 	"refuse":  scriptRefuse,
 	"report":  scriptReport,
+	"answer":  scriptAnswer,
 	"gone":    scriptGone,
 	"sigterm": scriptTerminate,
 }
@@ -104,13 +138,31 @@ func scriptReport(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: report path value, or ! report path")
 	}
 	said := strings.Split(strings.TrimSpace(ts.ReadFile("stderr")), "\n")
+	lookUp(ts, said[len(said)-1], neg, args)
+}
+
+// scriptAnswer is "answer path [value]": like report, for the JSON that is all of
+// standard output. A value between slashes is a regular expression.
+func scriptAnswer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || neg != (len(args) == 1) {
+		ts.Fatalf("usage: answer path value, or ! answer path")
+	}
+	lookUp(ts, ts.ReadFile("stdout"), neg, args)
+}
+
+// lookUp looks a value up in JSON.
+func lookUp(ts *testscript.TestScript, text string, neg bool, args []string) {
 	var value any
-	ts.Check(json.Unmarshal([]byte(said[len(said)-1]), &value))
+	ts.Check(json.Unmarshal([]byte(text), &value))
 	for _, key := range strings.Split(args[0], ".") {
 		switch v := value.(type) {
 		case map[string]any:
 			value = v[key]
 		case []any:
+			if key == "length" {
+				value = len(v)
+				continue
+			}
 			i, err := strconv.Atoi(key)
 			ts.Check(err)
 			value = nil
@@ -119,10 +171,16 @@ func scriptReport(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
-	switch {
-	case neg && value != nil:
-		ts.Fatalf("%s is %v, and shouldn't be there", args[0], value)
-	case !neg && fmt.Sprint(value) != args[1]:
+	if neg {
+		if value != nil {
+			ts.Fatalf("%s is %v, and shouldn't be there", args[0], value)
+		}
+		return
+	}
+	pattern, found := strings.CutPrefix(args[1], "/")
+	switch got := fmt.Sprint(value); {
+	case found && !regexp.MustCompile(strings.TrimSuffix(pattern, "/")).MatchString(got),
+		!found && got != args[1]:
 		ts.Fatalf("%s is %v, want %s", args[0], value, args[1])
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
@@ -18,14 +19,19 @@ type termFlags struct {
 	id, owner, grace                  string
 	lease, leaseMax, leaseWarn        string
 	leaseSignal, leaseClock, watchdog string
+	output                            string // of --detach
 	notify, detach, noRecover         bool
 	monitor                           int
+	flags                             *pflag.FlagSet // which of them were typed
 }
 
 func (f *termFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
+	f.flags = fl
 	fl.StringVar(&f.id, "id", "", "the `name` of the tree, for the other commands")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "run in the background, keep the output for foster attach")
+	outputFlag(cmd, &f.output)
+	fl.Lookup("output").Usage = "how --detach prints the name: text or json"
 	fl.StringVar(&f.lease, "lease", "0", "stop the tree after this time, with status 124; 0: never")
 	fl.StringVar(&f.leaseMax, "lease-max", "0", "the longest that the lease can be extended to, from the start; 0: any")
 	fl.StringVar(&f.leaseWarn, "lease-warn", "0", "tell that the lease ends, this time before; 0: don't")
@@ -44,10 +50,18 @@ func (f *termFlags) add(cmd *cobra.Command) {
 
 // apply sets what the flags say. Nothing is started.
 func (f *termFlags) apply(c *foster.Cmd) error {
-	if f.id != "" {
+	if f.id != "" || f.flags.Changed("id") {
 		if err := journal.ValidID(f.id); err != nil {
 			return flagError("id", err)
 		}
+	}
+	switch {
+	case f.output != "text" && f.output != "json":
+		return flagError("output", fmt.Errorf("%q is none of text, json", f.output))
+	case f.flags.Changed("output") && !f.detach:
+		return flagError("output", errors.New("it is for --detach: else the output is the command's"))
+	case f.detach && f.flags.Changed("report"):
+		return flagError("report", errors.New("in the background there is nobody to tell; foster wait gives the status"))
 	}
 	c.ID, c.Notify = f.id, f.notify
 	c.KeepExit, c.KeepOutput = f.id != "" || f.monitor > 0, f.monitor > 0

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,41 +73,97 @@ func find(id string) (journal.Found, error) {
 	}
 	found, err := journal.Find(state, id)
 	if errors.Is(err, journal.ErrUnknown) {
-		return found, hinted{fmt.Errorf("there is no tree %q", id), "foster ls lists the trees of this user"}
+		return found, hinted{unknownError(id), "foster ls lists the trees of this user"}
 	}
 	return found, err
 }
 
+// unknownError is a name that no tree has.
+type unknownError string
+
+func (e unknownError) Error() string { return fmt.Sprintf("there is no tree %q", string(e)) }
+
 // connect reaches the shim of a living tree.
 func connect(id string) (journal.Found, *control.Client, error) {
-	found, err := find(id)
+	found, c, err := reach(id, answerTime)
 	if err != nil {
 		return found, nil, err
 	}
 	switch found.State {
 	case journal.Living:
+		return found, c, nil
 	case journal.Lost:
-		return found, nil, hinted{fmt.Errorf("tree %q was lost: foster and its shim were killed", id), "foster recover ends what is left of it"}
-	default:
-		return found, nil, fmt.Errorf("tree %q has ended", id)
+		return found, nil, hinted{fmt.Errorf("tree %q %w", id, errLost), "foster recover ends what is left of it"}
 	}
-	c, err := control.Dial(found.Entry.SocketPath)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return found, nil, fmt.Errorf("tree %q is just being started or ended", id)
-	}
-	return found, c, err
+	return found, nil, hinted{fmt.Errorf("tree %q: %w", id, foster.ErrEnded), "foster wait " + id + " gives its exit status"}
 }
 
-// refused names the tree in what its shim answered.
-func refused(id string, err error) error {
-	if r, ok := errors.AsType[*control.RefusedError](err); ok {
-		return fmt.Errorf("tree %q: %s", id, r.Error())
+var errLost = errors.New("was lost: foster and its shim were killed")
+
+// reach finds a tree and, where it lives, connects to its shim. One that is just being
+// started or ended has no socket: what becomes of it is a matter of moments.
+func reach(id string, wait time.Duration) (journal.Found, *control.Client, error) {
+	for until := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		found, err := find(id)
+		if err != nil || found.State != journal.Living {
+			return found, nil, err
+		}
+		c, err := control.DialWithin(found.Entry.SocketPath, wait)
+		switch {
+		case err == nil:
+			return found, c, nil
+		case !errors.Is(err, os.ErrNotExist) && !gone(err):
+			return found, nil, silent(found.Entry, err)
+		case time.Now().After(until):
+			return found, nil, fmt.Errorf("tree %q is being started, ended or recovered: nobody answers for it yet", id)
+		}
+	}
+}
+
+// gone says whether an error means that the other side is no more.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// silent says what can be done about a shim that doesn't answer.
+func silent(e *wire.Entry, err error) error {
+	if errors.Is(err, control.ErrSilent) {
+		return hinted{fmt.Errorf("tree %q: %w", e.ID, err), fmt.Sprintf("kill -CONT %d lets the shim go on", e.Shim.PID)}
 	}
 	return err
 }
 
-// describe gathers what is known of a tree.
-func describe(found journal.Found) tree {
+// refused names the tree in what its shim answered.
+func refused(id string, err error) error {
+	r, ok := errors.AsType[*control.RefusedError](err)
+	if !ok {
+		return err
+	}
+	named := fmt.Errorf("tree %q: %w", id, r)
+	if h, ok := errors.AsType[hinted](err); ok {
+		return hinted{named, h.hint}
+	}
+	return named
+}
+
+// describe gathers what is known of a tree, which may have ended since it was found.
+func describe(found journal.Found) (journal.Found, tree) {
+	var status *wire.Status
+	var problem error
+	if found.State == journal.Living {
+		now, c, err := reach(found.Entry.ID, 3*time.Second)
+		if c != nil {
+			status, err = c.Status()
+			c.Close()
+		}
+		if _, removed := errors.AsType[unknownError](err); removed {
+			found.State = journal.Gone
+		} else if err == nil {
+			found = now
+		}
+		problem = err
+	}
 	e := found.Entry
 	t := tree{
 		ID: e.ID, State: found.State.String(), Command: e.Command, Containment: e.Containment.String(),
@@ -118,26 +175,36 @@ func describe(found journal.Found) tree {
 			t.Exit = exitOf(l)
 		}
 	}
-	if found.State != journal.Living {
-		return t
-	}
-	t.State = "starting"
-	c, err := control.Dial(e.SocketPath)
-	if err == nil {
-		defer c.Close()
-		var s *wire.Status
-		if s, err = c.Status(); err == nil {
-			t.add(s)
+	switch {
+	case found.State == journal.Lost:
+		left, err := contain.NewLost(e, found.Life).Find()
+		if err != nil {
+			t.Problem = err.Error()
 		}
-	}
-	if err != nil {
-		t.Problem = err.Error()
+		for _, s := range left {
+			t.Members = append(t.Members, newProcess(s))
+		}
+		here := func(p treeProcess) bool { return t.Leader != nil && p.PID == t.Leader.PID }
+		if !slices.ContainsFunc(t.Members, here) {
+			t.Leader = nil // killed with its shim
+		}
+		return found, t
+	case found.State != journal.Living:
+		t.Owner = nil // it was its own
+		return found, t
+	case errors.Is(problem, control.ErrSilent):
+		t.State = "no answer"
+		t.Problem = fmt.Sprintf("no answer: is its shim stopped? kill -CONT %d lets it go on", e.Shim.PID)
+	case problem != nil:
+		t.State = "changing"
+	default:
+		t.add(status)
 	}
 	t.Members = members(e, t.Leader)
 	if e.ShimSelf && t.Leader != nil {
 		t.Leader.PID = leaderAmong(t.Members, e.Shim.PID) // it told a number of its own namespace
 	}
-	return t
+	return found, t
 }
 
 func leaderAmong(list []treeProcess, shim int) int {
@@ -280,6 +347,9 @@ func parseTime(name, text string) (time.Duration, error) {
 	d, err := units.Duration(text)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	if d > longest {
+		return 0, fmt.Errorf("%s: %q is too long: at most 100 years", name, text)
 	}
 	return d, nil
 }

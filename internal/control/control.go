@@ -35,19 +35,26 @@ func (e *RefusedError) Unwrap() error { return e.Errno }
 // Client is a connection to a shim.
 type Client struct {
 	Conn *wire.Conn
+	wait time.Duration // for an answer
 	last uint64
 	news []wire.Message // that came before an answer
 }
 
 // Dial connects to the socket of a tree, whose other end must be this user's or root's.
-func Dial(path string) (*Client, error) {
+func Dial(path string) (*Client, error) { return DialWithin(path, patience) }
+
+// DialWithin is Dial for who waits only so long for each answer.
+func DialWithin(path string, wait time.Duration) (*Client, error) {
 	sock, err := sys.Connect(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Conn: wire.NewConn(sock)}
+	c := &Client{Conn: wire.NewConn(sock), wait: wait}
 	if err := c.greet(sock); err != nil {
 		c.Close()
+		if errors.Is(err, ErrSilent) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
@@ -61,11 +68,11 @@ func (c *Client) greet(sock *os.File) error {
 	if uid != os.Getuid() && uid != 0 {
 		return fmt.Errorf("the other side is of user %d", uid)
 	}
-	c.Conn.Expect(patience)
+	c.Conn.Expect(c.wait)
 	defer c.Conn.Expect(0)
 	msg, err := c.Conn.Receive()
 	if err != nil {
-		return unanswered(err)
+		return c.unanswered(err)
 	}
 	if hello, ok := msg.(*wire.Hello); !ok || hello.Version != wire.Version {
 		return fmt.Errorf("%w: it speaks another version", wire.ErrProtocol)
@@ -73,9 +80,12 @@ func (c *Client) greet(sock *os.File) error {
 	return nil
 }
 
-func unanswered(err error) error {
+// ErrSilent says that a shim doesn't answer in time.
+var ErrSilent = errors.New("is its shim stopped?")
+
+func (c *Client) unanswered(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("no answer within %v: is the shim stopped?", patience)
+		return fmt.Errorf("no answer within %v: %w", c.wait, ErrSilent)
 	}
 	return err
 }
@@ -89,12 +99,12 @@ func (c *Client) ask(fds []int, m wire.Message, id uint64) (wire.Message, error)
 	if err := c.Conn.Send(fds, m); err != nil {
 		return nil, err
 	}
-	c.Conn.Expect(patience)
+	c.Conn.Expect(c.wait)
 	defer c.Conn.Expect(0)
 	for {
 		msg, err := c.Conn.Receive()
 		if err != nil {
-			return nil, unanswered(err)
+			return nil, c.unanswered(err)
 		}
 		switch a := msg.(type) {
 		case *wire.Status:

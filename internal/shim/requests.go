@@ -208,7 +208,11 @@ func (s *server) handOut(c *client, id uint64) {
 	case len(t.outputs) == 0:
 		s.refuse(c, id, syscall.ENOTSUP, "its output isn't kept: it goes where it went when it was started")
 	case t.reader != nil && t.reader != c:
-		s.refuse(c, id, syscall.EBUSY, fmt.Sprintf("its output is read by process %d", t.reader.pid))
+		by := "another process"
+		if t.reader.pid > 0 {
+			by = fmt.Sprintf("process %d", t.reader.pid)
+		}
+		s.refuse(c, id, syscall.EBUSY, "its output is read by "+by)
 	default:
 		var fds []int
 		for _, stream := range s.status(0).Outputs {

@@ -38,6 +38,9 @@ func Duration(s string) (time.Duration, error) {
 	if rest == "" {
 		return wrong("it is empty")
 	}
+	if rest[0] == '-' {
+		return wrong("it is negative")
+	}
 	var total float64
 	for rest != "" {
 		digits := strings.IndexFunc(rest, func(r rune) bool { return r != '.' && !unicode.IsDigit(r) })

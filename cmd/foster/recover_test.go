@@ -1,0 +1,277 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/procfs"
+)
+
+// inspected is what foster inspect tells of a tree.
+func inspected(t *testing.T, id string) (told tree) {
+	t.Helper()
+	text := strings.Join(output(t, "foster", "inspect", "-o", "json", id), "\n")
+	if err := json.Unmarshal([]byte(text), &told); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return told
+}
+
+// forgotten reaps what ran in the background, and removes the ends that the journal
+// keeps.
+func forgotten(t *testing.T) {
+	t.Helper()
+	leaktest.ReapOrphans(t)
+	paths, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_STATE_HOME"), "foster", "*")) // the pattern is valid
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// stopped has the shim of a tree stopped, until the test is over.
+func stopped(t *testing.T, shim int) (goOn func()) {
+	t.Helper()
+	goOn = func() {
+		if err := syscall.Kill(shim, syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	return goOn
+}
+
+// bothKilled starts a tree that traps what a stop sends, with a daemon where the
+// containment holds those, and kills foster and its shim.
+func bothKilled(t *testing.T, contain, id string) {
+	t.Helper()
+	script := trapping
+	if contain == "group" { // loses what has a session of its own
+		script = strings.Replace(trapping, "setsid", "", 1)
+	}
+	p := start(t, "--id", id, "--contain", contain, "--", "sh", "-c", script)
+	p.out.next(`^daemon$`)
+	shim := inspected(t, id).Shim
+	if contain == "group" || contain == "subreaper" { // where only who was seen can be found again
+		leaktest.Eventually(t, "the journal has all of "+id, func() bool {
+			found, err := journal.Find(filepath.Join(os.Getenv("XDG_STATE_HOME"), "foster"), id)
+			return err == nil && found.Life != nil && len(found.Life.Members) == 3
+		})
+	}
+	// Neither must see the other's end.
+	stopped(t, shim)
+	p.signal(syscall.SIGKILL)
+	kill(t, shim)
+	p.ends(128 + 9)
+	leaktest.Eventually(t, id+" is lost", func() bool { return inspected(t, id).State == "lost" })
+	t.Cleanup(func() { p.out.r.Close() })
+}
+
+// endsWhileReaping waits for the end of a command while the test binary is the init of
+// what has lost its parent: a zombie isn't gone.
+func endsWhileReaping(t *testing.T, p *process, status int) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.ends(status)
+	}()
+	leaktest.Eventually(t, "the command ends", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			reapZombies(t, p.cmd.Process.Pid)
+			return false
+		}
+	})
+}
+
+// reapZombies reaps what has fallen to the test and has ended, but for a command that
+// os/exec waits for.
+func reapZombies(t *testing.T, but int) {
+	t.Helper()
+	all, err := procfs.Snapshot()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.PPID == os.Getpid() && s.State == 'Z' && s.PID != but {
+			_, _ = syscall.Wait4(s.PID, nil, syscall.WNOHANG, nil) // it's asked for again
+		}
+	}
+}
+
+func TestBothKilledRecoverEndsTheRest(t *testing.T) {
+	inEach(t, func(t *testing.T, contain string) {
+		bothKilled(t, contain, "web")
+		listed := output(t, "foster", "recover", "--list")
+		if len(listed) != 1 || !strings.HasPrefix(listed[0], "web (sh -c ") {
+			t.Errorf("recover --list says %q", listed)
+		}
+		if state := inspected(t, "web").State; state != "lost" {
+			t.Errorf("after recover --list it is %s", state)
+		}
+		p := begin(t, "foster", "recover")
+		endsWhileReaping(t, p, 0)
+		want := `^web \(sh -c .*\): ended: .*\(pid \d+\)`
+		if contain == "pidns" { // which the kernel has ended
+			want = `^web \(sh -c .*\): nothing was left of it$`
+		}
+		p.out.next(want)
+		leaktest.ReapOrphans(t)
+		nothingIsLeft(t)
+		if said := output(t, "foster", "recover"); len(said) != 1 || said[0] != "nothing was left" {
+			t.Errorf("the second recover says %q", said)
+		}
+	})
+}
+
+func TestBothKilledNextRunEndsTheRestFirst(t *testing.T) {
+	inEach(t, func(t *testing.T, contain string) {
+		bothKilled(t, contain, "web")
+		p := begin(t, "foster", "run", "--", "sh", "-c", "echo started")
+		endsWhileReaping(t, p, 0)
+		if contain != "pidns" {
+			p.err.next(`^foster: left by an earlier foster: web \(sh -c .*\): ended: `)
+		}
+		p.out.next(`^started$`)
+		leaktest.ReapOrphans(t)
+		nothingIsLeft(t)
+	})
+}
+
+func TestDetachedFosterKilledNothingIsLeft(t *testing.T) {
+	inEach(t, func(t *testing.T, contain string) {
+		output(t, "foster", "run", "--id", "web", "-d", "--stop-timeout", "50ms", "--contain", contain, "--", "sh", "-c", "exec sleep 1000")
+		told := inspected(t, "web")
+		w := begin(t, "foster", "wait", "web")
+		kill(t, told.Owner.PID)
+		endsWhileReaping(t, w, 128+15)
+		forgotten(t)
+	})
+}
+
+func TestDetachedShimKilledNothingIsLeft(t *testing.T) {
+	inEach(t, func(t *testing.T, contain string) {
+		output(t, "foster", "run", "--id", "web", "-d", "--contain", contain, "--", "sh", "-c", "echo hello; exec sleep 1000")
+		told := inspected(t, "web")
+		w := begin(t, "foster", "wait", "web")
+		a := begin(t, "foster", "attach", "web")
+		a.out.next(`^hello$`)
+		b := begin(t, "foster", "attach", "web")
+		b.err.next(`^foster: tree "web": its output is read by`)
+		b.ends(exitFoster)
+		kill(t, told.Shim)
+		w.ends(exitFoster)
+		a.ends(exitFoster)
+		w.err.next(`^foster: tree "web"`)
+		forgotten(t)
+	})
+}
+
+func TestStoppedShimIsToldOf(t *testing.T) {
+	leaktest.Check(t)
+	for _, id := range []string{"one", "two"} {
+		output(t, "foster", "run", "--id", id, "-d", "--", "sleep", "1000")
+	}
+	shim := inspected(t, "one").Shim
+	goOn := stopped(t, shim)
+	began := time.Now()
+	p := begin(t, "foster", "ls")
+	p.out.next(`^one +no answer `)
+	p.out.next(`^two +running `)
+	p.err.next(fmt.Sprintf(`^foster: tree "one": no answer: is its shim stopped\? kill -CONT %d lets it go on$`, shim))
+	p.ends(0)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("foster ls took %v", took)
+	}
+	goOn()
+	for _, id := range []string{"one", "two"} {
+		output(t, "foster", "stop", id)
+	}
+	forgotten(t)
+}
+
+func TestManyTreesAtOnce(t *testing.T) {
+	leaktest.Check(t)
+	const many = 30
+	var starts []*process
+	for i := range many {
+		starts = append(starts, begin(t, "foster", "run", "-d", "--id", "t"+strconv.Itoa(i), "--", "sleep", "1000"))
+	}
+	for range 5 { // while they start
+		if _, err := exec.Command("foster", "ls", "-o", "json").Output(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, p := range starts {
+		p.ends(0)
+	}
+	var list []tree
+	if err := json.Unmarshal([]byte(strings.Join(output(t, "foster", "ls", "-o", "json"), "\n")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != many {
+		t.Errorf("%d trees are listed, want %d", len(list), many)
+	}
+	var stops []*process
+	for _, l := range list {
+		if l.State != "running" || len(l.Members) != 1 {
+			t.Errorf("%s is %s, and has %d members", l.ID, l.State, len(l.Members))
+		}
+		stops = append(stops, begin(t, "foster", "stop", l.ID))
+	}
+	for range 5 { // while they end
+		var b strings.Builder
+		ls := exec.Command("foster", "ls")
+		ls.Stderr = &b
+		if err := ls.Run(); err != nil || b.Len() > 0 {
+			t.Errorf("foster ls: %v: %s", err, b.String())
+		}
+	}
+	for _, p := range stops {
+		p.ends(0)
+	}
+	forgotten(t)
+}
+
+func TestCtrlCDetaches(t *testing.T) {
+	leaktest.Check(t)
+	output(t, "foster", "run", "--id", "web", "-d", "--", "sh", "-c", "echo hello; exec sleep 1000")
+	p := sit(t, "foster", "attach", "web")
+	p.sees(`hello\r`)
+	p.types(ctrlC)
+	p.sees(`foster: detached from web, which goes on\r`)
+	_ = p.cmd.Wait() // the status says it
+	if got := shellStatus(p.cmd.ProcessState); got != 0 {
+		t.Errorf("exit status %d", got)
+	}
+	if state := inspected(t, "web").State; state != "running" {
+		t.Errorf("it is %s", state)
+	}
+	// A terminal that is closed detaches as well.
+	p = sit(t, "foster", "attach", "web")
+	leaktest.Eventually(t, "it is attached", func() bool { return inspected(t, "web").Reader > 0 })
+	p.pty.Close()
+	_ = p.cmd.Wait() // it has
+	if state := inspected(t, "web").State; state != "running" {
+		t.Errorf("it is %s", state)
+	}
+	output(t, "foster", "stop", "web")
+	forgotten(t)
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// newWait is foster wait.
+func newWait(stderr io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "wait ID",
+		Short: "Wait until a tree has ended, and exit with its status",
+		Long: `Wait until no process of a tree is left, and exit as foster run would have: with the
+status of the command; 128 and its number where a signal has ended it; 123 where
+something couldn't be ended; 124 where the lease was over. 125 is foster's own: there
+is no such tree, or nobody knows how it ended.
+
+The status of a tree that was started with --id or --detach stays to be asked for
+when it has ended; those of the newest 64 are kept.`,
+		Example:           "  foster run --id job --detach -- ./start.sh\n  foster wait job; echo $?",
+		Args:              needs("foster wait web", theTree),
+		ValidArgsFunction: completeID,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return waitFor(args[0], stderr)
+		},
+	}
+}
+
+// waitFor waits for the end of a tree. Where it comes between two questions, the
+// journal has it.
+func waitFor(id string, stderr io.Writer) error {
+	found, c, err := reach(id, answerTime)
+	if err != nil {
+		return err
+	}
+	if found.State != journal.Living {
+		return endedStatus(found, stderr)
+	}
+	defer c.Close()
+	err = c.Watch()
+	if err == nil {
+		var end ending
+		if end, err = awaitEnd(c); err == nil {
+			return exitLike(id, end.life(), stderr)
+		}
+	}
+	return afterwards(id, err, stderr)
+}
+
+// afterwards asks the journal for the end of a tree whose shim couldn't tell it any
+// more.
+func afterwards(id string, err error, stderr io.Writer) error {
+	if !errors.Is(err, errShimGone) && !errors.Is(err, syscall.ESRCH) && !gone(err) {
+		return refused(id, err)
+	}
+	found, c, again := reach(id, answerTime)
+	switch {
+	case c != nil: // another of that name
+		c.Close()
+		return fmt.Errorf("tree %q: %w", id, err)
+	case again != nil:
+		return fmt.Errorf("tree %q: %w", id, errUnknownEnd)
+	}
+	return endedStatus(found, stderr)
+}
+
+// ending is what the news told of a tree's end.
+type ending struct {
+	leader *wire.LeaderEnded
+	cause  foster.Cause
+	killed *wire.Signaled // who had to be ended by SIGKILL; nil: nobody
+	tree   *wire.Ended
+}
+
+// life is what the journal would tell of it.
+func (e ending) life() *wire.Life {
+	l := &wire.Life{Cause: string(e.cause), Done: true, End: *e.tree}
+	if e.leader != nil {
+		l.LeaderDone, l.LeaderEnd = true, *e.leader
+	}
+	return l
+}
+
+// exitLike ends as foster run would have ended, and says why where the status isn't
+// the command's own.
+func exitLike(id string, l *wire.Life, stderr io.Writer) error {
+	switch status := *exitOf(l); {
+	case len(l.End.Survivors) > 0:
+		return survivorsError(l.End.Survivors)
+	case foster.Cause(l.Cause) == foster.CauseExpired:
+		fmt.Fprintf(stderr, "foster: tree %q was stopped: its lease was over\n", id)
+		return statusError(status)
+	case foster.Cause(l.Cause) == foster.CauseWatchdog:
+		fmt.Fprintf(stderr, "foster: tree %q was stopped: it didn't call its watchdog in time\n", id)
+		return statusError(status)
+	case !l.LeaderDone:
+		return fmt.Errorf("tree %q: %w", id, errUnknownEnd)
+	case status != 0:
+		return statusError(status)
+	}
+	return nil
+}
+
+var errUnknownEnd = errors.New("it has ended, and nobody knows with which status")
+
+// errShimGone says that a tree's end can't be known from here.
+var errShimGone = errors.New("its shim is gone, and nobody told how it ended")
+
+// awaitEnd reads the news until the tree is over.
+func awaitEnd(c *control.Client) (ending, error) {
+	var e ending
+	for {
+		msg, err := c.Next()
+		if err != nil {
+			return e, errShimGone
+		}
+		switch m := msg.(type) {
+		case *wire.LeaderEnded:
+			e.leader = m
+		case *wire.Stopping:
+			e.cause = foster.Cause(m.Cause)
+		case *wire.Signaled:
+			if m.Signal == syscall.SIGKILL {
+				e.killed = m
+			}
+		case *wire.Ended:
+			e.tree = m
+			return e, nil
+		}
+	}
+}
+
+func survivorsError(list []wire.Member) error {
+	s := &foster.SurvivorsError{}
+	for _, m := range list {
+		one := foster.Survivor{PID: m.PID, Name: m.Name}
+		if m.Error != 0 {
+			one.Err = m.Error
+		}
+		s.Survivors = append(s.Survivors, one)
+	}
+	return s
+}
+
+// endedStatus gives the status of a tree whose end the journal has.
+func endedStatus(found journal.Found, stderr io.Writer) error {
+	id := found.Entry.ID
+	switch {
+	case found.State == journal.Lost:
+		return hinted{fmt.Errorf("tree %q was lost: nobody knows how it ended", id), "foster recover ends what is left of it"}
+	case found.Life == nil || !found.Life.Done:
+		return fmt.Errorf("tree %q: %w", id, errUnknownEnd)
+	}
+	return exitLike(id, found.Life, stderr)
+}
+
+// endedMeanwhile says what has become of a tree whose shim went without a last word to
+// this command: one that has ended has ended.
+func endedMeanwhile(id string) error {
+	found, c, err := reach(id, answerTime)
+	switch {
+	case c != nil:
+		c.Close()
+		return errShimGone
+	case err == nil && found.State == journal.Lost:
+		return hinted{errShimGone, "foster recover ends what is left of it"}
+	}
+	return nil
+}
+
+// answerTime is how long a shim has to answer.
+const answerTime = 10 * time.Second
