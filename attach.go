@@ -45,6 +45,9 @@ type attachment struct {
 // faster to claim it; it wraps syscall.EBUSY where the tree is being stopped. Nothing
 // has changed then. Linux.
 func Attach(ctx context.Context, id string, options ...AttachOption) (*Tree, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	a := &attachment{id: id}
 	for _, o := range options {
 		o(a)
@@ -86,27 +89,33 @@ func (a *attachment) connect() (err error) {
 	return nil
 }
 
-// take takes the outputs first: with the claim, a tree that has ended is over.
+// take claims the tree, with its outputs in the same step: others may claim it, too, and
+// with the claim, a tree that has ended is over.
 func (a *attachment) take() (err error) {
 	if a.status, err = a.client.Status(); err != nil {
 		return err
 	}
-	if a.writers != nil && len(a.status.Outputs) > 0 && a.status.OwnerGone {
-		if a.files, err = a.client.Output(); err != nil {
-			return err
-		}
+	if a.writers != nil {
+		a.files, err = a.client.ClaimOutput(self())
+	} else {
+		err = a.client.Claim(self())
 	}
-	err = a.client.Claim(self())
 	refused, ok := errors.AsType[*control.RefusedError](err)
 	switch {
 	case !ok:
 		return err
 	case refused.Errno == syscall.ESRCH:
 		return ErrEnded
-	case refused.Errno == syscall.EBUSY && a.status.Stopping == "":
+	case refused.Errno == syscall.EBUSY && !a.stopping():
 		return fmt.Errorf("%w: %s", ErrOwned, refused.Text)
 	}
 	return err
+}
+
+// stopping says whether the tree is being stopped, where a claim was refused.
+func (a *attachment) stopping() bool {
+	now, err := a.client.Status()
+	return err == nil && now.Stopping != ""
 }
 
 func (a *attachment) tree(ctx context.Context) *Tree {
@@ -119,7 +128,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 	if e.ShimSelf {
 		t.leader = 0 // its number is one of a PID namespace of its own
 	}
-	cmd := &Cmd{Path: e.Command[0], Args: e.Command, ctx: ctx}
+	cmd := &Cmd{ctx: ctx}
 	for stream, f := range a.files {
 		to := a.writers[stream]
 		if to == nil {
@@ -128,7 +137,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 		cmd.outputs = append(cmd.outputs, &output{r: f, to: to, stream: stream})
 	}
 	o := newOwner(t, cmd)
-	o.attached, o.early = true, a.client.Early()
+	o.attached, o.early = e, a.client.Early()
 	o.shim = shim.Attached(a.client.Conn, e.Shim.PID)
 	o.start = a.status.Leader.Start
 	o.kept = cmd.outputs

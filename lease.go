@@ -28,10 +28,17 @@ type Lease struct {
 	Suspend bool
 }
 
+// longestTime bounds what can be asked for: 100 years.
+const longestTime = 100 * 365 * 24 * time.Hour
+
 func (l Lease) valid() error {
 	switch {
 	case l.Time < 0 || l.Max < 0 || l.Warn < 0:
 		return fmt.Errorf("a lease is 0 or more: got %v, at most %v, warning %v before", l.Time, l.Max, l.Warn)
+	case max(l.Time, l.Max) > longestTime:
+		return fmt.Errorf("a lease is at most %v: got %v, at most %v; 0 is for ever", longestTime, l.Time, l.Max)
+	case l.Signal < 0:
+		return fmt.Errorf("a lease's signal is a number of a signal, or 0: got %d", l.Signal)
 	case l.Time == 0 && (l.Max != 0 || l.Warn != 0 || l.Signal != 0):
 		return fmt.Errorf("a lease without a time has no bound, no warning and no signal")
 	case l.Max != 0 && l.Max < l.Time:

@@ -1,11 +1,13 @@
 package foster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/wire"
@@ -18,13 +20,15 @@ func (o *owner) shimLost() {
 	o.exit.Cause = CauseShimLost
 	o.failed = append(o.failed, ErrShimLost)
 	o.shim.Kill() // where it said what no shim says, it must not go on
-	switch left, err := o.emptyWithoutShim(); {
+	empty := o.emptyWithoutShim
+	if o.attached != nil {
+		empty = o.emptyAttached
+	}
+	switch left, err := empty(); {
 	case err != nil:
 		o.failed = append(o.failed, err)
 	case len(left) > 0:
-		for _, s := range left {
-			o.exit.Survivors = append(o.exit.Survivors, Survivor{PID: s.PID, Name: s.Comm, State: string(rune(s.State))})
-		}
+		o.exit.Survivors = leftOver(left)
 		o.failed = append(o.failed, &SurvivorsError{o.exit.Survivors})
 	default:
 		o.exit.TreeEmpty = time.Now()
@@ -32,6 +36,36 @@ func (o *owner) shimLost() {
 		o.registered.forget()
 	}
 	o.endOfTree()
+}
+
+// leftOver names who couldn't be ended without the shim.
+func leftOver(stats []procfs.Stat) (list []Survivor) {
+	for _, s := range stats {
+		list = append(list, Survivor{PID: s.PID, Name: s.Comm, State: string(rune(s.State))})
+	}
+	return list
+}
+
+// emptyAttached empties a tree whose shim was another's: it isn't a child of this
+// program, nor do its children fall to it. Once it's gone, the tree is one that both
+// its sides have left, and the journal says what is known of it.
+func (o *owner) emptyAttached() ([]procfs.Stat, error) {
+	if ended, err := procfs.AwaitEnd(o.shim.PID, o.attached.Shim.Start, giveUp); err != nil || !ended {
+		return nil, errors.Join(contain.ErrShimLives, err)
+	}
+	state, _, err := journal.Folders()
+	if err != nil {
+		return nil, err
+	}
+	found, err := journal.Find(state, o.tree.id)
+	if err != nil {
+		return nil, err
+	}
+	one, left, mine := new(recovery).one(context.Background(), state, found)
+	if !mine {
+		return nil, errors.New("another recovers it")
+	}
+	return left, one.Err
 }
 
 // errHandedOn says why a lost subreaper's tree can't be ended from here.

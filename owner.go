@@ -33,9 +33,10 @@ type owner struct {
 	pending  map[uint64]request
 	lastID   uint64
 	stopping bool
-	attached bool           // the shim was another's
+	attached *wire.Entry    // the shim was another's; nil: it is this side's
 	early    []wire.Message // what came while it was taken over
 	over     bool           // the tree is empty, or no longer ours
+	shared   bool           // the shim ends with this tree: it had more owners than this side
 }
 
 type message struct {
@@ -243,6 +244,7 @@ func (o *owner) leaseNews(m *wire.LeaseNews) {
 }
 
 func (o *owner) ownerNews(m *wire.OwnerNews) {
+	o.shared = true
 	e := Event{Time: m.At, Kind: EventClaimed, PID: m.Owner.PID, Text: m.Owner.Name}
 	if m.Gone {
 		e.Kind, e.Left = EventOwnerGone, m.Grace
@@ -295,7 +297,7 @@ func (o *owner) outputEnded(err error) {
 func (o *owner) reusable() bool {
 	held := o.exit.Containment == Subreaper || o.exit.Containment == Cgroup
 	gone := o.exit.Cause == CauseShimLost || o.exit.Cause == CauseOwnerGone || o.exit.Released
-	return held && !gone && !o.attached
+	return held && !gone && !o.shared && o.attached == nil
 }
 
 // finish gives back what is held, and tells that the run is over.

@@ -461,13 +461,27 @@ func TestBothKilledAtOnce(t *testing.T) {
 			}
 		}
 		_ = cmd.Wait() // killed, as it was
-		awaitEntry(t, "the kernel has ended the shim", func(f journal.Found) bool { return f.State == journal.Lost })
+		awaitState(t, journal.Lost)
 		lost, problems, err := foster.Recover(context.Background())
 		if err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil || len(lost[0].Survivors) > 0 {
 			t.Errorf("recovered %+v, %v, %v", lost, problems, err)
 		}
 		out.rest() // nobody is left who could write
 		leaktest.ReapOrphans(t)
+	})
+}
+
+// awaitState waits until the one tree that the journal has stands so: who was killed
+// has its lock for a moment more.
+func awaitState(t *testing.T, state journal.State) {
+	t.Helper()
+	folder, _, err := journal.Folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaktest.Eventually(t, "the tree is "+state.String(), func() bool {
+		found, _, err := journal.Scan(folder)
+		return err == nil && len(found) == 1 && found[0].State == state
 	})
 }
 

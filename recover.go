@@ -59,7 +59,7 @@ func Recover(ctx context.Context, options ...RecoverOption) (lost []Recovered, p
 		if f.State != journal.Lost {
 			continue
 		}
-		one, mine := r.one(ctx, state, f)
+		one, _, mine := r.one(ctx, state, f)
 		if mine {
 			lost = append(lost, one)
 		}
@@ -73,31 +73,33 @@ func Recover(ctx context.Context, options ...RecoverOption) (lost []Recovered, p
 }
 
 // one recovers one tree, unless another does.
-func (r *recovery) one(ctx context.Context, folder string, f journal.Found) (one Recovered, mine bool) {
-	record, err := f.Take()
-	if err != nil {
-		return one, !errors.Is(err, journal.ErrTaken) && !errors.Is(err, journal.ErrUnknown)
-	}
-	defer record.Close()
+func (r *recovery) one(ctx context.Context, folder string, f journal.Found) (one Recovered, left []procfs.Stat, mine bool) {
 	e := f.Entry
 	one = Recovered{ID: e.ID, Command: e.Command, Containment: Containment(e.Containment.String())}
+	record, err := f.Take()
+	if err != nil {
+		one.Err = err
+		return one, nil, !errors.Is(err, journal.ErrTaken) && !errors.Is(err, journal.ErrUnknown)
+	}
+	defer record.Close()
+	if f.State != journal.Lost {
+		return one, nil, false // another was at it since it was looked at
+	}
 	lost := contain.NewLost(e, f.Life)
-	left, err := lost.Find()
+	left, err = lost.Find()
 	one.Found = processList(left)
 	if r.listOnly || err != nil {
 		one.Err = err
-		return one, true
+		return one, left, true
 	}
 	_, left, err = lost.End(ctx, e.Stop)
 	one.Err = err
-	for _, s := range left {
-		one.Survivors = append(one.Survivors, Survivor{PID: s.PID, Name: s.Comm, State: string(rune(s.State))})
-	}
+	one.Survivors = leftOver(left)
 	if err == nil && len(left) == 0 {
 		_ = os.Remove(e.SocketPath) // the lock is held: it's nobody else's
 		one.Err = record.Remove(folder)
 	}
-	return one, true
+	return one, left, true
 }
 
 func processList(stats []procfs.Stat) (list []Process) {

@@ -3,6 +3,7 @@ package foster
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/foster-init/foster/internal/journal"
 )
@@ -12,6 +13,10 @@ func (c *Cmd) validTerms() error {
 	switch {
 	case c.Watchdog < 0 || c.Grace < 0:
 		return fmt.Errorf("a watchdog and a grace are 0 or more: got %v and %v", c.Watchdog, c.Grace)
+	case max(c.Watchdog, c.Grace) > longestTime:
+		return fmt.Errorf("a watchdog and a grace are at most %v: got %v and %v", longestTime, c.Watchdog, c.Grace)
+	case c.Watchdog > 0 && c.Watchdog < time.Microsecond:
+		return fmt.Errorf("a watchdog's time is told to the program in microseconds: got %v", c.Watchdog)
 	case c.Owner < 0:
 		return fmt.Errorf("an owner is the number of a process: got %d", c.Owner)
 	case c.KeepOutput && (c.Stdout != nil || c.Stderr != nil):

@@ -200,6 +200,21 @@ func (c *Client) Claim(owner wire.Member) error {
 	return err
 }
 
+// ClaimOutput is Claim and Output in one: of several who ask at once, one gets the tree
+// with its output, and the others nothing.
+func (c *Client) ClaimOutput(owner wire.Member) (files map[uint8]*os.File, err error) {
+	id := c.id()
+	r, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner, Output: true}, id))
+	if err != nil {
+		return nil, err
+	}
+	fds, err := c.Conn.Claim(len(r.Outputs))
+	if err != nil {
+		return nil, err
+	}
+	return openOutputs(r.Outputs, fds)
+}
+
 // Watch has the news of the tree told on this connection, from the beginning.
 func (c *Client) Watch() error {
 	id := c.id()
@@ -226,14 +241,18 @@ func (c *Client) Output() (files map[uint8]*os.File, err error) {
 		sys.CloseAll(fds)
 		return nil, err
 	}
-	files = map[uint8]*os.File{}
+	return openOutputs(status.Outputs, fds)
+}
+
+func openOutputs(streams []uint8, fds []int) (map[uint8]*os.File, error) {
+	files := map[uint8]*os.File{}
 	for i, fd := range fds {
 		f, err := sys.OpenPassed(fd, "output")
 		if err != nil {
 			sys.CloseAll(fds[i:])
 			return files, err
 		}
-		files[status.Outputs[i]] = f
+		files[streams[i]] = f
 	}
 	return files, nil
 }

@@ -18,7 +18,6 @@ type client struct {
 	out      chan parcel
 	sent     chan struct{} // closed when nothing is sent any more
 	watching bool          // it gets the news
-	over     bool          // the tree that it came for has ended
 	gone     bool
 }
 
@@ -36,12 +35,6 @@ const (
 	// A guest's requests are small, and pass one descriptor at most.
 	guestFrame, guestPassed = 64 << 10, 4
 )
-
-// arrival is somebody who connected to the socket of a tree.
-type arrival struct {
-	sock *os.File
-	to   *terms
-}
 
 // welcome serves a connection.
 func (s *server) welcome(conn *wire.Conn, pid int) *client {
@@ -90,17 +83,20 @@ func (s *server) give(c *client, fds []int, messages ...wire.Message) {
 	}
 }
 
-// idleTalk says whether a message is one that the application can cause at will.
+// idleTalk says whether a message is one that the application, or a guest, can cause at
+// will. All others are few.
 func idleTalk(m wire.Message) bool {
-	switch m.(type) {
-	case *wire.Notified, *wire.Paused:
+	switch m := m.(type) {
+	case *wire.Notified, *wire.Paused, *wire.Signaled:
 		return true
+	case *wire.LeaseNews:
+		return m.Kind == wire.LeaseExtended || m.Kind == wire.LeaseEnding
 	}
 	return false
 }
 
-// spread gives the news to the owner's side and to who watches. Where one is slow, the
-// application's idle talk is left out.
+// spread gives the news to the owner's side and to who watches. Where one is slow, idle
+// talk is left out: without it, no queue of an owner's side ever is full.
 func (s *server) spread(news []wire.Message) {
 	for c := range s.clients {
 		if !c.watching {
@@ -116,45 +112,78 @@ func (s *server) spread(news []wire.Message) {
 	}
 }
 
+// guest is somebody who has connected to the socket of a tree.
+type guest struct {
+	sock *os.File
+	door *os.File // the socket
+}
+
 // accept lets others in, until the socket is closed.
-func accept(t *terms, arrived chan<- arrival) {
+func accept(socket *os.File, arrived chan<- guest) {
 	for {
-		sock, err := sys.Accept(t.listener)
+		sock, err := sys.Accept(socket)
 		if err != nil {
 			return
 		}
-		arrived <- arrival{sock, t}
+		arrived <- guest{sock, socket}
 	}
 }
 
-// arrive lets in who runs as the same user, or as root.
-func (s *server) arrive(a arrival) {
-	pid, uid, err := sys.PeerOf(a.sock)
-	if err != nil || uid != os.Getuid() && uid != 0 || len(s.clients) > mostClients || a.to != s.terms {
-		a.sock.Close()
+// arrive lets in who runs as the same user, or as root. Who came for a tree that has
+// ended meanwhile isn't let in to the next.
+func (s *server) arrive(g guest) {
+	pid, uid, err := sys.PeerOf(g.sock)
+	if err != nil || uid != os.Getuid() && uid != 0 || len(s.clients) > mostClients ||
+		s.terms == nil || s.terms.listener != g.door {
+		g.sock.Close()
 		return
 	}
-	conn := wire.NewConn(a.sock)
+	conn := wire.NewConn(g.sock)
 	conn.Bound(guestFrame, guestPassed)
 	c := s.welcome(conn, pid)
 	s.clients[c] = true
 	s.give(c, nil, &wire.Hello{Version: wire.Version})
 }
 
+// dismiss sends a guest away, with what is queued for it: its tree has ended, and the
+// next isn't its.
+func (s *server) dismiss(c *client) {
+	c.gone = true
+	c.conn.Hurry(lastWord)
+	close(c.out)
+	go func() {
+		<-c.sent
+		c.conn.Abort() // receive tells the rest
+	}()
+}
+
 // leaves forgets a client that is gone.
 func (s *server) leaves(c *client) {
-	c.gone = true
 	delete(s.clients, c)
 	c.conn.Abort() // who only reads no more can't hold up the sending
-	close(c.out)
+	if !c.gone {
+		c.gone = true
+		close(c.out)
+	}
 	<-c.sent
 	c.conn.Close()
 	if t := s.terms; t != nil && t.reader == c {
 		t.reader = nil
 	}
-	if s.side != c {
-		return
+	if s.side == c {
+		s.loseSide()
 	}
+}
+
+// noticeSide finds out, before the end of a tree is told, whether the owner's side is
+// gone already: then its end is kept for who claims it.
+func (s *server) noticeSide() {
+	if s.side != nil && s.machine.Grace > 0 && s.side.conn.HungUp() {
+		s.loseSide() // receive tells the rest
+	}
+}
+
+func (s *server) loseSide() {
 	s.side = nil
 	s.step(SideGone, wire.Plan{})
 	if s.terms == nil || s.terms.ownerPidfd == nil {
@@ -162,13 +191,17 @@ func (s *server) leaves(c *client) {
 	}
 }
 
-// farewell sends what is queued, to a guest for a short while, and closes.
+// farewell sends what is queued, to all guests together for a short while, and closes.
 func (s *server) farewell() {
 	for c := range s.clients {
 		if c != s.side {
 			c.conn.Hurry(lastWord)
 		}
-		close(c.out)
+		if !c.gone {
+			close(c.out)
+		}
+	}
+	for c := range s.clients {
 		<-c.sent
 		c.conn.Abort()
 	}

@@ -35,9 +35,9 @@ func newLease(l wire.Lease, now time.Duration) lease {
 	if l.Time <= 0 {
 		return lease{}
 	}
-	made := lease{end: now + l.Time, warn: l.Warn}
+	made := lease{end: now + min(l.Time, forever), warn: l.Warn}
 	if l.Max > 0 {
-		made.limit = now + l.Max
+		made.limit = now + min(l.Max, forever)
 		made.end = min(made.end, made.limit)
 	}
 	return made
@@ -61,11 +61,11 @@ func (l lease) due(now time.Duration) (lease, leaseEvent) {
 	switch {
 	case !l.exists():
 		return l, nothingDue
+	case l.warn > 0 && !l.warned && now >= l.end-l.warn:
+		l.warned = true // also where its end has come meanwhile: that is due next
+		return l, endingDue
 	case now >= l.end:
 		return l, overDue
-	case l.warn > 0 && !l.warned && now >= l.end-l.warn:
-		l.warned = true
-		return l, endingDue
 	}
 	return l, nothingDue
 }

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 // notice is what a program told of itself, in the protocol of sd_notify(3). What
 // foster has no use for isn't in it.
 type notice struct {
+	socket   *os.File
 	pid, uid int
 
 	ready    bool
@@ -77,7 +79,7 @@ func hear(socket *os.File, heard chan<- notice) {
 			return
 		}
 		n := parseNotice(buf[:size])
-		n.pid, n.uid = pid, uid
+		n.socket, n.pid, n.uid = socket, pid, uid
 		heard <- n
 	}
 }
@@ -92,21 +94,18 @@ func mayNotify(pid, uid int, users []int) bool {
 	self := os.Getpid()
 	for at := pid; at > 1; {
 		s, err := procfs.Read(at)
-		if err != nil {
-			break // it has ended
-		}
-		if s.PPID == self {
+		switch {
+		case err != nil && at == pid:
+			return slices.Contains(users, uid) // it has ended
+		case err != nil:
+			at = pid // one above it has: it has another parent now
+			continue
+		case s.PPID == self:
 			return true
-		}
-		if s.PPID <= 1 {
+		case s.PPID <= 1:
 			return false
 		}
 		at = s.PPID
-	}
-	for _, u := range users {
-		if u == uid {
-			return true
-		}
 	}
 	return false
 }

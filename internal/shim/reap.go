@@ -196,6 +196,7 @@ func (s *server) checkEmpty() {
 				r.write()
 			}
 		}
+		s.noticeSide()
 		s.step(Empty, wire.Plan{})
 		return
 	}

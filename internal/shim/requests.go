@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"syscall"
@@ -23,6 +24,9 @@ func (s *server) handle(r received) {
 		s.leaves(r.from)
 		return
 	}
+	if r.from.gone {
+		return // it was of the tree before
+	}
 	if err := s.serve(r.from, r.msg); err != nil {
 		r.from.conn.Abort() // receive tells the rest
 	}
@@ -31,10 +35,6 @@ func (s *server) handle(r received) {
 func (s *server) serve(c *client, msg wire.Message) error {
 	if _, start := msg.(*wire.Start); c == s.side && s.terms == nil && !start {
 		return nil // that the tree has ended is the answer; the next word is for another
-	}
-	if c.over {
-		s.refuse(c, requestID(msg), syscall.ESRCH, noTree)
-		return nil
 	}
 	switch m := msg.(type) {
 	case *wire.Files: // its descriptors wait for the Start
@@ -54,10 +54,23 @@ func (s *server) serve(c *client, msg wire.Message) error {
 	case *wire.Watch:
 		s.show(c, m.ID)
 	default:
-		if c != s.side {
-			return errNonsense
+		if c == s.side {
+			return s.serveSide(msg)
 		}
-		return s.serveSide(msg)
+		return s.serveFormer(c, msg)
+	}
+	return nil
+}
+
+// serveFormer is for an owner's side whose tree another has claimed, and that may not
+// know it yet.
+func (s *server) serveFormer(c *client, msg wire.Message) error {
+	switch m := msg.(type) {
+	case *wire.Release:
+		s.refuse(c, m.ID, syscall.EPERM, "it is another's now")
+	case *wire.Drop: // the output, too, is another's
+	default:
+		return errNonsense
 	}
 	return nil
 }
@@ -102,27 +115,6 @@ func unsent(scope wire.Scope, err error) string {
 	return noTree
 }
 
-// requestID is the number by which a request is answered; 0: it has none.
-func requestID(msg wire.Message) uint64 {
-	switch m := msg.(type) {
-	case *wire.Signal:
-		return m.ID
-	case *wire.Stop:
-		return m.ID
-	case *wire.Extend:
-		return m.ID
-	case *wire.Inspect:
-		return m.ID
-	case *wire.Claim:
-		return m.ID
-	case *wire.Output:
-		return m.ID
-	case *wire.Watch:
-		return m.ID
-	}
-	return 0
-}
-
 func (s *server) asked(c *client, m *wire.Stop) {
 	var plan *wire.Plan
 	if !m.Default {
@@ -132,7 +124,9 @@ func (s *server) asked(c *client, m *wire.Stop) {
 	if cause == "" || len(cause) > 64 {
 		cause = CauseStopped
 	}
-	s.stop(cause, plan)
+	if plan != nil || s.unstopped() { // else the stop that is under way is joined
+		s.stop(cause, plan)
+	}
 	if m.ID == 0 {
 		return
 	}
@@ -180,10 +174,7 @@ func (s *server) status(id uint64) *wire.Status {
 			m.LeaseMax = max(t.lease.limit-t.now(), 0)
 		}
 	}
-	for stream := range t.outputs {
-		m.Outputs = append(m.Outputs, stream)
-	}
-	slices.Sort(m.Outputs)
+	m.Outputs = slices.Sorted(maps.Keys(t.outputs))
 	if t.reader != nil {
 		m.Reader = t.reader.pid
 	}
@@ -214,19 +205,29 @@ func (s *server) handOut(c *client, id uint64) {
 		}
 		s.refuse(c, id, syscall.EBUSY, "its output is read by "+by)
 	default:
-		var fds []int
-		for _, stream := range s.status(0).Outputs {
-			fd, err := sys.Dup(t.outputs[stream])
-			if err != nil {
-				sys.CloseAll(fds)
-				s.refuse(c, id, errno(err), err.Error())
-				return
-			}
-			fds = append(fds, fd)
+		_, fds, err := t.readBy(c)
+		if err != nil {
+			s.refuse(c, id, errno(err), err.Error())
+			return
 		}
-		t.reader = c
 		s.give(c, fds, &wire.Replied{ID: id, Count: len(fds)})
 	}
+}
+
+// readBy makes a client the reader of what is kept. Without an error, it has all of it.
+func (t *terms) readBy(c *client) (streams []uint8, fds []int, err error) {
+	for _, stream := range slices.Sorted(maps.Keys(t.outputs)) {
+		fd, err := sys.Dup(t.outputs[stream])
+		if err != nil {
+			sys.CloseAll(fds)
+			return nil, nil, err
+		}
+		streams, fds = append(streams, stream), append(fds, fd)
+	}
+	if len(fds) > 0 {
+		t.reader = c
+	}
+	return streams, fds, nil
 }
 
 // show gives a client the news, from the beginning.
@@ -278,19 +279,35 @@ func (s *server) claimed(c *client, m *wire.Claim) error {
 	return nil
 }
 
-// takeOver hands the tree to who has claimed it.
+// takeOver hands the tree to who has claimed it, unless its output is to come along
+// and can't.
 func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
 	t := s.terms
+	reply := &wire.Replied{ID: m.ID}
+	var fds []int
+	if m.Output && !m.Named {
+		if t.reader != nil && t.reader != c {
+			s.refuse(c, m.ID, syscall.EAGAIN, fmt.Sprintf("its output is read by process %d", t.reader.pid))
+			return
+		}
+		var err error
+		if reply.Outputs, fds, err = t.readBy(c); err != nil {
+			s.refuse(c, m.ID, errno(err), err.Error())
+			return
+		}
+	}
 	closeFile(t.ownerPidfd)
 	t.ownerPidfd, t.owner, t.claimed = pidfd, m.Owner, true
-	s.give(c, nil, &wire.Replied{ID: m.ID})
+	s.give(c, fds, reply)
 	s.tell(&wire.OwnerNews{At: time.Now(), Owner: m.Owner})
 	if pidfd != nil {
 		s.watchOwner(pidfd)
 	} else {
 		s.flush()
+		if !c.watching {
+			s.give(c, nil, t.history...)
+		}
 		s.side, c.watching = c, true
-		s.give(c, nil, t.history...)
 	}
 	s.step(Claimed, wire.Plan{})
 	if s.side == nil {

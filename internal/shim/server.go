@@ -22,7 +22,7 @@ type server struct {
 	side     *client // the owner's side; nil where it's gone
 	clients  map[*client]bool
 	messages chan received
-	arrived  chan arrival
+	arrived  chan guest      // somebody connected
 	orphaned chan *os.File   // an owner with a name has ended
 	rings    chan *sys.Alarm // a lease or a watchdog
 	heard    chan notice
@@ -81,7 +81,7 @@ func newServer(conn *wire.Conn) *server {
 		machine:  Machine{State: Idle},
 		clients:  map[*client]bool{},
 		messages: make(chan received),
-		arrived:  make(chan arrival),
+		arrived:  make(chan guest),
 		orphaned: make(chan *os.File),
 		rings:    make(chan *sys.Alarm),
 		heard:    make(chan notice),
@@ -127,8 +127,8 @@ func (s *server) run() {
 		case r := <-s.messages:
 			s.handle(r)
 			close(r.ok)
-		case a := <-s.arrived:
-			s.arrive(a)
+		case g := <-s.arrived:
+			s.arrive(g)
 		case w := <-s.seen:
 			s.looking = false
 			s.collect(w)
@@ -177,17 +177,17 @@ func (s *server) forget() {
 		return
 	}
 	s.terms = nil
-	for c := range s.clients {
-		if c != s.side {
-			c.over, c.watching = true, false // what it asks isn't meant for the next tree
-		}
-	}
 	s.grace.Stop()
 	s.roll.Stop()
 	if s.side == nil || t.claimed {
 		t.unregister()
 	}
 	t.close()
+	for c := range s.clients {
+		if c != s.side && !c.gone {
+			s.dismiss(c)
+		}
+	}
 }
 
 func (s *server) tell(m wire.Message) { s.out = append(s.out, m) }

@@ -87,7 +87,7 @@ func (s *server) begin(t *terms, leader wire.Member) {
 	s.terms = t
 	t.leader = leader
 	if t.listener != nil {
-		go accept(t, s.arrived)
+		go accept(t.listener, s.arrived)
 	}
 	if t.ownerPidfd != nil {
 		s.watchOwner(t.ownerPidfd)
@@ -191,8 +191,8 @@ func (s *server) noteStop(cause string) {
 // listen takes note of what the application tells of itself.
 func (s *server) listen(n notice) {
 	t := s.terms
-	if t == nil || s.held == nil {
-		return
+	if t == nil || s.held == nil || n.socket != t.notify {
+		return // it is of a tree that has ended
 	}
 	users := []int{0, os.Getuid()}
 	if c := t.start.Credential; c.Set {

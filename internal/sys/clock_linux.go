@@ -78,18 +78,19 @@ func ListenNotify(name string) (*os.File, error) {
 }
 
 // ReceiveNotify waits for a datagram, and says who sent it. Descriptors that came
-// along are closed, which is what the sender of BARRIER=1 waits for.
+// along are closed, which is what the sender of BARRIER=1 waits for. Of one that is
+// longer than buf, whose last line would be half a line, nothing is given.
 func ReceiveNotify(f *os.File, buf []byte) (n, pid, uid int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, 0, 0, err
 	}
 	oob := make([]byte, unix.CmsgSpace(MaxFiles*4)+unix.CmsgSpace(unix.SizeofUcred))
-	var oobn int
+	var oobn, flags int
 	var rerr error
 	err = raw.Read(func(fd uintptr) bool {
 		rerr = retry(func() (err error) {
-			n, oobn, _, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
+			n, oobn, flags, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
 			return err
 		})
 		return rerr != unix.EAGAIN
@@ -99,6 +100,9 @@ func ReceiveNotify(f *os.File, buf []byte) (n, pid, uid int, err error) {
 	}
 	if rerr != nil {
 		return 0, 0, 0, os.NewSyscallError("recvmsg", rerr)
+	}
+	if flags&unix.MSG_TRUNC != 0 {
+		n = 0
 	}
 	pid, uid = -1, -1
 	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])

@@ -114,3 +114,15 @@ func Descriptor(f *os.File) int {
 	}
 	return n
 }
+
+// HungUp says whether the other side of a connected socket has closed it.
+func HungUp(sock *os.File) (gone bool) {
+	if raw, err := sock.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			p := []unix.PollFd{{Fd: int32(fd)}} // POLLHUP needs no asking
+			n, err := unix.Poll(p, 0)
+			gone = err == nil && n > 0 && p[0].Revents&unix.POLLHUP != 0
+		})
+	}
+	return gone
+}

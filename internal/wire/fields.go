@@ -138,6 +138,7 @@ func (m *Replied) fields(c *codec) {
 	num(c, 3, &m.Count)
 	c.string(4, &m.Text)
 	c.duration(5, &m.Left)
+	nums(c, 6, &m.Outputs)
 }
 
 func (m *Extend) fields(c *codec) {
@@ -151,6 +152,7 @@ func (m *Claim) fields(c *codec) {
 	num(c, 1, &m.ID)
 	one(c, 2, &m.Owner, (*Member).fields)
 	c.bool(3, &m.Named)
+	c.bool(4, &m.Output)
 }
 
 func (m *Output) fields(c *codec) { num(c, 1, &m.ID) }

@@ -217,11 +217,13 @@ type Inspect struct{ ID uint64 }
 
 // Claim asks to become the owner of a tree that has none. With Named, a pidfd was
 // passed, of the process that is to be the owner; else the connection is the owner's
-// side from then on. A Replied answers.
+// side from then on. With Output, it is the reader of the outputs that are kept, too,
+// or gets neither. A Replied answers.
 type Claim struct {
-	ID    uint64
-	Owner Member
-	Named bool
+	ID     uint64
+	Owner  Member
+	Named  bool
+	Output bool
 }
 
 // Output asks for the reading ends of the outputs that are kept. The descriptors come
@@ -334,6 +336,8 @@ type Replied struct {
 	Count int
 	Text  string        // what was wrong, in words
 	Left  time.Duration // of the lease, after an Extend
+	// Outputs are the streams whose descriptors came along, after a Claim with Output.
+	Outputs []uint8
 }
 
 // Stopping tells that a stop has begun, and why.

@@ -183,6 +183,9 @@ func (c *Conn) Close() error {
 	return nil // by Abort
 }
 
+// HungUp says whether the other side is known to be gone.
+func (c *Conn) HungUp() bool { return sys.HungUp(c.sock) }
+
 // Hurry bounds the time for what is sent from now on.
 func (c *Conn) Hurry(d time.Duration) {
 	_ = c.sock.SetWriteDeadline(time.Now().Add(d)) // a socket has one

@@ -33,7 +33,7 @@ var samples = []Message{
 	},
 	&Extend{ID: 1, For: time.Minute},
 	&Inspect{ID: 2},
-	&Claim{ID: 3, Owner: Member{PID: 7, Start: 8}, Named: true},
+	&Claim{ID: 3, Owner: Member{PID: 7, Start: 8}, Named: true, Output: true},
 	&Output{ID: 4},
 	&Watch{ID: 5},
 	&Drop{Stream: 2},
