@@ -56,7 +56,10 @@ func writeTree(w io.Writer, t tree) error {
 		row("shim", "%d", t.Shim)
 		row("owner", "%s", ownerCell(t))
 	}
-	if t.Grace != nil {
+	switch {
+	case t.Grace != nil && t.State == "ended":
+		row("grace", "%s left to have its end and its output: foster attach %s", short(secondsOf(t.Grace)), t.ID)
+	case t.Grace != nil:
 		row("grace", "%s left to claim it: foster claim %s", short(secondsOf(t.Grace)), t.ID)
 	}
 	if t.Lease != nil {

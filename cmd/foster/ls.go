@@ -100,7 +100,8 @@ func allTrees(ended bool) ([]*tree, []journal.Problem, error) {
 	for i, f := range found { // at once, since each shim may take its time
 		asked.Go(func() {
 			f, t := describe(f)
-			if f.State == journal.Living || f.State == journal.Lost || ended && f.State == journal.Ended {
+			over := f.State == journal.Ended || t.State == "ended" // its shim may keep its end for a while
+			if f.State != journal.Gone && (ended || !over) {
 				trees[i] = &t
 			}
 		})
