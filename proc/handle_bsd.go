@@ -4,6 +4,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -17,21 +18,21 @@ type Handle struct{ id ID }
 
 func open(id ID) (*Handle, error) {
 	now, err := IDOf(id.PID)
+	if errors.Is(err, ErrGone) || err == nil && now != id {
+		return nil, ErrGone
+	}
 	if err != nil {
 		return nil, err
-	}
-	if now != id {
-		return nil, ErrGone
 	}
 	return &Handle{id}, nil
 }
 
 // Signal is [ID.Signal].
 func (h *Handle) Signal(sig syscall.Signal) error {
-	if _, err := open(h.id); err != nil {
-		return err
+	_, err := open(h.id)
+	if err == nil {
+		err = sys.Kill(h.id.PID, sig)
 	}
-	err := sys.Kill(h.id.PID, sig)
 	if err == syscall.ESRCH {
 		err = ErrGone
 	}

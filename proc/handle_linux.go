@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -28,7 +29,7 @@ func open(id ID) (*Handle, error) {
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
 	now, err := IDOf(id.PID)
-	if err == nil && now != id || sys.PidfdSignal(fd, 0) == syscall.ESRCH {
+	if errors.Is(err, ErrGone) || err == nil && now != id || sys.PidfdSignal(fd, 0) == syscall.ESRCH {
 		sys.Close(fd)
 		return nil, ErrGone
 	}

@@ -18,7 +18,8 @@ const (
 	Possible
 	// Likely: what is seen has another explanation, but a rare one.
 	Likely
-	// Certain: what is seen can't come about otherwise.
+	// Certain: what is seen can't come about otherwise, but for clone(2) with
+	// CLONE_PARENT, which only container runtimes use.
 	Certain
 )
 
@@ -53,9 +54,14 @@ type Orphanhood struct {
 	// LostGroup: the leader of the process group that it is in is gone. That alone
 	// means little: so it is with the last command of a pipeline.
 	LostGroup bool
-	// Service is the unit of systemd in whose custody it is, if any; then it is no
-	// orphan, whatever else was lost.
+	// Service is the unit of systemd in whose cgroup it is, if any and if that was
+	// read. Where it may be the service's main process, it is no orphan, whatever else
+	// was lost.
 	Service string
+	// Detached: it looks like a daemon that gave up its parent on purpose: it leads
+	// its session, or is in the group of that session's lost leader, and has no
+	// terminal. A script that was started by setsid(1) and killed leaves the same.
+	Detached bool
 }
 
 // Orphans gives the processes that are orphans at least likely, by PID.
@@ -74,10 +80,10 @@ func (t *Table) Orphans() (list []Orphanhood) {
 // The traces are these. A process inherits its session, and leaves it only by
 // making one that it leads itself; so one that is in another's session than its
 // parent wasn't started by that parent, unless the parent has left that session
-// since, or it was started as a sibling (clone(2), CLONE_PARENT). An earlier
-// snapshot, given to [Table.Follow], in which it had another parent is proof.
-// A child of an adopter (see [Table.Adopts]) in a group whose leader is gone, or
-// in the cgroup of a login session, is likely an orphan.
+// since. An earlier snapshot, given to [Table.Follow], in which it had another
+// parent is proof. A child of an adopter (see [Table.Adopts]) is likely an orphan
+// where the leader of its group is gone, where its cgroup is that of a login
+// session, or where it has a terminal that the adopter hasn't.
 //
 // For this, a table should be taken with [ForOrphans].
 func (t *Table) Orphan(pid int) Orphanhood {
@@ -99,7 +105,8 @@ func (t *Table) Orphan(pid int) Orphanhood {
 		return o
 	}
 	t.judge(&o, p, parent)
-	t.excuse(&o, p)
+	t.excuse(&o, p, parent)
+	o.Detached = detached(&o, p)
 	return o
 }
 
@@ -133,7 +140,7 @@ func (t *Table) judge(o *Orphanhood, p, parent *Process) {
 	}
 	if foreign(p, parent) {
 		switch {
-		case !parent.LeadsSession(), adopts >= Likely:
+		case !parent.LeadsSession(), adopts == Certain:
 			add(Certain, "%s adopted it: it is in session %d, where only a process of that session could have started it",
 				called(parent), p.Session)
 		default:
@@ -154,10 +161,11 @@ func (t *Table) judge(o *Orphanhood, p, parent *Process) {
 
 // judgeAdopted weighs what is a trace in a child of an adopter alone.
 func (t *Table) judgeAdopted(o *Orphanhood, p, parent *Process, add func(Verdict, string, ...any)) {
-	if o.LostSession {
+	// What is lost to its parent too, it need not have lost by its parent's end.
+	if o.LostSession && p.Session != parent.Session {
 		add(Likely, "the leader of its session, %d, is gone", p.Session)
 	}
-	if o.LostGroup && p.PGID != p.Session {
+	if o.LostGroup && p.PGID != p.Session && p.PGID != parent.PGID {
 		add(Likely, "the leader of its process group, %d, is gone", p.PGID)
 	}
 	if p.Knows(Cgroup) && parent.PID == 1 {
@@ -168,29 +176,39 @@ func (t *Table) judgeAdopted(o *Orphanhood, p, parent *Process, add func(Verdict
 	if p.Knows(Terminal) && p.TTY != 0 && parent.TTY != p.TTY && !p.LeadsSession() {
 		add(Likely, "it has a terminal, and its parent, %s, hasn't that", called(parent))
 	}
-	if o.Verdict >= Likely && p.LeadsSession() {
-		o.Reasons = append(o.Reasons, "it leads its own session, as daemons do that detach themselves")
-	}
 }
 
-// excuse acquits what is in the custody of a service manager.
-func (t *Table) excuse(o *Orphanhood, p *Process) {
-	if o.Verdict == No || !p.Knows(Cgroup) {
+// excuse acquits what may be the main process of a service: systemd starts it in a
+// session of its own, and a service that forks (Type=forking) loses that session's
+// leader by intent. In a session whose leader is there in the same service, only an
+// orphan is the manager's child.
+func (t *Table) excuse(o *Orphanhood, p, parent *Process) {
+	if !p.Knows(Cgroup) {
 		return
 	}
 	unit := unitOf(p.Cgroup)
-	// Of a user's manager, only what it started as a service is in its custody.
 	if !strings.HasSuffix(unit, ".service") || strings.HasPrefix(unit, "user@") {
 		return
 	}
-	// A service's manager, and not another subreaper, must have it now.
-	parent := t.Get(p.PPID)
-	if parent == nil || parent.Name != "systemd" {
+	o.Service = unit
+	if o.Verdict == No || parent.Name != "systemd" {
+		return // in a service, but adopted by one of its own processes
+	}
+	leader := t.Get(p.Session)
+	if leader != nil && leader != p && leader.Cgroup == p.Cgroup {
+		o.Reasons = append(o.Reasons, "it is in the service "+Printable(unit)+", beside its main process")
 		return
 	}
-	o.Service = unit
-	o.Verdict = No
-	o.Reasons = append([]string{"it belongs to the service " + Printable(unit) + ", whose manager is its parent"}, o.Reasons...)
+	o.Verdict, o.AdoptedBy = No, 0
+	o.Reasons = append([]string{"it may be the main process of the service " + Printable(unit)}, o.Reasons...)
+}
+
+// detached says that a process looks like a daemon that detached itself.
+func detached(o *Orphanhood, p *Process) bool {
+	if !p.Knows(Session|Group|Terminal) || p.TTY != 0 || o.AdoptedBy == 0 {
+		return false
+	}
+	return p.LeadsSession() || o.LostSession && p.PGID == p.Session
 }
 
 // foreign says that a process is in a session that neither it nor its parent is

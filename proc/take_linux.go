@@ -31,6 +31,9 @@ func newReader(root string, want Fields) (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the boot's name: %w", err)
 	}
+	if root == "/proc" && !procfs.Available() {
+		return nil, errOtherProc
+	}
 	dir, err := procfs.OpenDir(root)
 	if err != nil {
 		return nil, fmt.Errorf("the process table: %w", err)
@@ -38,6 +41,10 @@ func newReader(root string, want Fields) (*reader, error) {
 	at := &moment{boot: boot, now: time.Now(), up: time.Duration(sys.BootTime())}
 	return &reader{dir: dir, want: want, at: at, page: uint64(os.Getpagesize())}, nil
 }
+
+// errOtherProc keeps a caller from taking another PID namespace's numbers for its
+// own.
+var errOtherProc = errors.New("the process table: /proc isn't mounted, or shows another PID namespace than this process's own")
 
 // bootID is the same for as long as this process runs.
 var bootID = sync.OnceValues(sys.BootID)
