@@ -3,6 +3,7 @@ package proc
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,12 @@ func TestAnotherReaderSeesTheSame(t *testing.T) {
 			t.Errorf("%d isn't shown", pid)
 			continue
 		}
-		if got := asOther(p); got != want {
+		got := asOther(p)
+		// Others run and sleep many times between two looks.
+		if pid != r.pid() && strings.Contains("RSDI", want.state) && strings.Contains("RSDI", got.state) {
+			got.state = want.state
+		}
+		if got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 		if slices.Equal(args[pid], argsAfter[pid]) && len(args[pid]) > 0 && !slices.Equal(p.Args, args[pid]) {

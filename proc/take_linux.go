@@ -69,6 +69,9 @@ func take(root string, want Fields) (*Table, error) {
 		list = append(list, Process{})
 		p := &list[len(list)-1]
 		err := r.read(int(pid), p)
+		if errors.Is(err, procfs.ErrMalformed) {
+			return nil, fmt.Errorf("process %d: %w", pid, err) // what else is read may be wrong too
+		}
 		if err != nil && !visible(err) {
 			list = list[:len(list)-1]
 			continue

@@ -73,6 +73,9 @@ func ParseLine(b []byte, l *Line) error {
 	if open < 2 || end < open || end+3 >= len(b) || b[end+1] != ' ' || b[end+3] != ' ' {
 		return ErrMalformed
 	}
+	if letter := b[end+2] | 0x20; letter < 'a' || letter > 'z' {
+		return ErrMalformed
+	}
 	*l = Line{Comm: b[open+1 : end], State: b[end+2], Foreground: -1}
 	v, negative, next, ok := number(b[:open], 0)
 	if !ok || negative || v == 0 || v > 1<<31-1 || next != open {
@@ -115,14 +118,17 @@ func (l *Line) set(n int, v uint64, negative bool) bool {
 	case 15:
 		l.System = v
 	case 16:
-		l.ChildUser = v
+		l.ChildUser = atLeastZero(v, negative)
 	case 17:
-		l.ChildSystem = v
+		l.ChildSystem = atLeastZero(v, negative)
 	case 18:
 		to = &l.Priority
 	case 19:
 		to = &l.Nice
 	case 20:
+		if negative {
+			return false
+		}
 		to = &l.Threads
 	case 22:
 		l.Start = v
@@ -145,9 +151,12 @@ func (l *Line) set(n int, v uint64, negative bool) bool {
 	return ok
 }
 
-// Ended is [Stat.Ended].
-func (l *Line) Ended() bool {
-	return Stat{State: l.State, Flags: l.Flags, Threads: uint64(max(l.Threads, 0))}.Ended()
+// atLeastZero is for what proc_pid_stat(5) has as signed and can't be negative.
+func atLeastZero(v uint64, negative bool) uint64 {
+	if negative {
+		return 0
+	}
+	return v
 }
 
 // entryHeader is the fixed part of a linux_dirent64: inode, offset, length, type.

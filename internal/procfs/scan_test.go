@@ -90,6 +90,8 @@ func FuzzParseLine(f *testing.F) {
 	f.Add([]byte("40 () R 1 ()" + fields))
 	f.Add([]byte(whole))
 	f.Add([]byte("1 (a"))
+	f.Add([]byte("1 () Z 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 -0 0 0")) // no number of threads
+	f.Add([]byte("1 ()   0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"))  // no state
 	f.Fuzz(agrees)
 }
 
