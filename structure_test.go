@@ -73,7 +73,7 @@ const module = "github.com/foster-init/foster"
 // layers are the packages from the top down: each imports only what stands below
 // it.
 var layers = []string{
-	"cmd/foster", "cmd/foster-init", "internal/pid1", ".", "internal/control", "internal/shim", "internal/journal",
+	"cmd/foster", "cmd/foster-init", "internal/pid1", ".", "proc", "internal/control", "internal/shim", "internal/journal",
 	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/sys",
 }
 
