@@ -283,7 +283,7 @@ func TestProcessesThatEndWhileTheyAreReadAreLeftOut(t *testing.T) {
 
 func TestHiddenProcessesAreSaidToBeHidden(t *testing.T) {
 	leaktest.Check(t)
-	const script = `mount -o remount,hidepid=%s /proc; sleep 1000 & "$0" role table; cp "$0" /tmp/$$.role; chmod 755 /tmp/$$.role; /tmp/$$.role role table 65534; rm /tmp/$$.role`
+	const script = `mount -o remount,hidepid=%s /proc; sleep 1000 & "$0" role table; t=$(mktemp /tmp/role.XXXXXX); cp "$0" "$t"; chmod 755 "$t"; "$t" role table 65534; rm "$t"`
 	for hide, want := range map[string]string{
 		"2": "true false true true\ntrue true false true\n",
 		"1": "true false true true\ntrue true true true\nunknown 1 0 true false\n",
