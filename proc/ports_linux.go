@@ -114,8 +114,11 @@ func listening(dir *procfs.Dir, pid int) (sockets, error) {
 	all := sockets{}
 	for _, network := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		b, err := dir.Read(pid, "net/"+network)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a kernel without IPv6
+		if errors.Is(err, fs.ErrNotExist) && network[len(network)-1] == '6' {
+			// A kernel without IPv6, if the process is there still.
+			if _, err = dir.Link(pid, "ns/net"); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			return nil, err

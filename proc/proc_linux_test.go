@@ -344,3 +344,31 @@ func TestTTYNames(t *testing.T) {
 		}
 	}
 }
+
+// A process that ends while the sockets of its network namespace are read doesn't hide
+// those of others in it.
+func TestPortsAreFoundWhereAnotherProcessEnds(t *testing.T) {
+	folder := t.TempDir()
+	const line = "0: 0100007F:1F90 00000000:0000 07 0:0 00:0 0 1000 0 %s 1\n"
+	for _, pid := range []string{"2", "3"} {
+		dir := filepath.Join(folder, pid)
+		for _, err := range []error{
+			os.MkdirAll(filepath.Join(dir, "fd"), 0o755), os.MkdirAll(filepath.Join(dir, "net"), 0o755),
+			os.MkdirAll(filepath.Join(dir, "ns"), 0o755), os.Symlink("net:[1]", filepath.Join(dir, "ns/net")),
+			os.Symlink("socket:[77]", filepath.Join(dir, "fd/0")),
+			os.WriteFile(filepath.Join(dir, "net/tcp"), []byte("heading\n"), 0o600),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	err := os.WriteFile(filepath.Join(folder, "3/net/udp"), []byte("heading\n"+strings.Replace(line, "%s", "77", 1)), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, unknown, err := tablePorts(folder, made(time.Now(), at(2, 1, 2, 2, "ends"), at(3, 1, 3, 3, "stays")))
+	if err != nil || len(unknown) > 0 || len(got[2]) != 0 || len(got[3]) != 1 || got[3][0].Address.String() != "127.0.0.1:8080" {
+		t.Errorf("%+v, %v, %v", got, unknown, err)
+	}
+}
