@@ -60,6 +60,8 @@ const (
 	Signals                              // Signals and RealUID: one larger file more
 	Namespaces                           // PIDNamespace, NetNamespace, InnerPID: links and a file
 	End                                  // Exit and Ended, of zombies alone: one file more
+	Wait                                 // WaitsIn: one file more; Linux only
+	Locked                               // LockedKB, and Resident exactly: one larger file more; Linux only
 )
 
 // Always are the columns that need not be asked for.
@@ -110,6 +112,12 @@ type Process struct {
 	Exit ExitStatus
 	// Ended is when a zombie ended: see [Zombie.Since].
 	Ended time.Time
+
+	// WaitsIn is the function of the kernel that it sleeps in, as the kernel names it;
+	// "" where it doesn't sleep, or the caller may not see it.
+	WaitsIn string
+	// LockedKB is how much of its memory is locked (mlock(2)).
+	LockedKB uint64
 
 	// Flags are the kernel's own (PF_* of sched.h on Linux, P_* of proc.h on macOS).
 	Flags uint64
@@ -224,8 +232,9 @@ func (s State) Words() string {
 }
 
 // Stat is the column STAT of ps(1): the state's letter, and behind it < for a high
-// priority, N for a low one, s for the leader of a session, l for several threads,
-// and + for the terminal's foreground group.
+// priority, N for a low one, L for locked memory, where it was asked for by [Locked], s
+// for the leader of a session, l for several threads, and + for the terminal's
+// foreground group.
 func (p *Process) Stat() string {
 	var b strings.Builder
 	b.WriteString(p.State.String())
@@ -233,6 +242,9 @@ func (p *Process) Stat() string {
 		b.WriteByte('<')
 	} else if p.Knows(Priority) && p.Nice > 0 {
 		b.WriteByte('N')
+	}
+	if p.LockedKB > 0 {
+		b.WriteByte('L')
 	}
 	if p.LeadsSession() {
 		b.WriteByte('s')

@@ -195,6 +195,9 @@ func (r *reader) more(p *Process) {
 	if r.want&End != 0 && p.Zombie() {
 		r.end(p)
 	}
+	if r.want&(Wait|Locked) != 0 {
+		r.detail(p)
+	}
 }
 
 func (r *reader) status(p *Process) {

@@ -51,6 +51,7 @@ foster dies.
 	root.AddCommand(
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
 		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
+		newPs(stdout), newTree(stdout),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
