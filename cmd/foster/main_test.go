@@ -27,7 +27,10 @@ import (
 func TestMain(m *testing.M) {
 	// A program with the race detector would sleep for a second before it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(adopting{m}, map[string]func(){"foster": main, "tini": main, "dumb-init": main})
+	testscript.Main(adopting{m}, map[string]func(){
+		"foster": main, "tini": main, "dumb-init": main,
+		"neglect": neglectRole, "heed": heedRole, "listen": listenRole, "first": firstRole,
+	})
 }
 
 // adopting is leaktest.Main for a test binary that testscript ends.

@@ -34,6 +34,16 @@ foster dies.
   foster attach ID             what it says; Ctrl-C detaches
   foster wait ID               until it has ended, and with which status
   foster stop ID               end it, to the last process
+
+What others have left behind:
+
+  foster explain :8080         who holds this port, what it is, what to do about it
+  foster orphans               what lost its parent; --stop ends it
+  foster zombies               what nobody reaps, and whose fault that is
+  foster doctor                what custody this host gives, and what is missing
+
+In a container:
+
   foster init -- ./server      the same as PID 1 of a container`,
 		SilenceErrors: true,
 
@@ -52,6 +62,7 @@ foster dies.
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
 		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
 		newPs(stdout), newTree(stdout),
+		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
