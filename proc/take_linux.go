@@ -264,6 +264,9 @@ func (r *reader) end(p *Process) {
 	if r.sched > 0 {
 		ago := max(0, time.Duration(r.sched)-time.Duration(last))
 		p.Ended = r.at.now.Add(-ago)
+		if started := p.Started(); p.Ended.Before(started) { // it's known to a second only
+			p.Ended = started
+		}
 	}
 }
 
