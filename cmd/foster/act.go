@@ -99,7 +99,7 @@ something couldn't be ended.`,
 				if errors.Is(err, errShimGone) {
 					err = endedMeanwhile(args[0])
 				}
-				if k := end.killed; k != nil {
+				if k := end.killed; k.Count > 0 {
 					var list []foster.Process
 					for _, m := range k.Names {
 						list = append(list, foster.Process{PID: m.PID, Name: m.Name})

@@ -78,7 +78,7 @@ func afterwards(id string, err error, stderr io.Writer) error {
 type ending struct {
 	leader *wire.LeaderEnded
 	cause  foster.Cause
-	killed *wire.Signaled // who had to be ended by SIGKILL; nil: nobody
+	killed wire.Signaled // who had to be ended by SIGKILL
 	tree   *wire.Ended
 }
 
@@ -130,8 +130,9 @@ func awaitEnd(c *control.Client) (ending, error) {
 		case *wire.Stopping:
 			e.cause = foster.Cause(m.Cause)
 		case *wire.Signaled:
-			if m.Signal == syscall.SIGKILL {
-				e.killed = m
+			if m.Signal == syscall.SIGKILL { // told of each look that found more
+				e.killed.Count += m.Count
+				e.killed.Names = append(e.killed.Names, m.Names...)
 			}
 		case *wire.Ended:
 			e.tree = m
