@@ -107,6 +107,8 @@ func (s *stopping) run(ctx context.Context, args []string) error {
 	if wait > 0 {
 		plan.Steps = []wire.Step{{Signal: sig, Wait: wait}}
 	}
+	ctx, calm := interruptible(ctx)
+	defer calm()
 	for i := range trees {
 		_, trees[i].survivors, trees[i].err = trees[i].lost.End(ctx, plan)
 	}

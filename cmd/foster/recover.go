@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,9 @@ starts anything.`,
 			if list {
 				options = append(options, foster.ListOnly())
 			}
-			lost, problems, err := foster.Recover(cmd.Context(), options...)
+			ctx, calm := interruptible(cmd.Context())
+			defer calm()
+			lost, problems, err := foster.Recover(ctx, options...)
 			if err != nil {
 				return err
 			}
@@ -126,15 +129,21 @@ func recoverError(lost []foster.Recovered) error {
 
 // recoverFirst ends what an earlier foster left, before something is started that
 // might need what the rest holds: a port, a lock. That it can't is no reason not to
-// start.
-func (r *runner) recoverFirst(ctx context.Context) {
+// start; that it was interrupted is one.
+func (r *runner) recoverFirst(ctx context.Context) error {
+	ctx, calm := interruptible(ctx)
+	defer calm()
 	lost, _, err := foster.Recover(ctx)
+	if ctx.Err() != nil {
+		return statusError(128 + int(syscall.SIGINT))
+	}
 	if err != nil {
-		return
+		return nil
 	}
 	for _, one := range lost {
 		if len(one.Found) > 0 || one.Err != nil {
 			r.say("left by an earlier foster: " + recoveredLine(one, false))
 		}
 	}
+	return nil
 }

@@ -57,7 +57,9 @@ foster attach, wait and stop do the rest.`,
 			}
 			r := &runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}
 			if !f.terms.noRecover && f.terms.monitor == 0 {
-				r.recoverFirst(cmd.Context())
+				if err := r.recoverFirst(cmd.Context()); err != nil {
+					return err
+				}
 			}
 			if f.terms.detach && f.terms.monitor == 0 {
 				return detach(typed(cmd, args), f.terms.output, stdout, stderr)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"slices"
@@ -111,4 +112,16 @@ func (r *runner) pause(by syscall.Signal) {
 	r.terminal.take(r.tree.Leader())
 	r.suspended = true
 	_ = sys.Kill(-sys.Getpgrp(), syscall.SIGSTOP) // its own group: there is one
+}
+
+// interruptible breaks off what is being ended at Ctrl-C and the like, between two of
+// its steps: who is stopped for a moment, so that it can't fork meanwhile, isn't left so.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	wanted := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+	// Asking for one that is ignored would end its being so, also afterwards.
+	wanted = slices.DeleteFunc(wanted, signal.Ignored)
+	if len(wanted) == 0 { // to ask for none is to ask for all
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, wanted...)
 }
