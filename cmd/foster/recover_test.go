@@ -52,6 +52,10 @@ func stopped(t *testing.T, shim int) (goOn func()) {
 	if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	leaktest.Eventually(t, "the shim is stopped", func() bool { // it may have been at work
+		s, err := procfs.Read(shim)
+		return err == nil && s.State == 'T'
+	})
 	return goOn
 }
 
@@ -274,47 +278,4 @@ func TestCtrlCDetaches(t *testing.T) {
 	}
 	output(t, "foster", "stop", "web")
 	forgotten(t)
-}
-
-// TestInterruptedRecoveryLeavesNobodyStopped: who recovers stops all for a moment, and
-// Ctrl-C may come at any.
-func TestInterruptedRecoveryLeavesNobodyStopped(t *testing.T) {
-	leaktest.Check(t)
-	p := start(t, "--id", "stubborn", "--contain", "subreaper", "--stop-timeout", "1h", "--", "sh", "-c",
-		`trap 'echo asked' TERM; echo pid $$; while :; do sleep 1000 & wait $!; done`)
-	pid := p.out.pid(`^pid (\d+)$`)
-	shim := inspected(t, "stubborn").Shim
-	stopped(t, shim) // it must not see the other's end
-	p.signal(syscall.SIGKILL)
-	kill(t, shim)
-	p.ends(128 + 9)
-	leaktest.Eventually(t, "it is lost", func() bool { return inspected(t, "stubborn").State == "lost" })
-	r := begin(t, "foster", "recover")
-	p.out.next(`^asked$`)
-	r.signal(syscall.SIGINT)
-	r.ends(exitSurvivors) // it was broken off
-	if s, err := procfs.Read(pid); err != nil || s.State == 'T' {
-		t.Errorf("state %c, %v; want it to go on", s.State, err)
-	}
-	reap := begin(t, "foster", "recover", "--list")
-	reap.out.next("stubborn")
-	reap.ends(0)
-	for _, s := range below(t, pid) {
-		kill(t, s)
-	}
-	kill(t, pid)
-	forgotten(t)
-}
-
-// below lists what descends from a process.
-func below(t *testing.T, pid int) (pids []int) {
-	t.Helper()
-	all, err := procfs.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range procfs.Below(all, pid) {
-		pids = append(pids, s.PID)
-	}
-	return pids
 }
