@@ -89,7 +89,8 @@ func (a *attacher) run() error {
 	case err == nil:
 	case errors.Is(err, syscall.ESRCH) || gone(err): // it has ended since
 		if len(a.files) == 0 {
-			err = errors.Join(showKept(a.id, a.stdout, a.stderr), afterwards(a.id, err, a.stderr))
+			end := afterwards(a.id, err, a.stderr) // until then its output may not be kept yet
+			err = errors.Join(showKept(a.id, a.stdout, a.stderr), end)
 		}
 		return err
 	default:
