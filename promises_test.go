@@ -475,14 +475,7 @@ func TestBothKilledAtOnce(t *testing.T) {
 // has its lock for a moment more.
 func awaitState(t *testing.T, state journal.State) {
 	t.Helper()
-	folder, _, err := journal.Folders()
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaktest.Eventually(t, "the tree is "+state.String(), func() bool {
-		found, _, err := journal.Scan(folder)
-		return err == nil && len(found) == 1 && found[0].State == state
-	})
+	awaitEntry(t, "the tree is "+state.String(), func(f journal.Found) bool { return f.State == state })
 }
 
 // awaitEntry waits until the journal's entry of the one tree there is, is as wanted.

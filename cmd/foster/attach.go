@@ -39,7 +39,7 @@ waits for a reader. A tree whose owner is gone is taken over until you detach.`,
 
 // showKept prints what nobody had read when a tree ended.
 func showKept(id string, stdout, stderr io.Writer) error {
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ var containmentHints = map[foster.Containment]string{
 
 // folderFindings makes foster's folders where they aren't there, as foster run would.
 func folderFindings() []finding {
-	state, run, err := folders()
+	state, run, err := journal.Folders()
 	if err != nil {
 		return []finding{{Name: "folders", State: stateNo, Why: err.Error(), Hint: "set XDG_STATE_HOME and XDG_RUNTIME_DIR to folders of your own"}}
 	}

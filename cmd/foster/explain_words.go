@@ -121,7 +121,7 @@ func (h *host) adopter(pid int) *proc.Process {
 
 // lostTree is the tree of this user that is lost and that a process is left of.
 func lostTree(pid int) string {
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return ""
 	}

@@ -63,7 +63,7 @@ func takeHost(want proc.Fields) (*host, error) {
 
 // findTrees fills in trees. Without a journal there are none of this user's.
 func (h *host) findTrees() {
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return
 	}

@@ -80,23 +80,7 @@ func (p *person) hasJobControl() {
 
 func TestCommandUnderInitIsSuspendedAndGoesOn(t *testing.T) {
 	leaktest.Check(t)
-	sh := shell(t)
-	p := sit(t, sh[0], sh[1:]...)
-	p.sees(`>> `)
-	p.types("foster init -- sleep 1000\n")
-	for range 2 {
-		p.runs("sleep")
-		p.types(ctrlZ)
-		p.sees(`\[1\]\+ +Stopped +foster init`)
-		p.sees(`>> `)
-		p.types("fg\n")
-	}
-	p.runs("sleep")
-	p.types(ctrlC)
-	p.sees(`>> `)
-	p.types("echo status=$?; jobs; exit 6\n")
-	p.sees(`status=130\r`)
-	p.leaves(6)
+	isSuspendedAndGoesOn(t, "foster init", "")
 }
 
 // TestCommandThatNobodyCouldContinueGoesOn: the init leads the session, so that no

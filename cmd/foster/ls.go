@@ -87,7 +87,7 @@ ended and whose end was kept, for foster wait.
 
 // allTrees are the trees of this user, the oldest first.
 func allTrees(ended bool) ([]*tree, []journal.Problem, error) {
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -114,7 +114,7 @@ func (v *view) tree(pid int) string {
 // treeMembers gives the processes of the living trees of this user.
 func treeMembers() map[int]string {
 	members := map[int]string{}
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return members
 	}

@@ -211,24 +211,31 @@ func TestShellUnderFosterHasJobControl(t *testing.T) {
 
 func TestApplicationUnderShellIsSuspendedAndGoesOn(t *testing.T) {
 	inEach(t, func(t *testing.T, contain string) {
-		sh := shell(t)
-		p := sit(t, sh[0], sh[1:]...)
-		p.sees(`>> `)
-		p.types("foster run --contain " + contain + " -- sleep 1000\n")
-		for range 2 {
-			p.runs("sleep")
-			p.types(ctrlZ)
-			p.sees(`\[1\]\+ +Stopped +foster run`)
-			p.sees(`>> `)
-			p.types("fg\n")
-		}
-		p.runs("sleep")
-		p.types(ctrlC)
-		p.sees(`>> `)
-		p.types("echo status=$?; jobs; exit 6\n")
-		p.sees(`status=130\r`)
-		p.leaves(6)
+		isSuspendedAndGoesOn(t, "foster run", "--contain "+contain)
 	})
+}
+
+// isSuspendedAndGoesOn suspends an application twice from a shell, and then interrupts
+// it.
+func isSuspendedAndGoesOn(t *testing.T, command, flags string) {
+	t.Helper()
+	sh := shell(t)
+	p := sit(t, sh[0], sh[1:]...)
+	p.sees(`>> `)
+	p.types(command + " " + flags + " -- sleep 1000\n")
+	for range 2 {
+		p.runs("sleep")
+		p.types(ctrlZ)
+		p.sees(`\[1\]\+ +Stopped +` + command)
+		p.sees(`>> `)
+		p.types("fg\n")
+	}
+	p.runs("sleep")
+	p.types(ctrlC)
+	p.sees(`>> `)
+	p.types("echo status=$?; jobs; exit 6\n")
+	p.sees(`status=130\r`)
+	p.leaves(6)
 }
 
 func TestStartScriptKilledAtTerminalCtrlCStopsTheRest(t *testing.T) {

@@ -59,15 +59,12 @@ type treeProcess struct {
 	Args    []string  `json:"args,omitempty"`
 }
 
-// folders are where the trees of this user are found.
-func folders() (state, runtime string, err error) { return journal.Folders() }
-
 // find finds the entry of a tree.
 func find(id string) (journal.Found, error) {
 	if err := journal.ValidID(id); err != nil {
 		return journal.Found{}, usageError{err}
 	}
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return journal.Found{}, err
 	}
@@ -299,7 +296,7 @@ func waitStatus(w syscall.WaitStatus) int {
 
 // ids completes the names of living trees.
 func ids() []string {
-	state, _, err := folders()
+	state, _, err := journal.Folders()
 	if err != nil {
 		return nil
 	}

@@ -54,7 +54,7 @@ type ending struct {
 	ctx        context.Context
 	done, open *os.File // done is at its end when the context is done
 	detach     func() bool
-	denied     map[identity]bool // may not be signalled by this process
+	denied     map[procfs.Identity]bool // may not be signalled by this process
 }
 
 func newEnding(ctx context.Context, r *remains) (*ending, error) {
@@ -63,7 +63,7 @@ func newEnding(ctx context.Context, r *remains) (*ending, error) {
 		return nil, err
 	}
 	detach := context.AfterFunc(ctx, func() { open.Close() })
-	return &ending{r, ctx, done, open, detach, map[identity]bool{}}, nil
+	return &ending{r, ctx, done, open, detach, map[procfs.Identity]bool{}}, nil
 }
 
 func (e *ending) close() {
@@ -97,7 +97,7 @@ func (e *ending) step(step wire.Step) error {
 	if err := e.stopAll(); err != nil {
 		return err
 	}
-	sent := map[identity]bool{}
+	sent := map[procfs.Identity]bool{}
 	for {
 		e.send(step.Signal, sent)
 		if empty, err := e.empty(); empty || err != nil {
@@ -114,10 +114,10 @@ func (e *ending) step(step wire.Step) error {
 
 // send sends a signal to who wasn't tried yet, and has them go on: a stopped process
 // would act on it only then. It returns how many it tried.
-func (e *ending) send(sig syscall.Signal, tried map[identity]bool) int {
-	fresh := map[identity]bool{}
+func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
+	fresh := map[procfs.Identity]bool{}
 	now := signal(e.found, sig, func(s procfs.Stat) bool {
-		id := identify(s)
+		id := s.Identity()
 		if tried[id] {
 			return false
 		}
@@ -125,12 +125,12 @@ func (e *ending) send(sig syscall.Signal, tried map[identity]bool) int {
 		return true
 	})
 	for _, s := range now.Denied {
-		e.denied[identify(s)] = true
+		e.denied[s.Identity()] = true
 	}
 	switch sig {
 	case syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGKILL:
 	default:
-		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[identify(s)] })
+		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] })
 	}
 	return len(fresh)
 }
@@ -147,7 +147,7 @@ func (e *ending) kill(over time.Time) error {
 		if err := e.killCgroup(); err != nil {
 			return err
 		}
-		e.send(syscall.SIGKILL, map[identity]bool{})
+		e.send(syscall.SIGKILL, map[procfs.Identity]bool{})
 		more, err := e.wait(over)
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func (e *ending) kill(over time.Time) error {
 // neither fork nor end. Where that fails they go on.
 func (e *ending) stopAll() error {
 	const most = 64
-	sent := map[identity]bool{}
+	sent := map[procfs.Identity]bool{}
 	for range most {
 		if e.send(syscall.SIGSTOP, sent) == 0 {
 			break
@@ -188,7 +188,7 @@ func (e *ending) stopAll() error {
 func (e *ending) wait(over time.Time) (more bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(e.done.Fd()), Events: unix.POLLIN}}
 	for _, h := range e.found {
-		if !h.stat.Zombie() && !e.denied[identify(h.stat)] {
+		if !h.stat.Zombie() && !e.denied[h.stat.Identity()] {
 			fds = append(fds, unix.PollFd{Fd: int32(h.pidfd), Events: unix.POLLIN})
 		}
 	}
@@ -249,14 +249,6 @@ func awaitShim(shim wire.Member) error {
 	}
 	return nil
 }
-
-// identity tells processes apart, also those that have the same number in turn.
-type identity struct {
-	pid   int
-	start uint64
-}
-
-func identify(s procfs.Stat) identity { return identity{s.PID, s.Start} }
 
 // isGone says that a file or process went away before it was looked at.
 func isGone(err error) bool {

@@ -34,10 +34,10 @@ type remains struct {
 	numbers  map[int][]uint64
 	found    []held
 	byPid    map[int]int
-	seen     map[identity]procfs.Stat
-	full     bool              // handles didn't run out in the last scan
-	moved    bool              // processes ended during the last look
-	zombies  map[identity]bool // seen in the last look
+	seen     map[procfs.Identity]procfs.Stat
+	full     bool                     // handles didn't run out in the last scan
+	moved    bool                     // processes ended during the last look
+	zombies  map[procfs.Identity]bool // seen in the last look
 }
 
 func newRemains(l Lost) (*remains, error) {
@@ -49,7 +49,7 @@ func newRemains(l Lost) (*remains, error) {
 	if err := awaitShim(l.Shim); err != nil {
 		return nil, err
 	}
-	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[identity]procfs.Stat{}}
+	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[procfs.Identity]procfs.Stat{}}
 	if l.Containment == wire.PIDNS {
 		return r, nil // the kernel ended all with the shim; the members' numbers mean nothing here
 	}
@@ -89,9 +89,9 @@ func (r *remains) living() (list []procfs.Stat) {
 
 // ended lists who was seen living and isn't any more.
 func (r *remains) ended() (list []procfs.Stat) {
-	living := map[identity]bool{}
+	living := map[procfs.Identity]bool{}
 	for _, s := range r.living() {
-		living[identify(s)] = true
+		living[s.Identity()] = true
 	}
 	for id, s := range r.seen {
 		if !living[id] {
@@ -160,7 +160,7 @@ func (r *remains) look() ([]procfs.Stat, error) {
 	if err != nil {
 		return nil, err
 	}
-	zombies := map[identity]bool{}
+	zombies := map[procfs.Identity]bool{}
 	all := make([]procfs.Stat, 0, len(pids))
 	for _, pid := range pids {
 		s, err := procfs.Read(pid)
@@ -170,8 +170,8 @@ func (r *remains) look() ([]procfs.Stat, error) {
 		case exhausted(err):
 			r.full = false
 		case err == nil && s.Ended():
-			zombies[identify(s)] = true
-			r.moved = r.moved || !r.zombies[identify(s)]
+			zombies[s.Identity()] = true
+			r.moved = r.moved || !r.zombies[s.Identity()]
 		}
 		if err == nil {
 			all = append(all, s)
@@ -228,7 +228,7 @@ func (r *remains) add(h held) {
 	r.byPid[h.stat.PID] = len(r.found)
 	r.found = append(r.found, h)
 	if len(r.seen) < mostSeen {
-		r.seen[identify(h.stat)] = h.stat
+		r.seen[h.stat.Identity()] = h.stat
 	}
 }
 

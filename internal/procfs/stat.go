@@ -25,6 +25,15 @@ type Stat struct {
 	Start   uint64 // clock ticks after boot: with PID, the identity of a process
 }
 
+// Identity tells a process from a later one with the same number.
+type Identity struct {
+	PID   int
+	Start uint64
+}
+
+// Identity is that of the process.
+func (s Stat) Identity() Identity { return Identity{s.PID, s.Start} }
+
 // ErrMalformed says that a line isn't what proc(5) promises.
 var ErrMalformed = errors.New("malformed /proc/PID/stat")
 

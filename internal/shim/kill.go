@@ -91,16 +91,16 @@ func (s *server) sendStep(step wire.Step) {
 func (s *server) sendOnce(step wire.Step) contain.Sent {
 	wanted := s.within(step.Scope)
 	fresh := func(m procfs.Stat) bool {
-		return !s.held.signaled[identify(m)] && (wanted == nil || wanted(m))
+		return !s.held.signaled[m.Identity()] && (wanted == nil || wanted(m))
 	}
 	sent, _ := s.held.tree.Signal(step.Signal, fresh) // what it couldn't reach, SIGKILL will
-	reached := map[identity]bool{}
+	reached := map[procfs.Identity]bool{}
 	for _, m := range sent.Reached {
-		reached[identify(m)] = true
-		s.held.signaled[identify(m)] = true
+		reached[m.Identity()] = true
+		s.held.signaled[m.Identity()] = true
 	}
 	if len(reached) > 0 && step.Signal != syscall.SIGCONT && step.Signal != syscall.SIGSTOP {
-		_, _ = s.held.tree.Signal(syscall.SIGCONT, func(m procfs.Stat) bool { return reached[identify(m)] })
+		_, _ = s.held.tree.Signal(syscall.SIGCONT, func(m procfs.Stat) bool { return reached[m.Identity()] })
 	}
 	return sent
 }
@@ -162,7 +162,7 @@ func (s *server) noteKilled(reached []procfs.Stat) (fresh []procfs.Stat) {
 		clear(killed)
 	}
 	for _, m := range reached {
-		if id := identify(m); !killed[id] {
+		if id := m.Identity(); !killed[id] {
 			killed[id] = true
 			fresh = append(fresh, m)
 		}

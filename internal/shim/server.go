@@ -61,20 +61,12 @@ type holding struct {
 	leaderDone bool // it has ended, and that was told
 	reaped     int
 	adopted    int
-	killed     map[identity]bool // whom SIGKILL was sent to
+	killed     map[procfs.Identity]bool // whom SIGKILL was sent to
 	endedByUs  int
 	orphans    []wire.Orphan
 	usage      wire.Usage
-	signaled   map[identity]bool // whom the step under way has reached
+	signaled   map[procfs.Identity]bool // whom the step under way has reached
 }
-
-// identity tells a process from a later one with the same number.
-type identity struct {
-	pid   int
-	start uint64
-}
-
-func identify(s procfs.Stat) identity { return identity{s.PID, s.Start} }
 
 func newServer(conn *wire.Conn) *server {
 	s := &server{
@@ -207,7 +199,7 @@ func (s *server) step(e Event, plan wire.Plan) {
 func (s *server) do(a Action) {
 	switch a.Act {
 	case SendStep:
-		s.held.signaled = map[identity]bool{}
+		s.held.signaled = map[procfs.Identity]bool{}
 		s.sendStep(a.Step)
 		s.clock.Reset(a.Step.Wait)
 	case SendToRest:

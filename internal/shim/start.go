@@ -105,7 +105,7 @@ func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
 
 // hold makes the mechanism that a start asks for.
 func hold(m *wire.Start, cgroup int) (*holding, *failure) {
-	h := &holding{anchored: m.Containment == wire.Group, killed: map[identity]bool{}}
+	h := &holding{anchored: m.Containment == wire.Group, killed: map[procfs.Identity]bool{}}
 	var err error
 	switch m.Containment {
 	case wire.Group:

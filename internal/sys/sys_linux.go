@@ -245,13 +245,7 @@ func OpenWorkingDir() (*os.File, error) {
 }
 
 // BootTime is the time since the machine was started, time suspended included.
-func BootTime() (nanoseconds int64) {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}
+func BootTime() (nanoseconds int64) { return int64(Now(true)) }
 
 // Mkdir makes a folder.
 func Mkdir(path string) error {
