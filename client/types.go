@@ -1,0 +1,160 @@
+// Package client talks to a running foster up.
+//
+// [Dial] finds the supervisor of a project by its control socket. What it answers is
+// plain HTTP with JSON, described in openapi.yaml beside this file, so that curl can
+// ask, too:
+//
+//	curl --unix-socket "$(foster status --socket)" http://foster/v1/status
+package client
+
+import "time"
+
+// State is that of one instance of an application.
+type State string
+
+// The states. Each but the first two and the last four has a living tree.
+const (
+	Stopped    State = "stopped"     // not started, or stopped by hand
+	Waiting    State = "waiting"     // for its dependencies
+	Starting   State = "starting"    // its hook, or its start, is under way
+	Running    State = "running"     // the tree isn't empty
+	LeaderLost State = "leader-lost" // the start script is gone, the application is alive
+	Stopping   State = "stopping"    // a stop is under way
+	Stuck      State = "stuck"       // a stop has left processes that can't be ended; it goes on trying
+	Backoff    State = "backoff"     // ended, and will be started again
+	Scheduled  State = "scheduled"   // waits for its time
+	Completed  State = "completed"   // ended well, and isn't started again
+	Failed     State = "failed"      // ended badly, and isn't started again
+)
+
+// Status is all that a supervisor knows of now.
+type Status struct {
+	Project string    `json:"project"`
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Dir     string    `json:"dir"`
+	Files   []string  `json:"files"`
+	// Problems is what keeps the supervisor from working as it should: a full disk, a
+	// history that can't be written.
+	Problems []string `json:"problems,omitempty"`
+	Apps     []App    `json:"apps"`
+}
+
+// App is an application.
+type App struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	Replicas    int        `json:"replicas"`
+	Schedule    string     `json:"schedule,omitempty"`
+	Next        *time.Time `json:"next,omitempty"` // when it is due
+	Instances   []Instance `json:"instances"`
+}
+
+// Instance is one of an application's replicas.
+type Instance struct {
+	App      string    `json:"app"`
+	Replica  int       `json:"replica"` // from 1
+	Tree     string    `json:"tree"`    // its name for foster ls and foster inspect
+	State    State     `json:"state"`
+	Since    time.Time `json:"since"`
+	Cause    string    `json:"cause"`  // of the state, in words
+	Ready    bool      `json:"ready"`  // running, and its readiness probe says so
+	Health   string    `json:"health"` // what its last failed probe said
+	PID      int       `json:"pid,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Restarts int       `json:"restarts"`
+	Due      time.Time `json:"due,omitzero"`   // when the backoff ends, or the schedule is due
+	Text     string    `json:"text,omitempty"` // STATUS= of sd_notify(3)
+
+	Containment string `json:"containment,omitempty"`
+	// LeaseLeft is how long the lease runs; nil: there is none.
+	LeaseLeft *time.Duration `json:"lease_left,omitempty"`
+	Members   int            `json:"members"`
+	CPU       time.Duration  `json:"cpu"`    // of the living members, so far
+	Memory    int64          `json:"memory"` // bytes resident, of all members
+	Survivors []string       `json:"survivors,omitempty"`
+	Exit      *Exit          `json:"exit,omitempty"` // of the last run
+}
+
+// Exit is how a run ended. Code and Signal are nil where nobody could observe it.
+type Exit struct {
+	Cause   string        `json:"cause"`
+	Code    *int          `json:"code,omitempty"`
+	Signal  string        `json:"signal,omitempty"`
+	Core    bool          `json:"core,omitempty"`
+	Started time.Time     `json:"started"`
+	Ended   time.Time     `json:"ended"`
+	User    time.Duration `json:"user"`
+	System  time.Duration `json:"system"`
+	MaxRSS  int64         `json:"max_rss"` // bytes
+	Adopted int           `json:"adopted"`
+	Reaped  int           `json:"reaped"`
+	Killed  int           `json:"killed"`
+}
+
+// Run is one run of an instance, from the history.
+type Run struct {
+	ID      uint64    `json:"id"`
+	App     string    `json:"app"`
+	Replica int       `json:"replica"`
+	Started time.Time `json:"started"`
+	PID     int       `json:"pid"`
+	By      string    `json:"by"` // what started it
+	Exit    *Exit     `json:"exit,omitempty"`
+}
+
+// Event is a change of an instance's state, or what else a person wants to know of it.
+type Event struct {
+	Seq     uint64    `json:"seq"`
+	Time    time.Time `json:"time"`
+	App     string    `json:"app,omitempty"` // "": of the supervisor
+	Replica int       `json:"replica,omitempty"`
+	Kind    string    `json:"kind"` // "state", "probe", "hook", "leader", "problem", ...
+	From    State     `json:"from,omitempty"`
+	To      State     `json:"to,omitempty"`
+	Cause   string    `json:"cause"`
+}
+
+// Line is one line of output.
+type Line struct {
+	Time    time.Time `json:"time"`
+	App     string    `json:"app"`
+	Replica int       `json:"replica"`
+	Stream  string    `json:"stream"`        // "stdout" or "stderr"
+	Text    string    `json:"text"`          // may hold any byte, but for the end of the line
+	Raw     []byte    `json:"raw,omitempty"` // instead of Text where it isn't UTF-8
+}
+
+// Change is one step of an update.
+type Change struct {
+	App    string   `json:"app"`
+	Action string   `json:"action"` // "start", "stop", "restart", "scale", "change" (without a restart)
+	Keys   []string `json:"keys,omitempty"`
+	From   int      `json:"from,omitempty"` // of a scale
+	To     int      `json:"to,omitempty"`
+}
+
+// Target names instances: an application, or one of its replicas. The zero value is all.
+type Target struct {
+	App     string `json:"app,omitempty"`
+	Replica int    `json:"replica,omitempty"` // 0: all
+}
+
+// LogQuery chooses lines of output.
+type LogQuery struct {
+	Targets []Target  `json:"targets,omitempty"` // none: all
+	Stream  string    `json:"stream,omitempty"`  // "stdout" or "stderr"; "": both
+	Newest  int       `json:"newest,omitempty"`  // how many of the end; 0: all, negative: none
+	Since   time.Time `json:"since,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	Follow  bool      `json:"follow,omitempty"`
+}
+
+// Environment is what an application's command runs with.
+type Environment struct {
+	Dir   string   `json:"dir"`
+	Env   []string `json:"env"`
+	User  string   `json:"user,omitempty"`
+	Group string   `json:"group,omitempty"`
+}
