@@ -2,14 +2,10 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,69 +170,17 @@ func readEnvFile(path string) ([]string, error) {
 	return env, nil
 }
 
-// credential looks up user[:group]. A user that is only a number needs no entry in
-// the user database.
+// credential looks up user[:group].
 func (f *runFlags) credential(c *foster.Cmd) error {
 	if f.user == "" {
 		return nil
 	}
-	name, group, hasGroup := strings.Cut(f.user, ":")
-	cred := &syscall.Credential{}
-	u, err := lookupUser(name)
-	uid, nerr := strconv.ParseUint(name, 10, 32)
-	switch {
-	case err == nil:
-		if err := fillCredential(cred, u); err != nil {
-			return flagError("user", err)
-		}
-	case nerr == nil:
-		cred.Uid, cred.Gid = uint32(uid), uint32(uid)
-	default:
-		return flagError("user", fmt.Errorf("there is no user %q on this system", name))
-	}
-	if hasGroup {
-		gid, err := lookupGroup(group)
-		if err != nil {
-			return flagError("user", err)
-		}
-		cred.Gid, cred.Groups = gid, nil
-	}
-	c.Credential = cred
-	return nil
-}
-
-func lookupUser(name string) (*user.User, error) {
-	if u, err := user.Lookup(name); err == nil {
-		return u, nil
-	}
-	return user.LookupId(name)
-}
-
-func fillCredential(cred *syscall.Credential, u *user.User) error {
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	groups, err3 := u.GroupIds()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
-	cred.Uid, cred.Gid = uint32(uid), uint32(gid)
-	for _, g := range groups {
-		if id, err := strconv.ParseUint(g, 10, 32); err == nil {
-			cred.Groups = append(cred.Groups, uint32(id))
-		}
+	name, group, _ := strings.Cut(f.user, ":")
+	var err error
+	if c.Credential, err = units.Credential(name, group); err != nil {
+		return flagError("user", err)
 	}
 	return nil
-}
-
-func lookupGroup(name string) (uint32, error) {
-	if g, err := user.LookupGroup(name); err == nil {
-		name = g.Gid
-	}
-	gid, err := strconv.ParseUint(name, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("there is no group %q on this system", name)
-	}
-	return uint32(gid), nil
 }
 
 func (f *runFlags) limits(c *foster.Cmd) error {

@@ -1,0 +1,191 @@
+package supervise
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+var allStates = []client.State{
+	client.Stopped, client.Waiting, client.Starting, client.Running, client.LeaderLost, client.Stopping,
+	client.Stuck, client.Backoff, client.Scheduled, client.Completed, client.Failed,
+}
+
+var allEvents = []Event{
+	Start, Stop, Restart, Due, DepsMet, DepsFailed, Launched, NotLaunched, LostLeader, Ended, Survived,
+	BackoffOver, Reattached, CantBeAttached,
+}
+
+// someTerms are terms in which the policies differ.
+func someTerms() (list []Terms) {
+	for _, policy := range []config.RestartPolicy{config.RestartNo, config.RestartOnFailure, config.RestartAlways} {
+		for _, overlap := range []config.Overlap{"", config.OverlapSkip, config.OverlapQueue, config.OverlapReplace} {
+			for _, loss := range []config.LossPolicy{config.LossContinue, config.LossRestart} {
+				for _, ok := range []bool{true, false} {
+					for _, exhausted := range []bool{true, false} {
+						list = append(list, Terms{Scheduled: overlap != "", Overlap: overlap, Policy: policy, Loss: loss, OK: ok, Exhausted: exhausted})
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+// reachable walks all that can happen from the beginning.
+func reachable(visit func(from Machine, e Event, t Terms, to Machine, acts []Act)) map[Machine]bool {
+	first := Machine{State: client.Stopped}
+	seen, queue := map[Machine]bool{first: true}, []Machine{first}
+	for len(queue) > 0 {
+		m := queue[0]
+		queue = queue[1:]
+		for _, e := range allEvents {
+			for _, t := range someTerms() {
+				next, acts, err := m.next(e, t)
+				if err != nil {
+					continue
+				}
+				if visit != nil {
+					visit(m, e, t, next, acts)
+				}
+				if !seen[next] {
+					seen[next] = true
+					queue = append(queue, next)
+				}
+			}
+		}
+	}
+	return seen
+}
+
+func TestEveryStateIsReachedAndNoOther(t *testing.T) {
+	states := map[client.State]bool{}
+	for m := range reachable(nil) {
+		states[m.State] = true
+		if table[m.State] == nil {
+			t.Errorf("%q isn't in the table", m.State)
+		}
+	}
+	for _, s := range allStates {
+		if !states[s] {
+			t.Errorf("%s is never reached", s)
+		}
+	}
+	if len(states) != len(allStates) || len(table) != len(allStates) {
+		t.Errorf("%d states are reached, %d are in the table, %d were expected", len(states), len(table), len(allStates))
+	}
+}
+
+func TestWhatIsNotListedIsAnErrorAndChangesNothing(t *testing.T) {
+	for _, s := range allStates {
+		for _, e := range allEvents {
+			if table[s][e] != nil {
+				continue
+			}
+			m := Machine{State: s, Again: true}
+			next, acts, err := m.next(e, Terms{})
+			if err == nil || next != m || acts != nil {
+				t.Errorf("event %d in %s: %v, %v, %v", e, s, next, acts, err)
+			}
+		}
+	}
+}
+
+// Two at once can't be: a start is only asked for from Waiting, which no state with a
+// tree leads to but by the proof that the tree is empty.
+func TestNothingIsStartedBeforeTheTreeIsEmpty(t *testing.T) {
+	reachable(func(from Machine, e Event, _ Terms, to Machine, acts []Act) {
+		if slices.Contains(acts, Launch) && (from.State != client.Waiting || e != DepsMet) {
+			t.Errorf("event %d in %+v launches", e, from)
+		}
+		if hasTree(from.State) && !hasTree(to.State) && e != Ended && e != NotLaunched {
+			t.Errorf("event %d leads from %+v to %+v without a proof", e, from, to)
+		}
+	})
+}
+
+func TestEveryCommandIsHeardInEveryState(t *testing.T) {
+	for m := range reachable(nil) {
+		for _, e := range []Event{Start, Stop, Restart, Due} {
+			if _, _, err := m.next(e, Terms{}); err != nil {
+				t.Errorf("%+v: %v", m, err)
+			}
+		}
+	}
+}
+
+// The last who asks is heard: whatever was noted, a stop that is followed by nothing
+// leads to a state at rest, and a start to one that isn't.
+func TestTheLastWhoAsksIsHeard(t *testing.T) {
+	plain := Terms{Policy: config.RestartNo, OK: true}
+	for m := range reachable(nil) {
+		for _, c := range []struct {
+			ask  Event
+			want []client.State
+		}{
+			{Stop, []client.State{client.Stopped}},
+			{Restart, []client.State{client.Waiting}},
+		} {
+			now, acts, _ := m.next(c.ask, plain)
+			if now.State == client.Running || now.State == client.LeaderLost {
+				t.Errorf("%+v: %d is not heard", m, c.ask)
+				continue
+			}
+			if now.State == client.Starting {
+				if !slices.Contains(acts, CancelStart) {
+					t.Errorf("%+v: %d doesn't cut the start short", m, c.ask)
+				}
+				now, _, _ = now.next(Launched, plain)
+				if now.State != client.Stopping {
+					t.Errorf("%+v: after %d and the start: %+v", m, c.ask, now)
+				}
+			}
+			if hasTree(now.State) {
+				now, _, _ = now.next(Ended, plain)
+			}
+			if !slices.Contains(c.want, now.State) {
+				t.Errorf("%+v: after %d and the end: %+v", m, c.ask, now)
+			}
+		}
+	}
+}
+
+func TestWhatFollowsAnEnd(t *testing.T) {
+	running := Machine{State: client.Running}
+	for _, c := range []struct {
+		name  string
+		from  Machine
+		terms Terms
+		want  client.State
+	}{
+		{"no, well", running, Terms{Policy: config.RestartNo, OK: true}, client.Completed},
+		{"no, badly", running, Terms{Policy: config.RestartNo}, client.Failed},
+		{"on failure, well", running, Terms{Policy: config.RestartOnFailure, OK: true}, client.Completed},
+		{"on failure, badly", running, Terms{Policy: config.RestartOnFailure}, client.Backoff},
+		{"on failure, too often", running, Terms{Policy: config.RestartOnFailure, Exhausted: true}, client.Failed},
+		{"always, well", running, Terms{Policy: config.RestartAlways, OK: true}, client.Backoff},
+		{"always, too often", running, Terms{Policy: config.RestartAlways, OK: true, Exhausted: true}, client.Failed},
+		{"unless stopped", running, Terms{Policy: config.RestartUnlessStopped, OK: true}, client.Backoff},
+		{"scheduled, badly", running, Terms{Scheduled: true}, client.Scheduled},
+		{"scheduled and due meanwhile", Machine{State: client.Running, Queued: true}, Terms{Scheduled: true}, client.Waiting},
+		{"stopped", Machine{State: client.Stopping}, Terms{Policy: config.RestartAlways}, client.Stopped},
+		{"restarted", Machine{State: client.Stopping, Again: true}, Terms{Policy: config.RestartNo}, client.Waiting},
+	} {
+		if got, _, err := c.from.next(Ended, c.terms); err != nil || got.State != c.want {
+			t.Errorf("%s: %+v, %v; want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestALostLeaderIsSeenAndFollowsThePolicy(t *testing.T) {
+	running := Machine{State: client.Running}
+	if m, acts, _ := running.next(LostLeader, Terms{Loss: config.LossContinue}); m.State != client.LeaderLost || acts != nil {
+		t.Errorf("continue: %+v, %v", m, acts)
+	}
+	m, acts, _ := running.next(LostLeader, Terms{Loss: config.LossRestart})
+	if m.State != client.Stopping || !m.Again || !slices.Equal(acts, []Act{StopTree}) {
+		t.Errorf("restart: %+v, %v", m, acts)
+	}
+}

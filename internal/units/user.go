@@ -1,0 +1,79 @@
+package units
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// Credential looks up a user and a group, by name or number. A user that is only a number
+// needs no entry in the user database. Without a group, they are the user's; without a
+// user, it is the one that this process runs as. Where both are "", it is nil.
+func Credential(name, group string) (*syscall.Credential, error) {
+	if name == "" && group == "" {
+		return nil, nil
+	}
+	cred := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
+	if name != "" {
+		if err := setUser(cred, name); err != nil {
+			return nil, err
+		}
+	}
+	if group != "" {
+		gid, err := lookupGroup(group)
+		if err != nil {
+			return nil, err
+		}
+		cred.Gid, cred.Groups = gid, nil
+	}
+	return cred, nil
+}
+
+func setUser(cred *syscall.Credential, name string) error {
+	if u, err := lookupUser(name); err == nil {
+		return fillCredential(cred, u)
+	}
+	uid, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return fmt.Errorf("there is no user %q on this system", name)
+	}
+	cred.Uid, cred.Gid = uint32(uid), uint32(uid)
+	return nil
+}
+
+func lookupUser(name string) (*user.User, error) {
+	if u, err := user.Lookup(name); err == nil {
+		return u, nil
+	}
+	return user.LookupId(name)
+}
+
+func fillCredential(cred *syscall.Credential, u *user.User) error {
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	groups, err3 := u.GroupIds()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	cred.Uid, cred.Gid = uint32(uid), uint32(gid)
+	for _, g := range groups {
+		if id, err := strconv.ParseUint(g, 10, 32); err == nil {
+			cred.Groups = append(cred.Groups, uint32(id))
+		}
+	}
+	return nil
+}
+
+func lookupGroup(name string) (uint32, error) {
+	if g, err := user.LookupGroup(name); err == nil {
+		name = g.Gid
+	}
+	gid, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("there is no group %q on this system", name)
+	}
+	return uint32(gid), nil
+}
