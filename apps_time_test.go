@@ -37,6 +37,7 @@ func init() {
 // of terms, the rest a role.
 func roleKeeper(args []string) {
 	cmd := roleCommand(args[1:]...)
+	var read string
 	for term := range strings.SplitSeq(args[0], ",") {
 		key, value, _ := strings.Cut(term, "=")
 		d, _ := time.ParseDuration(value) // of those that are one
@@ -57,6 +58,8 @@ func roleKeeper(args []string) {
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		case "keep":
 			cmd.KeepOutput = true
+		case "pipes": // a part of what it writes is read to this file
+			cmd.KeepOutput, cmd.Pipes, read = true, true, value
 		case "exit":
 			cmd.KeepExit = true
 		case "copy": // by a pipe of foster's, all that it reads goes on at once
@@ -69,8 +72,24 @@ func roleKeeper(args []string) {
 		os.Exit(1)
 	}
 	say("shim %d leader %d", foster.ShimPID(tree), tree.Leader())
+	if read != "" {
+		readPart(tree, read)
+	}
 	exit, err := tree.Wait()
 	say("kept to its end: cause %s, leader %v, %v", exit.Cause, exit.Leader, err)
+}
+
+// partRead is how much readPart reads: not to the end of a line.
+const partRead = 100_003
+
+// readPart reads some of a tree's output, as one does who is killed then.
+func readPart(tree *foster.Tree, path string) {
+	stdout, _ := tree.Pipes()
+	file, err := os.Create(path)
+	if err == nil {
+		_, err = io.CopyN(file, stdout, partRead)
+	}
+	say("has read %v", err)
 }
 
 // passOn writes to standard output, and isn't a file that could be handed over.
@@ -94,6 +113,10 @@ func roleClaimant(args []string) {
 // roleCount writes numbered lines, and says on standard error that it has; then it
 // exits with a status, or goes on. Its arguments: how many, and what follows.
 func roleCount(args []string) {
+	ends := make(chan os.Signal, 1)
+	if args[1] == "asked" {
+		signal.Notify(ends, syscall.SIGTERM)
+	}
 	w := bufio.NewWriterSize(os.Stdout, 4096)
 	for i := range mustAtoi(args[0]) {
 		fmt.Fprintf(w, "line %d of an output that is long enough to fill a pipe\n", i)
@@ -102,8 +125,12 @@ func roleCount(args []string) {
 		fmt.Fprintln(os.Stderr, "error", err)
 		os.Exit(99)
 	}
-	if args[1] == "stay" {
+	switch args[1] {
+	case "stay":
 		forever()
+	case "asked": // it has written all before it ends
+		<-ends
+		os.Exit(0)
 	}
 	os.Exit(mustAtoi(args[1]))
 }

@@ -25,10 +25,16 @@ func WithOutput(stdout, stderr io.Writer) AttachOption {
 	return func(a *attachment) { a.writers = map[uint8]io.Writer{1: stdout, 2: stderr} }
 }
 
+// WithPipes takes the reading ends of the pipes that KeepOutput made: Tree.Pipes gives
+// them, with all that nobody has read, also where the tree has ended meanwhile. It is
+// not for use with WithOutput. Where the tree keeps no output, there are none.
+func WithPipes() AttachOption { return func(a *attachment) { a.pipes = true } }
+
 // attachment is an Attach under way.
 type attachment struct {
 	id      string
 	writers map[uint8]io.Writer // nil: the outputs stay where they are
+	pipes   bool                // they are read by the caller
 	entry   *wire.Entry
 	client  *control.Client
 	status  *wire.Status
@@ -59,6 +65,9 @@ func Attach(ctx context.Context, id string, options ...AttachOption) (*Tree, err
 }
 
 func (a *attachment) connect() (err error) {
+	if a.pipes && a.writers != nil {
+		return errors.New("its output goes to the writers of WithOutput or to WithPipes, not to both")
+	}
 	if err := journal.ValidID(a.id); err != nil {
 		return err
 	}
@@ -95,7 +104,7 @@ func (a *attachment) take() (err error) {
 	if a.status, err = a.client.Status(); err != nil {
 		return err
 	}
-	if a.writers != nil {
+	if a.writers != nil || a.pipes {
 		a.files, err = a.client.ClaimOutput(self())
 	} else {
 		err = a.client.Claim(self())
@@ -129,6 +138,9 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 		t.leader = 0 // its number is one of a PID namespace of its own
 	}
 	cmd := &Cmd{ctx: ctx}
+	if a.pipes {
+		t.pipes, a.files = &pipes{ends: a.files}, nil
+	}
 	for stream, f := range a.files {
 		to := a.writers[stream]
 		if to == nil {

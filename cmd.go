@@ -82,6 +82,10 @@ type Cmd struct {
 	// program waits. Stdout and Stderr must be nil. What nobody has read when the tree
 	// ends stays in the journal.
 	KeepOutput bool
+	// Pipes has KeepOutput's pipes read by this program itself: Tree.Pipes gives them.
+	// Nobody else can read them as long as it lives, and what is in them when the tree
+	// ends is this program's to read.
+	Pipes bool
 	// KeepExit keeps how the run ended in the journal, for foster wait; of the newest
 	// 64 trees.
 	KeepExit bool
@@ -97,6 +101,7 @@ type Cmd struct {
 	ownPipes   []io.Closer // closed where it failed to
 	outputs    []*output
 	kept       []*output // whose pipes the shim holds, too
+	pipes      []*output // that are this program's own to read: see Pipes
 	inputs     []*input
 }
 

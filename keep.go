@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/foster-init/foster/internal/journal"
-	"github.com/foster-init/foster/internal/sys"
 )
 
 // Outputs that the shim holds, too.
@@ -27,16 +26,10 @@ func (o *owner) saveOutput(read bool) {
 		if out.to != nil {
 			continue // it is read here
 		}
-		file, err := journal.CreateOutput(o.registered.folder, o.registered.id, int(out.stream))
-		if err != nil {
-			o.failed = append(o.failed, err)
-			continue
-		}
-		err = sys.Drain(out.r, func(p []byte) error { _, err := file.Write(p); return err })
+		err := journal.SaveOutput(o.registered.folder, o.registered.id, int(out.stream), out.r)
 		if err != nil {
 			o.failed = append(o.failed, err)
 		}
-		file.Close()
 	}
 }
 

@@ -147,6 +147,9 @@ func (c *Cmd) keptPipe(to io.Writer, stream uint8) (*os.File, error) {
 	}
 	c.childFiles, c.ownPipes = append(c.childFiles, w), append(c.ownPipes, r)
 	out := &output{r, to, stream}
+	if c.Pipes {
+		c.pipes = append(c.pipes, out)
+	}
 	if to != nil {
 		c.outputs = append(c.outputs, out)
 	}

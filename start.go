@@ -115,6 +115,7 @@ func (s *starter) prepare() (err error) {
 	for _, out := range c.kept {
 		s.msg.Outputs = append(s.msg.Outputs, out.stream)
 	}
+	s.msg.Read = c.Pipes
 	if c.notifies() {
 		s.msg.Notify = "foster-" + s.id + "-" + newID()
 		s.msg.Env = c.notifyEnv(s.msg.Env, s.msg.Notify)
@@ -380,7 +381,11 @@ func (s *starter) tree() *Tree {
 	if s.listener != nil {
 		s.listener.Close() // likewise
 	}
+	t.pipes = takePipes(s.cmd.pipes)
 	o := newOwner(t, s.cmd)
+	if t.pipes != nil {
+		o.kept = nil // they are the caller's
+	}
 	o.shim, o.cgroup, o.start, o.registered = s.shim, s.cgroup, s.started.Start, s.registered
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
 	go o.run()

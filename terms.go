@@ -21,6 +21,8 @@ func (c *Cmd) validTerms() error {
 		return fmt.Errorf("an owner is the number of a process: got %d", c.Owner)
 	case c.KeepOutput && (c.Stdout != nil || c.Stderr != nil):
 		return errors.New("KeepOutput keeps what Stdout and Stderr would take: they must be nil")
+	case c.Pipes && !c.KeepOutput:
+		return errors.New("Pipes are those of KeepOutput: set KeepOutput, too")
 	case c.ID != "":
 		return journal.ValidID(c.ID)
 	}

@@ -21,6 +21,7 @@ type Tree struct {
 	log         *eventLog
 	requests    chan request
 	done        chan struct{}
+	pipes       *pipes // nil: they aren't the caller's
 
 	// Set before done is closed.
 	exit Exit

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // outputSuffix has what a kept output is named by: descriptors 1 and 2 of the program.
@@ -13,6 +15,16 @@ var outputSuffix = map[int]string{1: ".stdout", 2: ".stderr"}
 // tree ended. It is removed with the tree's entry.
 func CreateOutput(folder, id string, stream int) (*os.File, error) {
 	return os.OpenFile(outputPath(folder, id, stream), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+}
+
+// SaveOutput writes what the reading end of a pipe holds to that file.
+func SaveOutput(folder, id string, stream int, pipe *os.File) error {
+	file, err := CreateOutput(folder, id, stream)
+	if err != nil {
+		return err
+	}
+	err = sys.Drain(pipe, func(p []byte) error { _, err := file.Write(p); return err })
+	return errors.Join(err, file.Close())
 }
 
 // OpenOutput opens that file; nil where there is none.

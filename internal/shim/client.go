@@ -184,6 +184,9 @@ func (s *server) noticeSide() {
 }
 
 func (s *server) loseSide() {
+	if t := s.terms; t != nil && t.reader == s.side {
+		t.reader = nil
+	}
 	s.side = nil
 	s.step(SideGone, wire.Plan{})
 	if s.terms == nil || s.terms.ownerPidfd == nil {

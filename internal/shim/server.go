@@ -172,6 +172,7 @@ func (s *server) forget() {
 	s.grace.Stop()
 	s.roll.Stop()
 	if s.side == nil || t.claimed {
+		t.saveOutput()
 		t.unregister()
 	}
 	t.close()

@@ -2,9 +2,11 @@ package shim
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -41,6 +43,9 @@ func (s *server) agree(m *wire.Start, f *forker) (*terms, *failure) {
 		t.outputs[stream] = f.outputs[i]
 	}
 	f.outputs = nil
+	if m.Read {
+		t.reader = s.side
+	}
 	stage, err := StageProtocol, t.open(m, f)
 	if err == nil && m.Notify != "" {
 		stage = StageNotify
@@ -264,6 +269,24 @@ func (t *terms) unregister() {
 	}
 	if t.record != nil && t.record.life.Done && !t.start.Keep {
 		_ = os.Remove(t.start.JournalPath) // else it's pruned
+	}
+}
+
+// saveOutput keeps what nobody has read of a tree whose end is kept, where its owner's
+// side, which else does that, is gone or isn't the one that started it.
+func (t *terms) saveOutput() {
+	if t.reader != nil || !t.start.Keep || t.record == nil || !t.record.life.Done || t.record.life.End.Released {
+		return
+	}
+	folder := filepath.Dir(t.start.JournalPath)
+	for stream, fd := range t.outputs {
+		out, err := sys.OpenPassed(fd, "output")
+		if err != nil {
+			continue // closed with the rest
+		}
+		delete(t.outputs, stream)
+		_ = journal.SaveOutput(folder, t.start.ID, int(stream), out) // there is nobody to be told
+		out.Close()
 	}
 }
 

@@ -62,6 +62,7 @@ func (m *Start) fields(c *codec) {
 	c.string(27, &m.Notify)
 	c.string(28, &m.JournalPath)
 	c.bool(29, &m.Keep)
+	c.bool(30, &m.Read)
 }
 
 func (m *Signal) fields(c *codec) {

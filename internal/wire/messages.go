@@ -149,6 +149,7 @@ type Start struct {
 	Lease       Lease
 	Watchdog    time.Duration // how often the program has to call; 0: never
 	Notify      string        // the name of the abstract socket that it calls on
+	Read        bool          // the owner's side reads the Outputs
 }
 
 // Lease is how long a tree may run. Zero is for ever.
