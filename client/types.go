@@ -32,6 +32,7 @@ type Status struct {
 	Project string    `json:"project"`
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
+	Seq     uint64    `json:"seq"` // of the last event that is in here
 	Started time.Time `json:"started"`
 	Dir     string    `json:"dir"`
 	Files   []string  `json:"files"`
@@ -100,7 +101,8 @@ type Run struct {
 	Replica int       `json:"replica"`
 	Started time.Time `json:"started"`
 	PID     int       `json:"pid"`
-	By      string    `json:"by"` // what started it
+	Seq     uint64    `json:"seq"` // of the last event that is in here
+	By      string    `json:"by"`  // what started it
 	Exit    *Exit     `json:"exit,omitempty"`
 }
 

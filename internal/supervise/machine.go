@@ -1,6 +1,3 @@
-// Package supervise decides what an application that is kept running may do next: one state
-// machine over a table (machine.go), the pause before a restart (backoff.go), and whether
-// what it depends on is as it should be (depends.go). All of it is pure.
 package supervise
 
 import (

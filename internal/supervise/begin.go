@@ -1,0 +1,191 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// begin takes over what an earlier life of the supervisor has left, and then starts what
+// is to run. An instance that had come to rest before that life was killed stays so.
+func (s *Supervisor) begin() {
+	var problem error
+	var last *config.Project
+	s.memory, last, problem = remember(s.options.State)
+	s.problem("state", problem)
+	killed := !s.memory.Clean && last != nil
+	s.memory.Clean = false
+	for _, spec := range s.project.Apps {
+		s.add(spec)
+	}
+	if killed {
+		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
+		s.takeOver(last)
+	}
+	s.memory.saveProject(s.project)
+	s.memory.save()
+	s.problem("state", s.memory.broken)
+	s.startFirst(killed)
+}
+
+// add makes the instances of an application.
+func (s *Supervisor) add(spec config.App) *app {
+	a := &app{spec: spec}
+	s.apps[spec.Name] = a
+	s.order = append(s.order, spec.Name)
+	s.grow(a, spec.Replicas)
+	return a
+}
+
+// grow makes instances up to a number of replicas.
+func (s *Supervisor) grow(a *app, replicas int) (added []*instance) {
+	for n := len(a.instances) + 1; n <= replicas; n++ {
+		i := &instance{
+			app: a, replica: n, treeID: treeID(s.project.Name, a.spec.Name, n),
+			spec: a.spec.Instance(s.project.Name, n),
+			m:    Machine{State: client.Stopped}, since: time.Now(), cause: "not started yet",
+		}
+		a.instances = append(a.instances, i)
+		added = append(added, i)
+	}
+	return added
+}
+
+// takeOver attaches to each tree of the last life: of the applications that there are,
+// and of those that there were, which are stopped then.
+func (s *Supervisor) takeOver(last *config.Project) {
+	for _, spec := range last.Apps {
+		a := s.apps[spec.Name]
+		if a == nil {
+			a = &app{spec: spec}
+		}
+		for n := len(a.instances) + 1; n <= spec.Replicas; n++ {
+			i := s.grow(&app{spec: spec, instances: make([]*instance, n-1)}, n)[0]
+			i.app, i.removed = a, true
+			s.leaving = append(s.leaving, i)
+		}
+		for _, i := range a.instances {
+			i.current = spec.Instance(last.Name, i.replica)
+		}
+	}
+	for _, i := range s.leaving {
+		i.current = i.spec
+	}
+	trees := s.attachAll()
+	for _, i := range s.instances() {
+		s.attached(i, trees[i])
+		if i.removed && hasTree(i.m.State) {
+			s.step(i, Stop, "no longer of the project", outcome{})
+		}
+	}
+	s.adjust(last)
+}
+
+// attachment is how an attempt to take over a tree went.
+type attachment struct {
+	tree *foster.Tree
+	err  error
+}
+
+// attachAll tries to take over the trees of all instances.
+func (s *Supervisor) attachAll() map[*instance]attachment {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	found := map[*instance]attachment{}
+	for _, i := range s.instances() {
+		s.slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-s.slots }()
+			tree, err := attach(i.treeID)
+			mu.Lock()
+			defer mu.Unlock()
+			found[i] = attachment{tree, err}
+		})
+	}
+	group.Wait()
+	return found
+}
+
+// attachPatience is how long a tree may be held by an owner that has just been killed,
+// before it counts as held by another.
+const attachPatience = 5 * time.Second
+
+func attach(id string) (*foster.Tree, error) {
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // polls: the kernel says when a process is dead, not when its sockets are
+		tree, err := foster.Attach(context.Background(), id)
+		if !errors.Is(err, foster.ErrOwned) || time.Since(begin) > attachPatience {
+			return tree, err
+		}
+	}
+}
+
+// attached takes the news of an attempt to take a tree over.
+func (s *Supervisor) attached(i *instance, a attachment) {
+	switch {
+	case a.err == nil:
+		i.run++
+		i.launches++
+		s.hold(i, a.tree)
+		s.follow(i, a.tree)
+		s.step(i, Reattached, "taken over", outcome{})
+		if i.m.State == client.Running {
+			s.readiness(i)
+		}
+	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):
+		s.step(i, Ended, "its tree has ended", outcome{}) // where it was stuck
+	default:
+		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})
+	}
+}
+
+// awaitEmpty looks again and again whether a tree that couldn't be ended, or had, is gone.
+func (s *Supervisor) awaitEmpty(i *instance) {
+	pause := time.Second
+	if time.Since(i.since) > time.Minute {
+		pause = 10 * time.Second
+	}
+	s.setClock(i, time.Now().Add(pause), func() {
+		s.helpers.Go(func() {
+			tree, err := foster.Attach(context.Background(), i.treeID)
+			s.post(func() {
+				s.attached(i, attachment{tree, err})
+				if i.m.State == client.Stuck {
+					s.awaitEmpty(i)
+				}
+			})
+		})
+	})
+}
+
+// startFirst starts what is to run from the beginning.
+func (s *Supervisor) startFirst(killed bool) {
+	only := map[string]bool{}
+	for _, name := range s.options.Only {
+		only[name] = true
+	}
+	var first []*instance
+	for _, i := range s.instances() {
+		note, resting := s.memory.Rests[i.treeID]
+		switch {
+		case i.removed || hasTree(i.m.State):
+		case killed && resting && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
+			i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
+			i.facts.ran = note.State != client.Stopped
+		case len(only) > 0 && !only[i.app.spec.Name], len(only) == 0 && !i.spec.Autostart:
+		default:
+			first = append(first, i)
+		}
+	}
+	for _, i := range s.withDependencies(first) {
+		if i.m.State == client.Stopped {
+			s.step(i, Start, "with foster up", outcome{})
+		}
+	}
+	s.unsettled = true
+}

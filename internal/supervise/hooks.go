@@ -1,0 +1,73 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// runHook runs a command around a run, as the application's user, in its folder and with
+// its environment. It is a tree of its own: when its time is over, all of it is ended.
+func runHook(ctx context.Context, spec *config.App, name string, command []string) error {
+	if len(command) == 0 {
+		return nil
+	}
+	if err := runFor(ctx, spec, spec.Hooks.Timeout, command); err != nil {
+		return fmt.Errorf("hook %s: %w", name, err)
+	}
+	return nil
+}
+
+// lastWords is how much of what a hook has written is told when it fails.
+const lastWords = 400
+
+func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv []string) error {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	cmd := foster.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, spec.Env, spec.Umask, foster.UntilLeader
+	cmd.Stop.Timeout = time.Second
+	var err error
+	if cmd.Credential, err = units.Credential(spec.User, spec.Group); err != nil {
+		return err
+	}
+	said, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s took longer than %s", argv[0], timeout)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	words := strings.TrimSpace(string(said))
+	if words == "" {
+		return fmt.Errorf("%s: %w", argv[0], err)
+	}
+	if len(words) > lastWords {
+		words = "…" + words[len(words)-lastWords:]
+	}
+	return fmt.Errorf("%s: %w: %q", argv[0], err, words)
+}
+
+// hook runs a command that nobody waits for; that it fails is told.
+func (s *Supervisor) hook(i *instance, name string, command []string) {
+	if len(command) == 0 {
+		return
+	}
+	spec := i.current
+	s.helpers.Go(func() {
+		if err := runHook(context.Background(), &spec, name, command); err != nil {
+			s.post(func() { s.event(i, "hook", "%v", err) })
+		}
+	})
+}

@@ -1,0 +1,112 @@
+package supervise
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// instance is one replica of an application. The supervisor's loop owns it.
+type instance struct {
+	app     *app
+	replica int
+	tree    *foster.Tree // while there is one
+	treeID  string       // the same for each run: two at once can't be
+	spec    config.App   // for the next start
+	current config.App   // of the run under way
+
+	m       Machine
+	since   time.Time
+	cause   string
+	removed bool // no longer of the project; gone when it has come to rest
+
+	run       uint64             // tells the news of this run from that of those before
+	starting  context.CancelFunc // cuts a start short
+	clock     *time.Timer        // of the backoff and of the schedule
+	ticks     int                // tells the clock's ring from one that was stopped
+	due       time.Time
+	attempts  attempts
+	restarted bool // the next start is a restart
+	by        string
+
+	pid      int
+	started  time.Time
+	ready    bool
+	told     bool // READY=1 of sd_notify(3)
+	health   string
+	text     string
+	facts    fact
+	restarts int
+	launches int // begun
+	ends     int // trees that were proven empty
+	exit     *client.Exit
+	left     []string // survivors
+}
+
+// app is an application with its instances.
+type app struct {
+	spec      config.App
+	instances []*instance // by replica
+}
+
+func (i *instance) name() string {
+	if i.app.spec.Replicas == 1 && i.replica == 1 {
+		return i.app.spec.Name
+	}
+	return fmt.Sprintf("%s.%d", i.app.spec.Name, i.replica)
+}
+
+// treeID names the tree of an instance, the same for each of its runs and for each life
+// of the supervisor, so that the one that lives is found, and another can't be started
+// beside it. Names that are too long for that end in a sum.
+func treeID(project, app string, replica int) string {
+	const most = 63
+	id := fmt.Sprintf("%s.%s.%d", project, app, replica)
+	if len(id) > most {
+		id = fmt.Sprintf("%s-%x", id[:most-17], sha256.Sum256([]byte(id)))[:most]
+	}
+	return id
+}
+
+func (i *instance) terms(o outcome) Terms {
+	return Terms{Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted}
+}
+
+// outcome is how a run, or a start, ended.
+type outcome struct{ ok, exhausted bool }
+
+// fact is what others may depend on.
+func (i *instance) fact() fact {
+	f := i.facts
+	f.state, f.ready = i.m.State, i.ready
+	return f
+}
+
+// setClock has the loop do something at a time.
+func (s *Supervisor) setClock(i *instance, due time.Time, f func()) {
+	i.stopClock()
+	i.due = due
+	tick := i.ticks
+	i.clock = time.AfterFunc(time.Until(due), func() {
+		s.post(func() {
+			if tick == i.ticks {
+				i.stopClock()
+				f()
+			}
+		})
+	})
+}
+
+// stopClock ends the wait of a backoff or of a schedule.
+func (i *instance) stopClock() {
+	if i.clock != nil {
+		i.clock.Stop()
+	}
+	i.ticks++
+	i.clock, i.due = nil, time.Time{}
+}

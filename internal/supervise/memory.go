@@ -1,0 +1,95 @@
+package supervise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// memory is what one life of the supervisor leaves for the next: the project as it was
+// applied, and which instances had come to rest, and so are not to run again only
+// because the supervisor was killed.
+type memory struct {
+	folder string
+	broken error // why nothing can be written; nil: it can
+
+	Clean bool                `json:"clean"` // all was stopped: the next life begins anew
+	Rests map[string]restNote `json:"rests"`
+}
+
+// restNote is an instance that doesn't run, and why.
+type restNote struct {
+	State client.State `json:"state"`
+	Cause string       `json:"cause"`
+	Since time.Time    `json:"since"`
+}
+
+const (
+	memoryFile  = "state.json"
+	projectFile = "project.json"
+)
+
+// remember reads what the last life has left. What can't be read is set aside and told.
+func remember(folder string) (_ *memory, last *config.Project, problem error) {
+	m := &memory{folder: folder}
+	problem = errors.Join(readJSON(filepath.Join(folder, memoryFile), m), readJSON(filepath.Join(folder, projectFile), &last))
+	if m.Rests == nil {
+		m.Rests = map[string]restNote{}
+	}
+	return m, last, problem
+}
+
+func readJSON(path string, to any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		aside := path + ".corrupt"
+		return errors.Join(fmt.Errorf("%s can't be read (%w): it was set aside as %s", path, err, aside), os.Rename(path, aside))
+	}
+	return nil
+}
+
+// rest notes that an instance has come to rest, or no longer is.
+func (m *memory) rest(id string, n *restNote) {
+	_, had := m.Rests[id]
+	switch {
+	case n != nil:
+		m.Rests[id] = *n
+	case had:
+		delete(m.Rests, id)
+	default:
+		return
+	}
+	m.save()
+}
+
+func (m *memory) save() { m.broken = writeJSON(filepath.Join(m.folder, memoryFile), m) }
+
+func (m *memory) saveProject(p *config.Project) {
+	m.broken = writeJSON(filepath.Join(m.folder, projectFile), p)
+}
+
+// writeJSON replaces a file whole: a reader, also after a crash of this process, finds
+// the old one or the new one.
+func writeJSON(path string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}

@@ -1,0 +1,347 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+)
+
+// request is something that was asked for, and that takes until its targets are there.
+type request struct {
+	pending []*instance
+	// look says whether it is done for one of them, and what it failed with.
+	look func(*instance) (done bool, failure string)
+	// may is asked before look: it says whether the turn of this one has come, and
+	// then does what is to be done. nil: it was done.
+	may    func(*instance) bool
+	failed client.FailedError
+	reply  chan error // buffered: who asked may be gone
+}
+
+// checkRequests looks which requests are done.
+func (s *Supervisor) checkRequests() {
+	s.requests = slices.DeleteFunc(s.requests, func(r *request) bool {
+		r.pending = slices.DeleteFunc(r.pending, func(i *instance) bool {
+			if r.may != nil && !r.may(i) {
+				return false
+			}
+			done, failure := r.look(i)
+			if done && failure != "" {
+				r.failed.Failures = append(r.failed.Failures, i.failure(failure))
+			}
+			return done
+		})
+		if len(r.pending) > 0 {
+			return false
+		}
+		if len(r.failed.Failures) > 0 {
+			r.reply <- &r.failed
+		} else {
+			r.reply <- nil
+		}
+		return true
+	})
+}
+
+func (i *instance) failure(text string) client.Failure {
+	return client.Failure{App: i.app.spec.Name, Replica: i.replica, Text: text, Survivors: i.left}
+}
+
+// run puts a request to the loop and waits for its end.
+func (s *Supervisor) request(ctx context.Context, targets []client.Target, begin func([]*instance) (*request, error)) error {
+	reply := make(chan error, 1)
+	err := s.ask(func() {
+		found, err := s.find(targets)
+		if err == nil && s.ending {
+			err = errors.New("all is being stopped")
+		}
+		var r *request
+		if err == nil {
+			r, err = begin(found)
+		}
+		if err != nil {
+			reply <- err
+			return
+		}
+		r.reply = reply
+		s.requests = append(s.requests, r)
+		s.unsettled = true
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.done:
+		return client.ErrNotRunning
+	}
+}
+
+// find gives the instances that targets name.
+func (s *Supervisor) find(targets []client.Target) (found []*instance, err error) {
+	if len(targets) == 0 {
+		return s.instances(), nil
+	}
+	for _, t := range targets {
+		a := s.apps[t.App]
+		switch {
+		case a == nil:
+			return nil, fmt.Errorf("%q: %w", t.App, client.ErrUnknown)
+		case t.Replica == 0:
+			found = append(found, a.instances...)
+		case t.Replica < 0 || t.Replica > len(a.instances):
+			return nil, fmt.Errorf("%s.%d: %s has %d replicas: %w", t.App, t.Replica, t.App, len(a.instances), client.ErrUnknown)
+		default:
+			found = append(found, a.instances[t.Replica-1])
+		}
+	}
+	return found, nil
+}
+
+// Start starts instances and what they depend on, and waits until they run, wait for
+// their time, or have completed.
+func (s *Supervisor) Start(ctx context.Context, targets []client.Target) error {
+	return s.request(ctx, targets, func(found []*instance) (*request, error) {
+		before := launches(found)
+		for _, i := range s.withDependencies(found) {
+			i.by, i.restarted, i.attempts = "by hand", false, attempts{}
+			s.step(i, Start, "asked to", outcome{})
+		}
+		return &request{pending: found, look: func(i *instance) (bool, string) { return startDone(i, before[i]) }}, nil
+	})
+}
+
+// Restart stops instances and starts them again, each when its tree is proven empty.
+func (s *Supervisor) Restart(ctx context.Context, targets []client.Target) error {
+	return s.request(ctx, targets, func(found []*instance) (*request, error) {
+		before := launches(found)
+		for _, i := range found {
+			s.restart(i, "by hand", "asked to restart")
+			before[i]++ // another start than that under way
+		}
+		return &request{pending: found, look: func(i *instance) (bool, string) {
+			if i.launches < before[i] && hasTree(i.m.State) && i.m.State != client.Stuck {
+				return false, ""
+			}
+			return startDone(i, before[i])
+		}}, nil
+	})
+}
+
+// restart restarts an instance, and those that said that they want to be, with it.
+func (s *Supervisor) restart(i *instance, by, cause string) {
+	i.by, i.restarted, i.attempts = by, true, attempts{}
+	s.step(i, Restart, cause, outcome{})
+	for _, name := range s.order {
+		for _, d := range s.apps[name].spec.DependsOn {
+			if d.App == i.app.spec.Name && d.Restart {
+				s.restartWith(s.apps[name], i)
+			}
+		}
+	}
+}
+
+func (s *Supervisor) restartWith(a *app, with *instance) {
+	for _, i := range a.instances {
+		if hasTree(i.m.State) {
+			s.restart(i, "with "+with.name(), with.name()+" was restarted")
+		}
+	}
+}
+
+func launches(list []*instance) map[*instance]int {
+	n := map[*instance]int{}
+	for _, i := range list {
+		n[i] = i.launches
+	}
+	return n
+}
+
+// startDone says whether a start is over.
+func startDone(i *instance, before int) (bool, string) {
+	switch i.m.State {
+	case client.Running, client.LeaderLost, client.Scheduled, client.Completed:
+		return true, ""
+	case client.Failed, client.Backoff:
+		return true, i.cause
+	case client.Stuck:
+		return true, "its last run can't be ended"
+	case client.Stopped:
+		if i.launches > before {
+			return true, "was stopped"
+		}
+		return true, i.cause
+	}
+	return false, ""
+}
+
+// Stop stops instances, who depends on another before that one, and waits until their
+// trees are empty.
+func (s *Supervisor) Stop(ctx context.Context, targets []client.Target) error {
+	return s.request(ctx, targets, func(found []*instance) (*request, error) { return s.stopping(found), nil })
+}
+
+// stopping is the request to stop instances in the reverse order.
+func (s *Supervisor) stopping(found []*instance) *request {
+	before, asked := map[*instance]int{}, map[*instance]bool{}
+	r := &request{pending: slices.Clone(found)}
+	for _, i := range found {
+		before[i] = i.ends
+	}
+	slices.Reverse(r.pending)
+	r.may = func(i *instance) bool {
+		if asked[i] {
+			return true
+		}
+		for _, other := range r.pending {
+			if other != i && s.dependsOn(other, i.app.spec.Name) && hasTree(other.m.State) {
+				return false
+			}
+		}
+		asked[i] = true
+		s.step(i, Stop, "asked to stop", outcome{})
+		return true
+	}
+	r.look = func(i *instance) (bool, string) {
+		switch {
+		case i.m.State == client.Stuck:
+			return true, "processes are left that can't be ended"
+		case !hasTree(i.m.State), i.ends > before[i]:
+			return true, ""
+		}
+		return false, ""
+	}
+	return r
+}
+
+// stopAll stops all, for the end.
+func (s *Supervisor) stopAll() {
+	r := s.stopping(s.instances())
+	r.reply = make(chan error, 1)
+	s.requests = append(s.requests, r)
+	s.unsettled = true
+}
+
+// dependsOn says whether an instance's application waits for another, at once or through
+// others.
+func (s *Supervisor) dependsOn(i *instance, name string) bool {
+	seen := map[string]bool{}
+	var look func(spec []string) bool
+	look = func(names []string) bool {
+		for _, n := range names {
+			if n == name {
+				return true
+			}
+			if a := s.apps[n]; a != nil && !seen[n] {
+				seen[n] = true
+				if look(dependencyNames(a)) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return look(dependencyNames(i.app))
+}
+
+func dependencyNames(a *app) (names []string) {
+	for _, d := range a.spec.DependsOn {
+		names = append(names, d.App)
+	}
+	return names
+}
+
+// withDependencies adds what instances depend on, before them.
+func (s *Supervisor) withDependencies(found []*instance) (all []*instance) {
+	seen := map[*instance]bool{}
+	var add func(*instance)
+	add = func(i *instance) {
+		if seen[i] {
+			return
+		}
+		seen[i] = true
+		for _, name := range dependencyNames(i.app) {
+			if a := s.apps[name]; a != nil {
+				for _, d := range a.instances {
+					if d.m.State != client.Completed {
+						add(d)
+					}
+				}
+			}
+		}
+		all = append(all, i)
+	}
+	for _, i := range found {
+		add(i)
+	}
+	return all
+}
+
+// Down stops all and ends the supervisor.
+func (s *Supervisor) Down(ctx context.Context) error {
+	if err := s.ask(s.end); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Signal sends a signal to the trees of instances that run.
+func (s *Supervisor) Signal(targets []client.Target, sig syscall.Signal, scope foster.Scope) error {
+	return s.each(targets, func(i *instance) error {
+		err := i.signal(sig, scope)
+		if err == nil {
+			s.event(i, "signal", "%s was sent, as asked", sig)
+		}
+		return err
+	})
+}
+
+// Extend has the leases of instances end no sooner than by from now.
+func (s *Supervisor) Extend(targets []client.Target, by time.Duration) error {
+	return s.each(targets, func(i *instance) error {
+		if i.tree == nil {
+			return errors.New("isn't running")
+		}
+		return i.tree.Extend(by)
+	})
+}
+
+// each does something with each target, and names those with whom it failed.
+func (s *Supervisor) each(targets []client.Target, do func(*instance) error) error {
+	var err error
+	asked := s.ask(func() {
+		var found []*instance
+		if found, err = s.find(targets); err != nil {
+			return
+		}
+		failed := &client.FailedError{}
+		for _, i := range found {
+			if err := do(i); err != nil {
+				failed.Failures = append(failed.Failures, i.failure(err.Error()))
+			}
+		}
+		if len(failed.Failures) > 0 {
+			err = failed
+		}
+	})
+	return errors.Join(asked, err)
+}
+
+// Events gives those after a number, and with follow those to come.
+func (s *Supervisor) Events(ctx context.Context, after uint64, follow bool) func(yield func(client.Event) bool) {
+	return s.events.read(ctx, after, follow)
+}

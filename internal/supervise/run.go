@@ -1,0 +1,262 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// launch starts the tree of an instance, after its hook.
+func (s *Supervisor) launch(i *instance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	i.run++
+	i.launches++
+	i.starting, i.current = cancel, i.spec
+	i.left, i.health, i.text, i.told, i.pid = nil, "", "", false, 0
+	if i.restarted {
+		i.restarts++
+	}
+	run, spec, grace := i.run, i.spec, s.project.Grace
+	s.helpers.Go(func() {
+		defer cancel()
+		s.slots <- struct{}{}
+		tree, err := start(ctx, i.treeID, &spec, grace)
+		<-s.slots
+		s.post(func() { s.launched(i, run, tree, err) })
+	})
+}
+
+// start runs the hook before a start, and the start. It is cut short when ctx is done.
+func start(ctx context.Context, id string, spec *config.App, grace time.Duration) (*foster.Tree, error) {
+	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	cmd, err := command(spec)
+	if err != nil {
+		return nil, err
+	}
+	cmd.ID, cmd.Grace = id, grace
+	return cmd.Start()
+}
+
+// command is the command of an application, as package foster has it.
+func command(spec *config.App) (*foster.Cmd, error) {
+	cmd := foster.Command(spec.Command[0], spec.Command[1:]...)
+	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, spec.Env, spec.Umask, spec.Rlimits
+	cmd.Containment, cmd.Until = spec.Containment, spec.Until
+	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, spec.Notify || notifies(spec)
+	switch spec.OnLeaderLoss {
+	case config.LossStop, config.LossFail:
+		cmd.OnLeaderLoss = foster.LossPolicy(spec.OnLeaderLoss)
+	}
+	cmd.Stop = foster.StopPlan{Signal: spec.Stop.Signal, Scope: spec.Stop.Scope, Timeout: spec.Stop.Timeout}
+	credential, err := units.Credential(spec.User, spec.Group)
+	cmd.Credential = credential
+	return cmd, err
+}
+
+func notifies(spec *config.App) bool { return spec.Readiness != nil && spec.Readiness.Notify }
+
+// launched takes the news of a start.
+func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err error) {
+	if err != nil {
+		i.facts.ran = !errors.Is(err, context.Canceled)
+		i.exit = &client.Exit{Cause: "not started: " + err.Error(), Started: time.Now(), Ended: time.Now()}
+		s.step(i, NotLaunched, err.Error(), s.judgeEnd(i, false, 0))
+		return
+	}
+	s.hold(i, tree)
+	i.started = time.Now()
+	s.follow(i, tree)
+	s.step(i, Launched, i.launchCause(), outcome{})
+	if i.m.State == client.Running {
+		s.readiness(i)
+		s.hook(i, "post_start", i.current.Hooks.PostStart)
+	}
+}
+
+func (i *instance) launchCause() string {
+	if i.by == "" {
+		return "started"
+	}
+	return "started " + i.by
+}
+
+// hold makes a tree that of the instance.
+func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
+	i.tree, i.pid = tree, tree.Leader()
+}
+
+// follow tells the loop what happens to a tree, and when it has ended.
+func (s *Supervisor) follow(i *instance, tree *foster.Tree) {
+	run, spec := i.run, i.current
+	s.helpers.Go(func() {
+		for e := range tree.Events(context.Background()) {
+			if e.Kind != foster.EventEnded {
+				s.post(func() { s.heard(i, run, e) })
+			}
+		}
+		exit, err := tree.Wait()
+		_ = runHook(context.Background(), &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
+		s.post(func() { s.ended(i, run, exit, err) })
+	})
+}
+
+// heard takes an event of a tree.
+func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
+	if run != i.run {
+		return
+	}
+	switch e.Kind {
+	case foster.EventStarted:
+		if i.started.IsZero() {
+			i.started = e.Time
+		}
+	case foster.EventLeaderLost:
+		s.step(i, LostLeader, "start script lost, application alive: its leader "+i.leaderEnd(e), outcome{})
+	case foster.EventNotified:
+		if e.Text != "" {
+			i.text = e.Text
+		}
+		if e.Ready && !i.told {
+			i.told = true
+			s.readiness(i)
+		}
+	case foster.EventLeaseEnding:
+		s.event(i, "lease", "the lease ends in %s", e.Left.Round(time.Second))
+	case foster.EventLeaseExtended:
+		s.event(i, "lease", "the lease was extended: it ends in %s", e.Left.Round(time.Second))
+	case foster.EventLeaseOver:
+		s.event(i, "lease", "the lease is over: it is stopped")
+	case foster.EventWatchdog:
+		s.event(i, "watchdog", "it didn't call its watchdog in time: it is stopped")
+	case foster.EventKilled:
+		s.event(i, "killed", "SIGKILL was sent to %d that hadn't ended in time", e.Count)
+	}
+}
+
+func (i *instance) leaderEnd(e foster.Event) string {
+	if e.Status.Known {
+		return e.Status.String()
+	}
+	return "has ended"
+}
+
+// ended takes the news that a run is over.
+func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error) {
+	if run != i.run {
+		return
+	}
+	i.tree, i.ready = nil, false
+	i.exit = exitOf(exit)
+	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
+		for _, p := range survivors.Survivors {
+			i.left = append(i.left, p.String())
+		}
+		s.step(i, Survived, "processes are left that can't be ended", outcome{})
+		return
+	}
+	i.ends++
+	i.facts.ran = true
+	ok := succeeded(&i.current, exit, err)
+	cause := endCause(exit, err)
+	if i.m.State == client.Stopping {
+		s.step(i, Ended, cause, outcome{ok: ok})
+		return
+	}
+	s.step(i, Ended, cause, s.judgeEnd(i, ok, exit.LastSeen().Sub(exit.Started)))
+}
+
+// succeeded says whether a run that nobody stopped ended well.
+func succeeded(spec *config.App, exit foster.Exit, err error) bool {
+	switch exit.Cause {
+	case foster.CauseExpired, foster.CauseWatchdog, foster.CauseShimLost:
+		return false
+	}
+	if errors.Is(err, foster.ErrLeaderLost) || !exit.Leader.Known || exit.Leader.Signal != 0 {
+		return false
+	}
+	return exit.Leader.Code == 0 || slices.Contains(spec.Restart.SuccessCodes, exit.Leader.Code)
+}
+
+func endCause(exit foster.Exit, err error) string {
+	text := "ended: its leader " + exit.Leader.String()
+	if !exit.Leader.Known {
+		text = "ended: how isn't known"
+	}
+	switch exit.Cause {
+	case foster.CauseStopped:
+		return "stopped"
+	case foster.CauseExpired:
+		return "stopped: its lease was over"
+	case foster.CauseWatchdog:
+		return "stopped: it didn't call its watchdog in time"
+	case foster.CauseShimLost:
+		return "ended: its shim was killed"
+	case foster.CauseLeaderLost:
+		return "stopped: its leader was lost"
+	case foster.CauseOwnerGone:
+		return "stopped: no supervisor came back within the grace"
+	}
+	return text
+}
+
+// judgeEnd says whether there is another restart, and how long the pause is.
+func (s *Supervisor) judgeEnd(i *instance, ok bool, ran time.Duration) outcome {
+	o := outcome{ok: ok}
+	if i.terms(o).again() {
+		var pause time.Duration
+		i.attempts, pause, o.exhausted = i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())
+		i.due = time.Now().Add(pause)
+	}
+	return o
+}
+
+// pause sets the clock of the backoff.
+func (s *Supervisor) pause(i *instance) {
+	i.restarted, i.by = true, "again after it had ended"
+	s.setClock(i, i.due, func() { s.step(i, BackoffOver, "the pause is over", outcome{}) })
+}
+
+// stopTree stops the tree of an instance: its hook and its command first, then by
+// signals. That it is empty, or not, is told by follow.
+func (s *Supervisor) stopTree(i *instance) {
+	i.ready = false
+	tree, spec, pid := i.tree, i.current, i.pid
+	s.helpers.Go(func() {
+		ctx := context.Background()
+		if err := runHook(ctx, &spec, "pre_stop", spec.Hooks.PreStop); err != nil {
+			s.post(func() { s.event(i, "hook", "%v", err) })
+		}
+		if len(spec.Stop.Command) > 0 {
+			spec.Env = append(slices.Clone(spec.Env), fmt.Sprintf("MAINPID=%d", pid))
+			if err := runFor(ctx, &spec, spec.Stop.Timeout, spec.Stop.Command); err != nil {
+				s.post(func() { s.event(i, "hook", "stop command: %v", err) })
+			}
+		}
+		_, _ = tree.Stop(ctx) // follow tells how it ended
+	})
+}
+
+// signal sends a signal to the tree of an instance.
+func (i *instance) signal(sig syscall.Signal, scope foster.Scope) error {
+	if i.tree == nil {
+		return errors.New("isn't running")
+	}
+	if err := i.tree.Signal(sig, scope); err != nil {
+		return fmt.Errorf("%s: %w", units.SignalName(sig), err)
+	}
+	return nil
+}

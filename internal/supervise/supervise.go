@@ -1,0 +1,290 @@
+// Package supervise keeps the applications of a project as their configuration says: it
+// starts them in order, restarts what fails, stops them in the reverse order, and takes
+// them over from a supervisor that was killed.
+//
+// One goroutine, the loop in this file, owns all instances. What an instance may do next
+// is a pure function over a table (machine.go); the loop does what the table asks for.
+// Whatever takes time (a start, a hook, a stop, a probe) is done by a goroutine of its
+// own, which tells the loop when it is over. The processes themselves are held by
+// package foster.
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// Options is what a supervisor is made with.
+type Options struct {
+	// Load reads the configuration, for an update.
+	Load    func() (*config.Project, error)
+	State   string // folder of the project's notes, which this supervisor alone uses
+	Version string
+	// Only are the applications to start, with what they depend on; none: all that
+	// have autostart.
+	Only []string
+}
+
+// Supervisor runs a project. Its methods may be called from any goroutine.
+type Supervisor struct {
+	options Options
+	inbox   chan func()
+	done    chan struct{}
+	events  *eventLog
+	began   time.Time
+	slots   chan struct{} // of the starts at one time
+	helpers sync.WaitGroup
+
+	// Of the loop:
+	project   *config.Project
+	apps      map[string]*app
+	order     []string // of their names
+	leaving   []*instance
+	requests  []*request
+	memory    *memory
+	problems  map[string]string
+	unsettled bool
+	ending    bool // all is to be stopped, and then the loop ends
+}
+
+// startsAtOnce bounds how many applications are being started at one time.
+const startsAtOnce = 8
+
+// New makes the supervisor of a project. Nothing is started before Run.
+func New(project *config.Project, options Options) *Supervisor {
+	s := &Supervisor{
+		options: options, inbox: make(chan func()), done: make(chan struct{}), events: newEventLog(),
+		began: time.Now(), slots: make(chan struct{}, startsAtOnce),
+		project: project, apps: map[string]*app{}, problems: map[string]string{},
+	}
+	return s
+}
+
+// Run supervises until Down has stopped all, or ctx is done, which is the same. It
+// returns an error that names what couldn't be ended.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.close()
+	s.begin()
+	s.settle()
+	cancelled := ctx.Done()
+	for !s.over() {
+		select {
+		case f := <-s.inbox:
+			f()
+		case <-cancelled:
+			cancelled = nil
+			s.end()
+		}
+		s.settle()
+	}
+	return s.survivors()
+}
+
+// post gives the loop something to do. It is false when the loop has ended.
+func (s *Supervisor) post(f func()) bool {
+	select {
+	case s.inbox <- f:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+// ask has the loop do something and waits for it.
+func (s *Supervisor) ask(f func()) error {
+	ran := make(chan struct{})
+	if s.post(func() { f(); close(ran) }) {
+		<-ran
+		return nil
+	}
+	return client.ErrNotRunning
+}
+
+// Done is closed when Run returns.
+func (s *Supervisor) Done() <-chan struct{} { return s.done }
+
+func (s *Supervisor) close() {
+	close(s.done)
+	s.helpers.Wait()
+	s.memory.Clean = true
+	s.memory.Rests = map[string]restNote{}
+	s.memory.save()
+	s.events.close()
+}
+
+// end begins the end: all is stopped, in the reverse order.
+func (s *Supervisor) end() {
+	if s.ending {
+		return
+	}
+	s.ending = true
+	s.event(nil, "supervisor", "stops all applications")
+	s.stopAll()
+}
+
+// over says whether nothing is left to hold. What is stuck is waited for: see giveUp.
+func (s *Supervisor) over() bool {
+	if !s.ending {
+		return false
+	}
+	for _, i := range s.instances() {
+		if hasTree(i.m.State) && i.m.State != client.Stuck {
+			return false
+		}
+	}
+	return true
+}
+
+// survivors names what was left.
+func (s *Supervisor) survivors() error {
+	failed := &client.FailedError{}
+	for _, i := range s.instances() {
+		if i.m.State == client.Stuck {
+			failed.Failures = append(failed.Failures, i.failure("can't be ended"))
+		}
+	}
+	if len(failed.Failures) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// instances are all, in the order of the configuration, and then those that leave.
+func (s *Supervisor) instances() (all []*instance) {
+	for _, name := range s.order {
+		all = append(all, s.apps[name].instances...)
+	}
+	return append(all, s.leaving...)
+}
+
+// step makes a transition of one instance and does what it asks for.
+func (s *Supervisor) step(i *instance, e Event, cause string, o outcome) {
+	m, acts, err := i.m.next(e, i.terms(o))
+	if err != nil {
+		return // news that crossed with a command
+	}
+	from := i.m.State
+	i.m = m
+	if from != m.State {
+		s.moved(i, from, cause)
+	}
+	for _, a := range acts {
+		s.do(i, a)
+	}
+	s.unsettled = true
+}
+
+// moved tells of another state, and keeps what the next life must know of it.
+func (s *Supervisor) moved(i *instance, from client.State, cause string) {
+	i.since, i.cause = time.Now(), cause
+	switch i.m.State {
+	case client.Waiting:
+		i.facts = fact{}
+	case client.Running:
+		i.facts.started = true
+	}
+	s.tell(i, client.Event{Kind: "state", From: from, To: i.m.State, Cause: cause})
+	if i.removed {
+		return
+	}
+	switch i.m.State {
+	case client.Stopped, client.Completed, client.Failed:
+		s.memory.rest(i.treeID, &restNote{State: i.m.State, Cause: cause, Since: i.since})
+	default:
+		s.memory.rest(i.treeID, nil)
+	}
+	s.problem("state", s.memory.broken)
+}
+
+func (s *Supervisor) do(i *instance, a Act) {
+	switch a {
+	case AwaitDeps: // settle looks
+	case Launch:
+		s.launch(i)
+	case CancelStart:
+		i.starting()
+	case StopTree:
+		s.stopTree(i)
+	case Pause:
+		s.pause(i)
+	case ClearClocks:
+		i.stopClock()
+	case AwaitEmpty:
+		s.awaitEmpty(i)
+	}
+}
+
+// settle does what depends on the states of several instances, until nothing changes.
+func (s *Supervisor) settle() {
+	for s.unsettled {
+		s.unsettled = false
+		for _, i := range s.instances() {
+			if i.m.State == client.Waiting {
+				s.awaitDeps(i)
+			}
+		}
+		s.leaving = rest(s.leaving)
+		s.checkRequests()
+	}
+}
+
+// rest keeps those that still have something to leave.
+func rest(leaving []*instance) (kept []*instance) {
+	for _, i := range leaving {
+		if hasTree(i.m.State) {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+// awaitDeps looks whether an instance may start.
+func (s *Supervisor) awaitDeps(i *instance) {
+	v, why := dependenciesOf(&i.spec, s.factsOf)
+	switch v {
+	case met:
+		s.step(i, DepsMet, "its dependencies are as they should be", outcome{})
+	case impossible:
+		s.step(i, DepsFailed, why, outcome{})
+	case pending:
+		i.cause = why
+	}
+}
+
+func (s *Supervisor) factsOf(name string) (facts []fact) {
+	if a := s.apps[name]; a != nil {
+		for _, i := range a.instances {
+			facts = append(facts, i.fact())
+		}
+	}
+	return facts
+}
+
+// tell makes an event of an instance.
+func (s *Supervisor) tell(i *instance, e client.Event) {
+	if i != nil {
+		e.App, e.Replica = i.app.spec.Name, i.replica
+	}
+	s.events.add(e)
+}
+
+func (s *Supervisor) event(i *instance, kind, format string, args ...any) {
+	s.tell(i, client.Event{Kind: kind, Cause: fmt.Sprintf(format, args...)})
+}
+
+// problem keeps what is wrong with the supervisor itself, and tells it when it changes.
+func (s *Supervisor) problem(what string, err error) {
+	switch old, had := s.problems[what]; {
+	case err == nil && had:
+		delete(s.problems, what)
+		s.event(nil, "problem", "%s works again", what)
+	case err != nil && old != err.Error():
+		s.problems[what] = err.Error()
+		s.event(nil, "problem", "%s: %v", what, err)
+	}
+}

@@ -1,0 +1,204 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// Update reads the configuration again and applies the difference: what has not changed
+// isn't touched. With dryRun it only says what it would do. It waits until what is
+// started and stopped is.
+func (s *Supervisor) Update(ctx context.Context, dryRun bool) ([]client.Change, error) {
+	next, err := s.options.Load()
+	if err != nil {
+		return nil, err
+	}
+	var changes []client.Change
+	err = s.ask(func() {
+		changes = difference(s.project, next)
+		if !dryRun {
+			s.apply(next)
+		}
+	})
+	if err != nil || dryRun {
+		return changes, err
+	}
+	return changes, s.awaitRest(ctx, changes)
+}
+
+// awaitRest waits until what an update has started runs, and what it has stopped is gone.
+func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) error {
+	return s.request(ctx, nil, func([]*instance) (*request, error) {
+		r := &request{look: func(i *instance) (bool, string) {
+			if i.removed {
+				return !hasTree(i.m.State), ""
+			}
+			return startDone(i, i.launches)
+		}}
+		for _, i := range s.instances() {
+			touched := slices.ContainsFunc(changes, func(c client.Change) bool {
+				return c.App == i.app.spec.Name && c.Action != "change" && c.Action != "add"
+			})
+			if i.removed || touched && i.m.State != client.Stopped {
+				r.pending = append(r.pending, i)
+			}
+		}
+		return r, nil
+	})
+}
+
+// difference says what has to be done to come from one project to another.
+func difference(old, next *config.Project) (changes []client.Change) {
+	before := appsByName(old)
+	after := appsByName(next)
+	for _, a := range old.Apps {
+		if after[a.Name] == nil {
+			changes = append(changes, client.Change{App: a.Name, Action: "stop"})
+		}
+	}
+	for _, a := range next.Apps {
+		was := before[a.Name]
+		switch {
+		case was == nil && a.Autostart:
+			changes = append(changes, client.Change{App: a.Name, Action: "start"})
+			continue
+		case was == nil:
+			changes = append(changes, client.Change{App: a.Name, Action: "add"})
+			continue
+		case was.Replicas != a.Replicas:
+			changes = append(changes, client.Change{App: a.Name, Action: "scale", From: was.Replicas, To: a.Replicas})
+		}
+		if keys, restart := config.Changes(*was, a); restart {
+			changes = append(changes, client.Change{App: a.Name, Action: "restart", Keys: keys})
+		} else if len(keys) > 0 && !reflect.DeepEqual(keys, []string{"Replicas"}) {
+			changes = append(changes, client.Change{App: a.Name, Action: "change", Keys: keys})
+		}
+	}
+	return changes
+}
+
+func appsByName(p *config.Project) map[string]*config.App {
+	m := map[string]*config.App{}
+	for i := range p.Apps {
+		m[p.Apps[i].Name] = &p.Apps[i]
+	}
+	return m
+}
+
+// apply makes the project another.
+func (s *Supervisor) apply(next *config.Project) {
+	old := s.project
+	s.project = next
+	s.order = nil
+	was := s.apps
+	s.apps = map[string]*app{}
+	for _, spec := range next.Apps {
+		a := was[spec.Name]
+		if a == nil {
+			a = s.add(spec)
+			if spec.Autostart {
+				s.startAll(a.instances, "new in the configuration")
+			}
+			continue
+		}
+		s.apps[spec.Name] = a
+		s.order = append(s.order, spec.Name)
+	}
+	for name, a := range was {
+		if s.apps[name] == nil {
+			s.leave(a.instances, "no longer in the configuration")
+		}
+	}
+	s.adjust(old)
+	s.memory.saveProject(next)
+	s.problem("state", s.memory.broken)
+	s.event(nil, "supervisor", "the configuration was read again")
+}
+
+// adjust brings the applications that were there before to what the project says now.
+func (s *Supervisor) adjust(old *config.Project) {
+	before := appsByName(old)
+	for _, spec := range s.project.Apps {
+		a, was := s.apps[spec.Name], before[spec.Name]
+		if was == nil {
+			continue
+		}
+		a.spec = spec
+		s.resize(a, spec.Replicas)
+		_, restart := config.Changes(*was, spec)
+		for _, i := range a.instances {
+			i.spec = spec.Instance(s.project.Name, i.replica)
+			switch {
+			case restart && hasTree(i.m.State):
+				s.restart(i, "with another configuration", "its configuration has changed")
+			}
+		}
+	}
+}
+
+// resize makes an application have so many instances; who is too many is stopped.
+func (s *Supervisor) resize(a *app, replicas int) {
+	active := len(a.instances) == 0 || slices.ContainsFunc(a.instances, func(i *instance) bool { return i.m.State != client.Stopped })
+	if added := s.grow(a, replicas); active {
+		s.startAll(added, "the application was scaled")
+	}
+	if len(a.instances) > replicas {
+		s.leave(a.instances[replicas:], "the application was scaled")
+		a.instances = slices.Clip(a.instances[:replicas])
+	}
+}
+
+func (s *Supervisor) startAll(list []*instance, cause string) {
+	for _, i := range list {
+		s.step(i, Start, cause, outcome{})
+	}
+}
+
+// leave stops instances that are no longer of the project, and forgets them when their
+// trees are empty.
+func (s *Supervisor) leave(list []*instance, cause string) {
+	for _, i := range list {
+		i.removed = true
+		s.memory.rest(i.treeID, nil)
+		s.leaving = append(s.leaving, i)
+		s.step(i, Stop, cause, outcome{})
+	}
+}
+
+// Scale sets the number of an application's instances until the next update that
+// changes it, and waits until they run, or are gone.
+func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error {
+	if replicas < 0 || replicas > 1000 {
+		return fmt.Errorf("%d replicas: 0 to 1000 are possible", replicas)
+	}
+	var err error
+	if asked := s.ask(func() {
+		a := s.apps[name]
+		if a == nil {
+			err = fmt.Errorf("%q: %w", name, client.ErrUnknown)
+			return
+		}
+		a.spec.Replicas = replicas
+		for i := range s.project.Apps {
+			if s.project.Apps[i].Name == name {
+				s.project.Apps[i].Replicas = replicas
+			}
+		}
+		s.resize(a, replicas)
+		for _, i := range a.instances {
+			i.spec = a.spec.Instance(s.project.Name, i.replica)
+		}
+		s.memory.saveProject(s.project)
+	}); asked != nil || err != nil {
+		if err == nil {
+			err = asked
+		}
+		return err
+	}
+	return s.awaitRest(ctx, []client.Change{{App: name, Action: "scale"}})
+}
