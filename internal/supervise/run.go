@@ -109,7 +109,7 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree) {
 			}
 		}
 		exit, err := tree.Wait()
-		_ = runHook(context.Background(), &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
+		_ = runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
 		s.post(func() { s.ended(i, run, exit, err) })
 	})
 }
@@ -236,7 +236,7 @@ func (s *Supervisor) stopTree(i *instance) {
 	i.ready = false
 	tree, spec, pid := i.tree, i.current, i.pid
 	s.helpers.Go(func() {
-		ctx := context.Background()
+		ctx := s.patient
 		if err := runHook(ctx, &spec, "pre_stop", spec.Hooks.PreStop); err != nil {
 			s.post(func() { s.event(i, "hook", "%v", err) })
 		}
@@ -246,7 +246,11 @@ func (s *Supervisor) stopTree(i *instance) {
 				s.post(func() { s.event(i, "hook", "stop command: %v", err) })
 			}
 		}
-		_, _ = tree.Stop(ctx) // follow tells how it ended
+		if ctx.Err() != nil {
+			kill(tree)
+			return
+		}
+		_, _ = tree.Stop(context.Background()) // follow tells how it ended
 	})
 }
 

@@ -50,6 +50,10 @@ type Supervisor struct {
 	problems  map[string]string
 	unsettled bool
 	ending    bool // all is to be stopped, and then the loop ends
+	resigned  bool // nothing is started any more, and the loop ends
+
+	patient context.Context // of the hooks of a stop; done when all is to be killed
+	hurry   context.CancelFunc
 }
 
 // startsAtOnce bounds how many applications are being started at one time.
@@ -62,6 +66,7 @@ func New(project *config.Project, options Options) *Supervisor {
 		began: time.Now(), slots: make(chan struct{}, startsAtOnce),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 	}
+	s.patient, s.hurry = context.WithCancel(context.Background())
 	return s
 }
 
@@ -110,6 +115,11 @@ func (s *Supervisor) Done() <-chan struct{} { return s.done }
 
 func (s *Supervisor) close() {
 	close(s.done)
+	if s.resigned && !s.ending {
+		s.memory.save()
+		s.events.close()
+		return
+	}
 	s.helpers.Wait()
 	s.memory.Clean = true
 	s.memory.Rests = map[string]restNote{}
@@ -130,7 +140,7 @@ func (s *Supervisor) end() {
 // over says whether nothing is left to hold. What is stuck is waited for: see giveUp.
 func (s *Supervisor) over() bool {
 	if !s.ending {
-		return false
+		return s.resigned && !s.busy()
 	}
 	for _, i := range s.instances() {
 		if hasTree(i.m.State) && i.m.State != client.Stuck {
@@ -224,7 +234,7 @@ func (s *Supervisor) settle() {
 	for s.unsettled {
 		s.unsettled = false
 		for _, i := range s.instances() {
-			if i.m.State == client.Waiting {
+			if i.m.State == client.Waiting && !s.resigned {
 				s.awaitDeps(i)
 			}
 		}

@@ -23,6 +23,7 @@ const roleVariable = "FOSTER_TEST_SUPERVISOR"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(roleVariable); dir != "" {
 		s := New(sleepers(dir), Options{State: dir})
+		leaveOnRequest(s)
 		if err := s.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -237,6 +238,11 @@ func TestASupervisorThatWasKilledIsFollowedByOneThatTakesOver(t *testing.T) {
 // run, and kills it.
 func killSupervisor(t *testing.T, dir, out string) {
 	t.Helper()
+	endSupervisor(t, dir, out, syscall.SIGKILL)
+}
+
+func endSupervisor(t *testing.T, dir, out string, by syscall.Signal) {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -248,8 +254,10 @@ func killSupervisor(t *testing.T, dir, out string) {
 		t.Fatal(err)
 	}
 	leaktest.Eventually(t, "both run", func() bool { return strings.Count(lines(t, out), "start") == 2 })
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	if err := cmd.Process.Signal(by); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // killed
+	if err := cmd.Wait(); err != nil && by != syscall.SIGKILL {
+		t.Error(err)
+	}
 }
