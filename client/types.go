@@ -32,7 +32,8 @@ type Status struct {
 	Project string    `json:"project"`
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
-	Seq     uint64    `json:"seq"` // of the last event that is in here
+	Daemon  bool      `json:"daemon"` // in the background, by foster up -d
+	Seq     uint64    `json:"seq"`    // of the last event that is in here
 	Started time.Time `json:"started"`
 	Dir     string    `json:"dir"`
 	Files   []string  `json:"files"`

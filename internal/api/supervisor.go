@@ -35,6 +35,9 @@ type Supervisor interface {
 	Update(ctx context.Context, dryRun bool) ([]client.Change, error)
 	// Down stops all, in the reverse order, and ends the supervisor.
 	Down(ctx context.Context) error
+	// Leave ends the supervisor and stops nothing: the next one takes over. Another
+	// version of foster up asks for it.
+	Leave(ctx context.Context) error
 
 	// Events gives those after seq that are kept, and with follow those to come, until
 	// ctx is done or the supervisor ends.

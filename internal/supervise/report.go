@@ -26,7 +26,7 @@ func (s *Supervisor) Status() client.Status {
 // status is what the loop knows; it also gives the trees that are to be measured.
 func (s *Supervisor) status(trees map[string]*foster.Tree) client.Status {
 	status := client.Status{
-		Project: s.project.Name, Version: s.options.Version, PID: os.Getpid(), Started: s.began,
+		Project: s.project.Name, Version: s.options.Version, PID: os.Getpid(), Started: s.began, Daemon: s.options.Daemon,
 		Dir: s.project.Dir, Files: s.project.Files, Seq: s.events.seq(),
 	}
 	for what, text := range s.problems {

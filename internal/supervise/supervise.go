@@ -25,6 +25,7 @@ type Options struct {
 	Load    func() (*config.Project, error)
 	State   string // folder of the project's notes, which this supervisor alone uses
 	Version string
+	Daemon  bool // in the background
 	// Only are the applications to start, with what they depend on; none: all that
 	// have autostart.
 	Only []string
