@@ -62,6 +62,14 @@ func roleKeeper(args []string) {
 			cmd.KeepOutput, cmd.Pipes, read = true, true, value
 		case "exit":
 			cmd.KeepExit = true
+		case "socket": // which is handed over, and kept
+			f, address, err := listening()
+			if err != nil {
+				say("error %v", err)
+				os.Exit(1)
+			}
+			cmd.ExtraFiles, cmd.ListenNames, cmd.Keep = []*os.File{f}, []string{"http"}, []*os.File{f}
+			say("socket %s", address)
 		case "copy": // by a pipe of foster's, all that it reads goes on at once
 			cmd.Stdout = passOn{}
 		}

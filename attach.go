@@ -30,15 +30,20 @@ func WithOutput(stdout, stderr io.Writer) AttachOption {
 // not for use with WithOutput. Where the tree keeps no output, there are none.
 func WithPipes() AttachOption { return func(a *attachment) { a.pipes = true } }
 
+// WithKept takes the files that the owner before had the shim keep: Tree.Kept gives them.
+func WithKept() AttachOption { return func(a *attachment) { a.keep = true } }
+
 // attachment is an Attach under way.
 type attachment struct {
 	id      string
 	writers map[uint8]io.Writer // nil: the outputs stay where they are
 	pipes   bool                // they are read by the caller
+	keep    bool                // what Cmd.Keep has kept is taken, too
 	entry   *wire.Entry
 	client  *control.Client
 	status  *wire.Status
 	files   map[uint8]*os.File
+	kept    []*os.File
 }
 
 // Attach takes over a tree whose owner is gone, within its grace: this program is its
@@ -92,6 +97,7 @@ func (a *attachment) connect() (err error) {
 		for _, f := range a.files {
 			f.Close()
 		}
+		closeAll(a.kept)
 		a.client.Close()
 		return err
 	}
@@ -104,11 +110,7 @@ func (a *attachment) take() (err error) {
 	if a.status, err = a.client.Status(); err != nil {
 		return err
 	}
-	if a.writers != nil || a.pipes {
-		a.files, err = a.client.ClaimOutput(self())
-	} else {
-		err = a.client.Claim(self())
-	}
+	a.files, a.kept, err = a.client.ClaimWith(self(), a.writers != nil || a.pipes, a.keep)
 	refused, ok := errors.AsType[*control.RefusedError](err)
 	switch {
 	case !ok:
@@ -138,6 +140,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 		t.leader = 0 // its number is one of a PID namespace of its own
 	}
 	cmd := &Cmd{ctx: ctx}
+	t.kept.Store(&a.kept)
 	if a.pipes {
 		t.pipes, a.files = &pipes{ends: a.files}, nil
 	}

@@ -37,6 +37,14 @@ type Cmd struct {
 	// Unlike under os/exec, it gets no other: not those that this program was
 	// started with.
 	ExtraFiles []*os.File
+	// ListenNames hands the first of ExtraFiles over as listening sockets, as many as
+	// there are names here, by the convention of sd_listen_fds(3): LISTEN_FDS,
+	// LISTEN_FDNAMES, and LISTEN_PID, which is the leader's own.
+	ListenNames []string
+	// Keep are files that are kept open for as long as the tree lives, though this
+	// program may end: who attaches gets them with WithKept. For listening sockets, the
+	// other side of a terminal and the like; nobody reads them meanwhile.
+	Keep []*os.File
 
 	Credential *syscall.Credential // the user that the program runs as; nil: this program's
 	Rlimits    []Rlimit            // resource limits of the program

@@ -47,6 +47,7 @@ const (
 	StageShim        Stage = "shim"        // the shim couldn't be started, or failed
 	StageJournal     Stage = "journal"     // the tree can't be named, or found by others
 	StageNotify      Stage = "notify"      // the socket on which the program tells of itself
+	StageLimits      Stage = "limits"      // the limits of its cgroup
 	StageFork        Stage = "fork"
 	StageDir         Stage = "chdir"
 	StageRlimit      Stage = "rlimit"

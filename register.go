@@ -157,6 +157,9 @@ func (s *starter) handles() (fds []int) {
 	for _, out := range s.cmd.kept {
 		fds = append(fds, sys.Descriptor(out.r))
 	}
+	for _, f := range s.cmd.Keep {
+		fds = append(fds, sys.Descriptor(f))
+	}
 	return fds
 }
 

@@ -98,7 +98,7 @@ func (s *starter) prepare() (err error) {
 	if s.level, s.named, err = c.Containment.level(); err != nil {
 		return s.fail(StageConfig, err)
 	}
-	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid(), c.Lease.valid(), c.validTerms()); err != nil {
+	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid(), c.Lease.valid(), c.validTerms(), c.validSockets(), c.validKeep()); err != nil {
 		return s.fail(StageConfig, err)
 	}
 	plan, err := c.Stop.plan()
@@ -116,6 +116,9 @@ func (s *starter) prepare() (err error) {
 		s.msg.Outputs = append(s.msg.Outputs, out.stream)
 	}
 	s.msg.Read = c.Pipes
+	for _, f := range c.Keep {
+		s.msg.Kept = append(s.msg.Kept, f.Name())
+	}
 	if c.notifies() {
 		s.msg.Notify = "foster-" + s.id + "-" + newID()
 		s.msg.Env = c.notifyEnv(s.msg.Env, s.msg.Notify)
@@ -131,7 +134,7 @@ func (s *starter) prepare() (err error) {
 // message is what the shim is told of a command.
 func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
 	m := &wire.Start{
-		Path: c.Path, Args: c.Args, Env: c.environ(), Dir: c.Dir, Files: files,
+		Path: c.Path, Args: c.Args, Env: c.listenEnv(c.environ()), ListenPID: len(c.ListenNames) > 0, Dir: c.Dir, Files: files,
 		Session: c.Setsid, Foreground: c.Terminal != nil, OwnerGone: onOwnerGone,
 		Grace: c.Grace, AfterLeader: string(c.afterLeader()), Lease: wire.Lease(c.Lease), Watchdog: c.Watchdog,
 	}

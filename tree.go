@@ -3,6 +3,8 @@ package foster
 import (
 	"context"
 	"iter"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +24,7 @@ type Tree struct {
 	requests    chan request
 	done        chan struct{}
 	pipes       *pipes // nil: they aren't the caller's
+	kept        atomic.Pointer[[]*os.File]
 
 	// Set before done is closed.
 	exit Exit

@@ -195,24 +195,28 @@ func (c *Client) ClaimFor(owner wire.Member, pidfd int) error {
 // Claim makes this connection the owner's side of the tree. Its news follow, from the
 // beginning as far as they are kept.
 func (c *Client) Claim(owner wire.Member) error {
-	id := c.id()
-	_, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner}, id))
+	_, _, err := c.ClaimWith(owner, false, false)
 	return err
 }
 
-// ClaimOutput is Claim and Output in one: of several who ask at once, one gets the tree
-// with its output, and the others nothing.
-func (c *Client) ClaimOutput(owner wire.Member) (files map[uint8]*os.File, err error) {
+// ClaimWith is Claim and more in one: of several who ask at once, one gets the tree with
+// its output and with what is kept beside, as it asked for, and the others nothing.
+func (c *Client) ClaimWith(owner wire.Member, output, kept bool) (files map[uint8]*os.File, other []*os.File, err error) {
 	id := c.id()
-	r, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner, Output: true}, id))
+	r, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner, Output: output, Kept: kept}, id))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	fds, err := c.Conn.Claim(len(r.Outputs))
+	fds, err := c.Conn.Claim(len(r.Outputs) + len(r.Kept))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return openOutputs(r.Outputs, fds)
+	for i, name := range r.Kept {
+		// As it is: how it waits is also that of who else holds it.
+		other = append(other, os.NewFile(uintptr(fds[len(r.Outputs)+i]), name))
+	}
+	files, err = openOutputs(r.Outputs, fds[:len(r.Outputs)])
+	return files, other, err
 }
 
 // Watch has the news of the tree told on this connection, from the beginning.

@@ -296,6 +296,15 @@ func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
 			return
 		}
 	}
+	if m.Kept && !m.Named {
+		held, err := t.handKept()
+		if err != nil {
+			sys.CloseAll(fds)
+			s.refuse(c, m.ID, errno(err), err.Error())
+			return
+		}
+		reply.Kept, fds = t.start.Kept, append(fds, held...)
+	}
 	closeFile(t.ownerPidfd)
 	t.ownerPidfd, t.owner, t.claimed = pidfd, m.Owner, true
 	s.give(c, fds, reply)

@@ -9,11 +9,15 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-// A leader with resource limits of its own is started through a stage: limits
-// can be set only by the process that is to have them, between fork and exec,
-// where Go's fork has no place for them. The stage is this executable once more;
-// it sets the limits while it still has the right to raise them, becomes the user
-// that the leader runs as, and is replaced by the leader, with the same pid.
+// A leader with resource limits of its own, with listening sockets, or with cgroups of
+// version 1 is started through a stage: limits can be set, its own number be known, and a
+// cgroup be entered, only by the process itself, between fork and exec, where Go's fork
+// has no place for that. The stage is this executable once more; it sets the limits while
+// it still has the right to raise them, becomes the user that the leader runs as, and is
+// replaced by the leader, with the same pid.
+
+// staged says whether a start needs the stage.
+func staged(m *wire.Start) bool { return len(m.Rlimits) > 0 || m.ListenPID || len(m.Writes) > 0 }
 
 // throughStage starts the stage in the leader's place, and waits until the leader
 // has taken over.
@@ -70,12 +74,27 @@ func stage(conn *wire.Conn) int {
 	if !ok {
 		return 125
 	}
-	fail := prepareLeader(m)
+	fail := becomeLeader(m)
+	_ = conn.Send(nil, fail.message()) // without a shim, nobody is left to be told
+	return 125
+}
+
+// becomeLeader returns only where it fails.
+func becomeLeader(m *wire.Start) *failure {
+	if m.ListenPID {
+		m.Env = append(m.Env, "LISTEN_PID="+strconv.Itoa(os.Getpid()))
+	}
+	w, fail := openWrites(m.Writes) // with the rights that it still has
+	if fail == nil {
+		fail = prepareLeader(m)
+	}
+	if fail == nil {
+		fail = w.write()
+	}
 	if fail == nil {
 		fail = &failure{StageExec, sys.Exec(m.Path, m.Args, m.Env)}
 	}
-	_ = conn.Send(nil, fail.message()) // without a shim, nobody is left to be told
-	return 125
+	return fail
 }
 
 func prepareLeader(m *wire.Start) *failure {

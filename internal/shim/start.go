@@ -25,6 +25,7 @@ const (
 	StageCredential  = "credential"
 	StageExec        = "exec"
 	StageNotify      = "notify"
+	StageLimits      = "limits"
 )
 
 // failure is a start that failed at a stage.
@@ -95,6 +96,8 @@ func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
 	var err error
 	f.outputs, err = conn.Claim(len(m.Outputs))
 	errs = append(errs, err)
+	f.kept, err = conn.Claim(len(m.Kept))
+	errs = append(errs, err)
 	f.files, err = conn.Claim(m.Files)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		f.close()
@@ -156,6 +159,7 @@ type forker struct {
 	journal  int
 	owner    int
 	outputs  []int
+	kept     []int
 	files    []int
 	tree     contain.Tree
 
@@ -167,6 +171,7 @@ type forker struct {
 func (f *forker) close() {
 	sys.CloseAll(f.files)
 	sys.CloseAll(f.outputs)
+	sys.CloseAll(f.kept)
 	for _, fd := range []int{f.cwd, f.cgroup, f.terminal, f.listener, f.journal, f.owner} {
 		if fd >= 0 {
 			sys.Close(fd)
@@ -191,7 +196,7 @@ func (f *forker) run() *failure {
 	if f.msg.SetUmask {
 		defer sys.Umask(sys.Umask(f.msg.Umask))
 	}
-	if len(f.msg.Rlimits) > 0 {
+	if staged(f.msg) {
 		return f.throughStage()
 	}
 	attr := f.attr()

@@ -21,6 +21,7 @@ type terms struct {
 	listener   *os.File
 	outputs    map[uint8]int // the reading ends of pipes that are kept
 	reader     *client       // who has them, too
+	kept       []int         // what is only held, for the next owner's side
 	leader     wire.Member
 	cause      string // of a stop
 	claimed    bool   // its owner's side isn't the one that started it
@@ -42,7 +43,8 @@ func (s *server) agree(m *wire.Start, f *forker) (*terms, *failure) {
 	for i, stream := range m.Outputs {
 		t.outputs[stream] = f.outputs[i]
 	}
-	f.outputs = nil
+	t.kept = f.kept
+	f.outputs, f.kept = nil, nil
 	if m.Read {
 		t.reader = s.side
 	}
@@ -300,6 +302,7 @@ func (t *terms) close() {
 	for _, fd := range t.outputs {
 		sys.Close(fd)
 	}
+	sys.CloseAll(t.kept)
 	for _, a := range []*sys.Alarm{t.leaseAlarm, t.watchdog} {
 		if a != nil {
 			a.Close()

@@ -63,6 +63,10 @@ func (m *Start) fields(c *codec) {
 	c.string(28, &m.JournalPath)
 	c.bool(29, &m.Keep)
 	c.bool(30, &m.Read)
+	c.bool(31, &m.ListenPID)
+	c.strings(32, &m.Kept)
+	list(c, 33, &m.Writes, (*Write).fields)
+	c.strings(34, &m.Groups)
 }
 
 func (m *Signal) fields(c *codec) {
@@ -131,6 +135,7 @@ func (m *Ended) fields(c *codec) {
 	list(c, 8, &m.Survivors, (*Member).fields)
 	list(c, 9, &m.Orphans, (*Orphan).fields)
 	c.bool(10, &m.Read)
+	num(c, 11, &m.OOMKills)
 }
 
 func (m *Replied) fields(c *codec) {
@@ -140,6 +145,7 @@ func (m *Replied) fields(c *codec) {
 	c.string(4, &m.Text)
 	c.duration(5, &m.Left)
 	nums(c, 6, &m.Outputs)
+	c.strings(7, &m.Kept)
 }
 
 func (m *Extend) fields(c *codec) {
@@ -154,6 +160,7 @@ func (m *Claim) fields(c *codec) {
 	one(c, 2, &m.Owner, (*Member).fields)
 	c.bool(3, &m.Named)
 	c.bool(4, &m.Output)
+	c.bool(5, &m.Kept)
 }
 
 func (m *Output) fields(c *codec) { num(c, 1, &m.ID) }
@@ -227,6 +234,7 @@ func (m *Entry) fields(c *codec) {
 	one(c, 14, &m.Stop, (*Plan).fields)
 	c.bool(15, &m.Keep)
 	c.bool(16, &m.ShimSelf)
+	c.strings(18, &m.Groups)
 }
 
 func (m *Life) fields(c *codec) {
@@ -237,6 +245,11 @@ func (m *Life) fields(c *codec) {
 	c.bool(5, &m.Done)
 	one(c, 6, &m.End, (*Ended).fields)
 	c.string(7, &m.Cause)
+}
+
+func (v *Write) fields(c *codec) {
+	c.string(1, &v.Path)
+	c.string(2, &v.Text)
 }
 
 func (v *Lease) fields(c *codec) {

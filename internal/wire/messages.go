@@ -119,7 +119,8 @@ type Files struct{}
 // working directory, the cgroup where Containment asks for one, the terminal where
 // Foreground does, the socket to listen on where Listen does, the journal's entry
 // where Journal does, the pidfd of the owner where OwnerNamed does, the reading ends
-// of the Outputs, then descriptors 0, 1, 2 and up of the program.
+// of the Outputs, the descriptors that are Kept, then descriptors 0, 1, 2 and up of
+// the program.
 type Start struct {
 	Path        string
 	Args, Env   []string
@@ -150,7 +151,14 @@ type Start struct {
 	Watchdog    time.Duration // how often the program has to call; 0: never
 	Notify      string        // the name of the abstract socket that it calls on
 	Read        bool          // the owner's side reads the Outputs
+	ListenPID   bool          // LISTEN_PID, the leader's own number, is added to Env
+	Kept        []string      // names of descriptors that are only held, for the next owner's side
+	Writes      []Write       // what the leader writes to files, the last before it is the program
+	Groups      []string      // folders of cgroups that are removed with the tree: see Writes
 }
+
+// Write is what is written to a file, as by a process that enters a cgroup.
+type Write struct{ Path, Text string }
 
 // Lease is how long a tree may run. Zero is for ever.
 type Lease struct {
@@ -219,12 +227,14 @@ type Inspect struct{ ID uint64 }
 // Claim asks to become the owner of a tree that has none. With Named, a pidfd was
 // passed, of the process that is to be the owner; else the connection is the owner's
 // side from then on. With Output, it is the reader of the outputs that are kept, too,
-// or gets neither. A Replied answers.
+// or gets neither; with Kept, the descriptors come along that the Start has left to be
+// held. A Replied answers.
 type Claim struct {
 	ID     uint64
 	Owner  Member
 	Named  bool
 	Output bool
+	Kept   bool
 }
 
 // Output asks for the reading ends of the outputs that are kept. The descriptors come
@@ -305,6 +315,7 @@ type Ended struct {
 	Read      bool // somebody else reads the outputs that are kept
 	Survivors []Member
 	Orphans   []Orphan // some of those adopted
+	OOMKills  int      // how many the kernel has killed since they had reached a limit of memory
 }
 
 // Orphan is a process that the shim adopted, and how it ended.
@@ -339,6 +350,8 @@ type Replied struct {
 	Left  time.Duration // of the lease, after an Extend
 	// Outputs are the streams whose descriptors came along, after a Claim with Output.
 	Outputs []uint8
+	// Kept are the names of the descriptors that came after those, with Kept.
+	Kept []string
 }
 
 // Stopping tells that a stop has begun, and why.

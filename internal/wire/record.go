@@ -20,8 +20,9 @@ type Entry struct {
 	Command     []string
 	SocketPath  string
 	Stop        Plan
-	Keep        bool // it is for others to read when the tree has ended
-	ShimSelf    bool // the shim's numbers are those of a PID namespace of its own
+	Keep        bool     // it is for others to read when the tree has ended
+	ShimSelf    bool     // the shim's numbers are those of a PID namespace of its own
+	Groups      []string // folders of cgroups for its limits, which are removed with it
 }
 
 // Life is what the journal knows of a tree that was started. It's written anew
