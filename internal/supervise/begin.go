@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -48,13 +49,22 @@ func (s *Supervisor) grow(a *app, replicas int) (added []*instance) {
 	for n := len(a.instances) + 1; n <= replicas; n++ {
 		i := &instance{
 			app: a, replica: n, treeID: treeID(s.project.Name, a.spec.Name, n),
-			spec: a.spec.Instance(s.project.Name, n),
-			m:    Machine{State: client.Stopped}, since: time.Now(), cause: "not started yet",
+			m: Machine{State: client.Stopped}, since: time.Now(), cause: "not started yet",
 		}
+		s.specify(i)
 		a.instances = append(a.instances, i)
 		added = append(added, i)
 	}
 	return added
+}
+
+// specify takes over what the configuration says of an instance.
+func (s *Supervisor) specify(i *instance) {
+	was := i.spec.Schedule
+	i.spec = i.app.spec.Instance(s.project.Name, i.replica)
+	if !reflect.DeepEqual(was, i.spec.Schedule) {
+		s.setSchedule(i)
+	}
 }
 
 // takeOver attaches to each tree of the last life: of the applications that there are,
@@ -184,7 +194,9 @@ func (s *Supervisor) startFirst(killed bool) {
 	}
 	for _, i := range s.withDependencies(first) {
 		if i.m.State == client.Stopped {
+			i.goesOn = killed
 			s.step(i, Start, "with foster up", outcome{})
+			i.goesOn = false
 		}
 	}
 	s.unsettled = true

@@ -9,6 +9,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/schedule"
 )
 
 // instance is one replica of an application. The supervisor's loop owns it.
@@ -27,9 +28,13 @@ type instance struct {
 
 	run       uint64             // tells the news of this run from that of those before
 	starting  context.CancelFunc // cuts a start short
-	clock     *time.Timer        // of the backoff and of the schedule
+	clock     *time.Timer        // of the backoff, and of looking after what is stuck
 	ticks     int                // tells the clock's ring from one that was stopped
 	due       time.Time
+	schedule  *schedule.Schedule
+	timetable *schedule.Timetable // while it may be due
+	refused   bool                // its dependencies failed, when it was to run last
+	goesOn    bool                // of a supervisor that was killed: it isn't run only because there is another
 	attempts  attempts
 	restarted bool // the next start is a restart
 	by        string
@@ -74,7 +79,10 @@ func treeID(project, app string, replica int) string {
 }
 
 func (i *instance) terms(o outcome) Terms {
-	return Terms{Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted}
+	return Terms{
+		Scheduled: i.spec.Schedule != nil, Overlap: overlap(&i.spec), AtOnce: i.spec.Schedule != nil && i.spec.Schedule.OnStart && !i.goesOn,
+		Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted,
+	}
 }
 
 // outcome is how a run, or a start, ended.
@@ -102,7 +110,7 @@ func (s *Supervisor) setClock(i *instance, due time.Time, f func()) {
 	})
 }
 
-// stopClock ends the wait of a backoff or of a schedule.
+// stopClock ends the wait of a backoff.
 func (i *instance) stopClock() {
 	if i.clock != nil {
 		i.clock.Stop()

@@ -57,14 +57,15 @@ const (
 	CancelStart                // cut a start short
 	StopTree                   // tell by Ended or Survived
 	Pause                      // set the clock of the backoff
-	AwaitDue                   // set the clock of the schedule
-	ClearClocks                // of backoff and schedule
+	AwaitDue                   // tell by Due
+	ClearClocks                // of the backoff
 	AwaitEmpty                 // look after what is left; tell by Ended
 )
 
 // Terms is what the transitions depend on, beside the state.
 type Terms struct {
 	Scheduled bool
+	AtOnce    bool // the first run doesn't wait for the schedule
 	Overlap   config.Overlap
 	Policy    config.RestartPolicy
 	Loss      config.LossPolicy
@@ -135,7 +136,7 @@ func stay(m Machine, _ Terms) (Machine, []Act) { return m, nil }
 
 // enter makes an instance one that is to run: now, or when its schedule says so.
 func enter(m Machine, t Terms) (Machine, []Act) {
-	if t.Scheduled {
+	if t.Scheduled && !t.AtOnce {
 		return to(client.Scheduled, AwaitDue)
 	}
 	return wait(m, t)
@@ -147,7 +148,12 @@ func waitNow(Machine, Terms) (Machine, []Act) { return to(client.Waiting, ClearC
 
 func halt(Machine, Terms) (Machine, []Act) { return to(client.Stopped, ClearClocks) }
 
-func fail(Machine, Terms) (Machine, []Act) { return to(client.Failed) }
+func fail(_ Machine, t Terms) (Machine, []Act) {
+	if t.Scheduled {
+		return to(client.Scheduled, AwaitDue)
+	}
+	return to(client.Failed)
+}
 
 func launch(Machine, Terms) (Machine, []Act) { return to(client.Starting, Launch) }
 

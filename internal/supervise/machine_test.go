@@ -25,7 +25,11 @@ func someTerms() (list []Terms) {
 			for _, loss := range []config.LossPolicy{config.LossContinue, config.LossRestart} {
 				for _, ok := range []bool{true, false} {
 					for _, exhausted := range []bool{true, false} {
-						list = append(list, Terms{Scheduled: overlap != "", Overlap: overlap, Policy: policy, Loss: loss, OK: ok, Exhausted: exhausted})
+						t := Terms{Scheduled: overlap != "", Overlap: overlap, Policy: policy, Loss: loss, OK: ok, Exhausted: exhausted}
+						list = append(list, t)
+						if t.AtOnce = t.Scheduled; t.AtOnce {
+							list = append(list, t)
+						}
 					}
 				}
 			}
@@ -169,6 +173,7 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 		{"always, too often", running, Terms{Policy: config.RestartAlways, OK: true, Exhausted: true}, client.Failed},
 		{"unless stopped", running, Terms{Policy: config.RestartUnlessStopped, OK: true}, client.Backoff},
 		{"scheduled, badly", running, Terms{Scheduled: true}, client.Scheduled},
+		{"scheduled, whatever the policy", running, Terms{Scheduled: true, Policy: config.RestartAlways}, client.Scheduled},
 		{"scheduled and due meanwhile", Machine{State: client.Running, Queued: true}, Terms{Scheduled: true}, client.Waiting},
 		{"stopped", Machine{State: client.Stopping}, Terms{Policy: config.RestartAlways}, client.Stopped},
 		{"restarted", Machine{State: client.Stopping, Again: true}, Terms{Policy: config.RestartNo}, client.Waiting},
@@ -187,5 +192,29 @@ func TestALostLeaderIsSeenAndFollowsThePolicy(t *testing.T) {
 	m, acts, _ := running.next(LostLeader, Terms{Loss: config.LossRestart})
 	if m.State != client.Stopping || !m.Again || !slices.Equal(acts, []Act{StopTree}) {
 		t.Errorf("restart: %+v, %v", m, acts)
+	}
+}
+
+func TestAScheduledApplicationWaitsForItsTimeAgain(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		from  client.State
+		event Event
+		terms Terms
+		want  client.State
+	}{
+		{"started", client.Stopped, Start, Terms{Scheduled: true}, client.Scheduled},
+		{"started, to run at once", client.Stopped, Start, Terms{Scheduled: true, AtOnce: true}, client.Waiting},
+		{"due", client.Scheduled, Due, Terms{Scheduled: true}, client.Waiting},
+		{"due after it was stopped", client.Stopped, Due, Terms{Scheduled: true}, client.Stopped},
+		{"started by hand", client.Scheduled, Start, Terms{Scheduled: true}, client.Waiting},
+		{"its dependency has failed", client.Waiting, DepsFailed, Terms{Scheduled: true}, client.Scheduled},
+		{"its start has failed", client.Starting, NotLaunched, Terms{Scheduled: true}, client.Scheduled},
+		{"stopped", client.Scheduled, Stop, Terms{Scheduled: true}, client.Stopped},
+	} {
+		m := Machine{State: c.from}
+		if got, _, err := m.next(c.event, c.terms); err != nil || got.State != c.want {
+			t.Errorf("%s: %+v, %v; want %s", c.name, got, err, c.want)
+		}
 	}
 }

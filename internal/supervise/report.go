@@ -44,9 +44,9 @@ func (s *Supervisor) status(trees map[string]*foster.Tree) client.Status {
 			if i.tree != nil {
 				trees[i.treeID] = i.tree
 			}
-			if i.m.State == client.Scheduled {
-				due := i.due
-				app.Next = &due
+			if i.timetable != nil {
+				next := i.timetable.Next()
+				app.Next = &next
 			}
 		}
 		status.Apps = append(status.Apps, app)
@@ -58,7 +58,7 @@ func (i *instance) report() client.Instance {
 	r := client.Instance{
 		App: i.app.spec.Name, Replica: i.replica, Tree: i.treeID,
 		State: i.m.State, Since: i.since, Cause: i.cause, Ready: i.ready, Health: i.health,
-		Restarts: i.restarts, Due: i.due, Text: i.text, Survivors: i.left, Exit: i.exit,
+		Restarts: i.restarts, Due: i.dueTime(), Text: i.text, Survivors: i.left, Exit: i.exit,
 	}
 	if i.tree != nil {
 		r.PID, r.Started, r.Containment = i.pid, i.started, string(i.tree.Containment())

@@ -169,7 +169,12 @@ func launches(list []*instance) map[*instance]int {
 // startDone says whether a start is over.
 func startDone(i *instance, before int) (bool, string) {
 	switch i.m.State {
-	case client.Running, client.LeaderLost, client.Scheduled, client.Completed:
+	case client.Scheduled:
+		if i.refused {
+			return true, i.cause
+		}
+		return true, ""
+	case client.Running, client.LeaderLost, client.Completed:
 		return true, ""
 	case client.Failed, client.Backoff:
 		return true, i.cause

@@ -216,7 +216,7 @@ func endCause(exit foster.Exit, err error) string {
 // judgeEnd says whether there is another restart, and how long the pause is.
 func (s *Supervisor) judgeEnd(i *instance, ok bool, ran time.Duration) outcome {
 	o := outcome{ok: ok}
-	if i.terms(o).again() {
+	if t := i.terms(o); t.again() && !t.Scheduled {
 		var pause time.Duration
 		i.attempts, pause, o.exhausted = i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())
 		i.due = time.Now().Add(pause)

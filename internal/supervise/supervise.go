@@ -50,8 +50,12 @@ type Supervisor struct {
 	memory    *memory
 	problems  map[string]string
 	unsettled bool
-	ending    bool // all is to be stopped, and then the loop ends
-	resigned  bool // nothing is started any more, and the loop ends
+	alarm     *time.Timer // of the schedules
+	ending    bool        // all is to be stopped, and then the loop ends
+	resigned  bool        // nothing is started any more, and the loop ends
+
+	clock       func() time.Time // of the host, as it is set
+	lookAtClock time.Duration
 
 	patient context.Context // of the hooks of a stop; done when all is to be killed
 	hurry   context.CancelFunc
@@ -66,6 +70,7 @@ func New(project *config.Project, options Options) *Supervisor {
 		options: options, inbox: make(chan func()), done: make(chan struct{}), events: newEventLog(),
 		began: time.Now(), slots: make(chan struct{}, startsAtOnce),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
+		clock: time.Now, lookAtClock: lookAtClock,
 	}
 	s.patient, s.hurry = context.WithCancel(context.Background())
 	return s
@@ -195,7 +200,7 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 	i.since, i.cause = time.Now(), cause
 	switch i.m.State {
 	case client.Waiting:
-		i.facts = fact{}
+		i.facts, i.refused = fact{}, false
 	case client.Running:
 		i.facts.started = true
 	}
@@ -214,7 +219,7 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 
 func (s *Supervisor) do(i *instance, a Act) {
 	switch a {
-	case AwaitDeps: // settle looks
+	case AwaitDeps, AwaitDue: // settle looks
 	case Launch:
 		s.launch(i)
 	case CancelStart:
@@ -232,6 +237,9 @@ func (s *Supervisor) do(i *instance, a Act) {
 
 // settle does what depends on the states of several instances, until nothing changes.
 func (s *Supervisor) settle() {
+	if s.unsettled {
+		defer s.setAlarm()
+	}
 	for s.unsettled {
 		s.unsettled = false
 		for _, i := range s.instances() {
@@ -262,6 +270,7 @@ func (s *Supervisor) awaitDeps(i *instance) {
 		s.step(i, DepsMet, "its dependencies are as they should be", outcome{})
 	case impossible:
 		s.step(i, DepsFailed, why, outcome{})
+		i.refused = true
 	case pending:
 		i.cause = why
 	}

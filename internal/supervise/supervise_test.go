@@ -64,6 +64,12 @@ func running(t *testing.T, p *config.Project, o Options) (s *Supervisor, end fun
 		o.State = t.TempDir()
 	}
 	s = New(p, o)
+	return s, run(t, s)
+}
+
+// run runs a supervisor that was made, until the test stops it.
+func run(t *testing.T, s *Supervisor) (end func() error) {
+	t.Helper()
 	failed := make(chan error, 1)
 	go func() { failed <- s.Run(context.Background()) }()
 	ended := false
@@ -78,7 +84,7 @@ func running(t *testing.T, p *config.Project, o Options) (s *Supervisor, end fun
 			}
 		}
 	})
-	return s, end
+	return end
 }
 
 func instanceOf(t *testing.T, s *Supervisor, app string) client.Instance {

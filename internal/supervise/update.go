@@ -132,11 +132,11 @@ func (s *Supervisor) adjust(old *config.Project) {
 		s.resize(a, spec.Replicas)
 		_, restart := config.Changes(*was, spec)
 		for _, i := range a.instances {
-			i.spec = spec.Instance(s.project.Name, i.replica)
-			switch {
-			case restart && hasTree(i.m.State):
+			s.specify(i)
+			if restart && hasTree(i.m.State) {
 				s.restart(i, "with another configuration", "its configuration has changed")
 			}
+			s.reschedule(i)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error
 		}
 		s.resize(a, replicas)
 		for _, i := range a.instances {
-			i.spec = a.spec.Instance(s.project.Name, i.replica)
+			s.specify(i)
 		}
 		s.memory.saveProject(s.project)
 	}); asked != nil || err != nil {
