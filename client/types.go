@@ -117,6 +117,7 @@ type Event struct {
 	From    State     `json:"from,omitempty"`
 	To      State     `json:"to,omitempty"`
 	Cause   string    `json:"cause"`
+	Due     time.Time `json:"due,omitzero"` // when it is started again, after To: Backoff
 }
 
 // Line is one line of output.

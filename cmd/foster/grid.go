@@ -18,6 +18,7 @@ const (
 	plain  colour = ""
 	bold   colour = "1"
 	red    colour = "31"
+	green  colour = "32"
 	yellow colour = "33"
 	faint  colour = "2"
 )

@@ -143,7 +143,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		i.launches++
 		s.hold(i, a.tree)
 		s.follow(i, a.tree)
-		s.step(i, Reattached, "taken over", outcome{})
+		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 		if i.m.State == client.Running {
 			s.readiness(i)
 		}

@@ -89,9 +89,17 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 
 func (i *instance) launchCause() string {
 	if i.by == "" {
-		return "started"
+		return i.withPID("started")
 	}
-	return "started " + i.by
+	return i.withPID("started " + i.by)
+}
+
+// withPID adds the number of the leader, where there is one.
+func (i *instance) withPID(text string) string {
+	if i.pid <= 0 {
+		return text
+	}
+	return fmt.Sprintf("%s (pid %d)", text, i.pid)
 }
 
 // hold makes a tree that of the instance.

@@ -204,7 +204,11 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 	case client.Running:
 		i.facts.started = true
 	}
-	s.tell(i, client.Event{Kind: "state", From: from, To: i.m.State, Cause: cause})
+	e := client.Event{Kind: "state", From: from, To: i.m.State, Cause: cause}
+	if e.To == client.Backoff {
+		e.Due = i.due
+	}
+	s.tell(i, e)
 	if i.removed {
 		return
 	}
@@ -272,6 +276,9 @@ func (s *Supervisor) awaitDeps(i *instance) {
 		s.step(i, DepsFailed, why, outcome{})
 		i.refused = true
 	case pending:
+		if i.cause != why {
+			s.event(i, "waiting", "%s", why)
+		}
 		i.cause = why
 	}
 }
