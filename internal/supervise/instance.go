@@ -8,6 +8,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/schedule"
 )
@@ -57,6 +58,7 @@ type instance struct {
 type app struct {
 	spec      config.App
 	instances []*instance // by replica
+	sockets   activate.Set
 }
 
 func (i *instance) name() string {

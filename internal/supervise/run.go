@@ -11,6 +11,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/units"
 )
@@ -29,14 +30,14 @@ func (s *Supervisor) launch(i *instance) {
 	s.helpers.Go(func() {
 		defer cancel()
 		s.slots <- struct{}{}
-		tree, err := start(ctx, i.treeID, &spec, grace)
+		tree, err := start(ctx, i.treeID, &spec, grace, &i.app.sockets)
 		<-s.slots
 		s.post(func() { s.launched(i, run, tree, err) })
 	})
 }
 
 // start runs the hook before a start, and the start. It is cut short when ctx is done.
-func start(ctx context.Context, id string, spec *config.App, grace time.Duration) (*foster.Tree, error) {
+func start(ctx context.Context, id string, spec *config.App, grace time.Duration, sockets *activate.Set) (*foster.Tree, error) {
 	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
 		return nil, err
 	}
@@ -45,6 +46,9 @@ func start(ctx context.Context, id string, spec *config.App, grace time.Duration
 	}
 	cmd, err := command(spec)
 	if err != nil {
+		return nil, err
+	}
+	if err := listen(cmd, sockets, spec); err != nil {
 		return nil, err
 	}
 	cmd.ID, cmd.Grace = id, grace

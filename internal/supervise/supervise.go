@@ -121,6 +121,7 @@ func (s *Supervisor) Done() <-chan struct{} { return s.done }
 
 func (s *Supervisor) close() {
 	close(s.done)
+	defer s.leaveSockets()
 	if s.resigned && !s.ending {
 		s.memory.save()
 		s.events.close()
@@ -209,6 +210,7 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		e.Due = i.due
 	}
 	s.tell(i, e)
+	s.unlisten(i.app)
 	if i.removed {
 		return
 	}

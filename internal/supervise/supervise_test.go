@@ -20,9 +20,35 @@ import (
 // roleVariable turns the test binary into a supervisor that a test may kill.
 const roleVariable = "FOSTER_TEST_SUPERVISOR"
 
+// projects are those that such a supervisor may have, by what is in projectVariable.
+var projects = map[string]func(dir string) *config.Project{"": sleepers}
+
+const projectVariable = "FOSTER_TEST_PROJECT"
+
+// apps are applications that are this test binary, by what is in appVariable.
+var apps = map[string]func(){}
+
+const appVariable = "FOSTER_TEST_APP"
+
+// testApp is one of apps.
+func testApp(name string, env ...string) config.App {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	app := script(name, "")
+	app.Command = []string{exe}
+	app.Env = append(app.Env, append(env, appVariable+"="+name, "GORACE=atexit_sleep_ms=0")...)
+	return app
+}
+
 func TestMain(m *testing.M) {
+	if app := apps[os.Getenv(appVariable)]; app != nil {
+		app()
+		return
+	}
 	if dir := os.Getenv(roleVariable); dir != "" {
-		s := New(sleepers(dir), Options{State: dir})
+		s := New(projects[os.Getenv(projectVariable)](dir), Options{State: dir})
 		leaveOnRequest(s)
 		if err := s.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
