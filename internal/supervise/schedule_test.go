@@ -139,6 +139,7 @@ func TestWhatIsDueWhileItRuns(t *testing.T) {
 			awaitState(t, s, "job", client.Scheduled)
 			clock.set("2026-01-01 03:00:00")
 			said(t, out, "runs")
+			awaitState(t, s, "job", client.Running) // a start under way isn't replaced
 			clock.set("2026-01-02 03:00:00")
 			if c.event == "" {
 				said(t, out, "runs, stopped, runs")
