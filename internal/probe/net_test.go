@@ -1,0 +1,98 @@
+package probe
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+func portOf(t *testing.T, address net.Addr) int {
+	t.Helper()
+	return address.(*net.TCPAddr).Port
+}
+
+func TestAnHTTPProbe(t *testing.T) {
+	leaktest.Check(t)
+	handler := http.NewServeMux()
+	handler.HandleFunc("/status/", func(w http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/status/"))
+		w.Header().Set("Location", "/status/500")
+		w.WriteHeader(code)
+	})
+	handler.HandleFunc("/header", func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "shop.example" || r.Header.Get("X-Key") != "1" || r.URL.RawQuery != "full=1" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	handler.HandleFunc("/hangs", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	for _, scheme := range []string{"http", "https"} {
+		server := httptest.NewUnstartedServer(handler)
+		if scheme == "https" {
+			server.StartTLS()
+		} else {
+			server.Start()
+		}
+		for _, c := range []struct {
+			probe HTTP
+			want  string // in the error; "": none
+		}{
+			{HTTP{Path: "/status/200"}, ""},
+			{HTTP{Path: "status/204"}, ""},
+			{HTTP{Path: "/status/302"}, ""}, // and it isn't followed
+			{HTTP{Path: "/status/404"}, "/status/404: 404 Not Found (expected 200 to 399)"},
+			{HTTP{Path: "/status/503", Status: 503}, ""},
+			{HTTP{Path: "/status/200", Status: 204}, "200 OK (expected 204)"},
+			{HTTP{Path: "/header?full=1", Headers: map[string]string{"host": "shop.example", "x-key": "1"}}, ""},
+			{HTTP{Path: "/hangs"}, "no answer in time"},
+			{HTTP{Path: "/%zz"}, "invalid URL escape"},
+		} {
+			c.probe.Scheme, c.probe.Port = scheme, portOf(t, server.Listener.Addr())
+			err := ask(t, c.probe.Check(), c.want == "no answer in time")
+			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s %s: %v; want %q", scheme, c.probe.Path, err, c.want)
+			}
+		}
+		server.Close()
+	}
+}
+
+// ask asks once, for a short time where there is to be no answer.
+func ask(t *testing.T, check Check, silent bool) error {
+	t.Helper()
+	timeout := 20 * time.Second
+	if silent {
+		timeout = 50 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	return check(ctx)
+}
+
+func TestATCPProbe(t *testing.T) {
+	leaktest.Check(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := portOf(t, listener.Addr())
+	if err := ask(t, TCP{Port: port}.Check(), false); err != nil {
+		t.Errorf("open: %v", err)
+	}
+	listener.Close()
+	want := "tcp 127.0.0.1:" + strconv.Itoa(port) + ": connection refused"
+	if err := ask(t, TCP{Port: port}.Check(), false); err == nil || err.Error() != want {
+		t.Errorf("closed: %v", err)
+	}
+	if err := ask(t, HTTP{Port: port}.Check(), false); err == nil || !strings.HasSuffix(err.Error(), "/: connection refused") {
+		t.Errorf("closed, by HTTP: %v", err)
+	}
+}
