@@ -42,6 +42,7 @@ type App struct {
 	Command     []string // what is executed; a shell is part of it where one was asked for
 	Dir         string   // absolute
 	Env         []string // the whole environment: "key=value"
+	Inherited   int      // how many of them, the first, are the supervisor's own
 	User, Group string   // names or numbers; "": the supervisor's
 	Umask       *int
 	Rlimits     []foster.Rlimit
@@ -55,6 +56,7 @@ type App struct {
 	Notify       bool // it is ready when it says so by sd_notify(3)
 	Terminal     bool // it has a terminal, for foster attach
 
+	Port      int  // PORT of the first replica, and one more of each further one; 0: not set
 	Autostart bool // with foster up; else only by foster start
 	Replicas  int
 	Stop      Stop

@@ -10,8 +10,8 @@ import (
 
 // Instance is the application as one of its replicas is started: the variables
 // ${FOSTER_PROJECT}, ${FOSTER_APP}, ${FOSTER_REPLICA} (from 1) and ${FOSTER_REPLICAS}
-// have their values in its command, folder, environment and hooks, and are added to its
-// environment.
+// have their values in its command, folder, environment, hooks and probes, and are added
+// to its environment, as is PORT.
 func (a App) Instance(project string, replica int) App {
 	values := map[string]string{
 		"FOSTER_PROJECT": project, "FOSTER_APP": a.Name,
@@ -33,10 +33,35 @@ func (a App) Instance(project string, replica int) App {
 	a.Stop.Command = each(a.Stop.Command)
 	h := &a.Hooks
 	h.PreStart, h.PostStart, h.PreStop, h.PostStop = each(h.PreStart), each(h.PostStart), each(h.PreStop), each(h.PostStop)
+	a.Readiness, a.Liveness = a.Readiness.instance(each, fill), a.Liveness.instance(each, fill)
+	if a.Port > 0 {
+		a.Env = append(a.Env, "PORT="+strconv.Itoa(a.Port+replica-1))
+	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		a.Env = append(a.Env, name+"="+values[name])
 	}
 	return a
+}
+
+// instance is a probe with the variables of a replica filled in.
+func (p *Probe) instance(each func([]string) []string, fill func(string) string) *Probe {
+	if p == nil {
+		return nil
+	}
+	filled := *p
+	filled.Exec = each(p.Exec)
+	if p.HTTP != nil {
+		get := *p.HTTP
+		get.Host, get.Path, get.Headers = fill(get.Host), fill(get.Path), maps.Clone(get.Headers)
+		for name, value := range get.Headers {
+			get.Headers[name] = fill(value)
+		}
+		filled.HTTP = &get
+	}
+	if p.TCP != nil {
+		filled.TCP = &TCPProbe{fill(p.TCP.Host), p.TCP.Port}
+	}
+	return &filled
 }
 
 // softFields are those of App that a living instance need not be restarted for.
@@ -46,8 +71,12 @@ var softFields = []string{
 }
 
 // Changes names the fields in which two versions of an application differ, and says
-// whether what runs has to be restarted for that.
+// whether what runs has to be restarted for that. What is inherited from the supervisor's
+// environment doesn't count: it differs from one terminal to the next.
 func Changes(old, now App) (fields []string, restart bool) {
+	for _, a := range []*App{&old, &now} {
+		a.Env, a.Inherited = a.Env[min(a.Inherited, len(a.Env)):], 0
+	}
 	a, b := reflect.ValueOf(old), reflect.ValueOf(now)
 	for i := range a.NumField() {
 		if reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {

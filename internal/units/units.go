@@ -180,3 +180,31 @@ func limit(s string) (uint64, error) {
 func resourceNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(resources)), ", ")
 }
+
+// sizes are the units of docker's --memory: each is 1024 times the one before.
+var sizes = []string{"k", "m", "g", "t", "p"}
+
+// Size reads a number of bytes: "4096", "512K", "10M", "1.5G", "2GiB".
+func Size(s string) (int64, error) {
+	word := strings.TrimSpace(s)
+	letters := strings.IndexFunc(word, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	if letters < 0 {
+		letters = len(word)
+	}
+	n, err := strconv.ParseFloat(word[:letters], 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no size: write 4096, 512K, 10M or 2G", s)
+	}
+	unit := strings.ToLower(strings.TrimLeft(word[letters:], " "))
+	if unit != "" && unit != "b" {
+		i := slices.IndexFunc(sizes, func(k string) bool { return unit == k || unit == k+"b" || unit == k+"ib" })
+		if i < 0 {
+			return 0, fmt.Errorf("%q is no size: %q is no unit of bytes: there are K, M, G, T and P", s, word[letters:])
+		}
+		n *= math.Pow(1024, float64(i+1))
+	}
+	if n >= math.MaxInt64 {
+		return 0, fmt.Errorf("%q is no size: it is too large", s)
+	}
+	return int64(math.Round(n)), nil
+}

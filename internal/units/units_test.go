@@ -254,3 +254,21 @@ func FuzzRlimit(f *testing.F) {
 		}
 	})
 }
+
+func TestSize(t *testing.T) {
+	for s, want := range map[string]int64{
+		"0": 0, "4096": 4096, "1b": 1, "1B": 1, "512K": 512 << 10, "512k": 512 << 10, "512KB": 512 << 10, "512KiB": 512 << 10,
+		"10M": 10 << 20, "10 M": 10 << 20, "1.5G": 3 << 29, "2GiB": 2 << 30, "1T": 1 << 40, "1p": 1 << 50, " 1M ": 1 << 20,
+	} {
+		if got, err := Size(s); err != nil || got != want {
+			t.Errorf("%q: got %v, %v; want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", " ", "M", "-1", "+1M", "1X", "1MM", "1bb", "1ib", "i", "1 M M", "1e3", "9999999P", "inf", "nan", "0x10", "\xff"} {
+		if got, err := Size(s); err == nil || got != 0 {
+			t.Errorf("%q: got %v, %v; want an error", s, got, err)
+		} else if !strings.Contains(err.Error(), fmt.Sprintf("%q", s)) {
+			t.Errorf("%q isn't named by %q", s, err)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// The values that keys have.
+
+func textSchema() *Schema { return &Schema{Type: []string{"string", "number", "boolean"}} }
+
+// withVariable is any text that has a variable in it: its value isn't known before.
+func withVariable() *Schema { return &Schema{Type: "string", Pattern: `\$\{`} }
+
+// text is a text; numbers and the like count as they are written.
+func text() shape[string] {
+	return shape[string]{textSchema(), func(d *decoder, at place, into *string) {
+		*into, _ = d.text(at, "a text")
+	}}
+}
+
+// perReplica is a text that may differ between replicas.
+func perReplica() shape[string] {
+	return shape[string]{textSchema(), func(d *decoder, at place, into *string) {
+		*into, _, _ = d.expanded(at, "a text")
+	}}
+}
+
+func boolean() shape[bool] {
+	s := &Schema{AnyOf: []*Schema{{Type: "boolean"}, withVariable()}}
+	return shape[bool]{s, func(d *decoder, at place, into *bool) {
+		text, ok := d.text(at, "true or false")
+		switch {
+		case !ok:
+		case text == "true" || text == "false":
+			*into = text == "true"
+		default:
+			d.wrong(at, "true or false")
+		}
+	}}
+}
+
+func integer(least int) shape[int] {
+	s := &Schema{AnyOf: []*Schema{{Type: "integer", Minimum: new(float64(least))}, withVariable()}}
+	want := "a whole number"
+	if least > math.MinInt {
+		want = fmt.Sprintf("a whole number of at least %d", least)
+	}
+	return shape[int]{s, func(d *decoder, at place, into *int) {
+		text, ok := d.text(at, want)
+		if !ok {
+			return
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || at.quoted && text == at.text {
+			d.wrong(at, want)
+			return
+		}
+		*into = n
+	}}
+}
+
+func number(least, most float64) shape[float64] {
+	s := &Schema{AnyOf: []*Schema{{Type: "number", Minimum: &least}, withVariable()}}
+	want := fmt.Sprintf("a number of at least %v", least)
+	if most < math.MaxInt32 {
+		want = fmt.Sprintf("a number from %v to %v", least, most)
+	}
+	return shape[float64]{s, func(d *decoder, at place, into *float64) {
+		text, ok := d.text(at, want)
+		if !ok {
+			return
+		}
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(f >= least && f <= most) || at.quoted && text == at.text {
+			d.wrong(at, want)
+			return
+		}
+		*into = f
+	}}
+}
+
+// longest bounds all times: what is longer overflows somewhere.
+const longest = 100 * 365 * 24 * time.Hour
+
+func duration() shape[time.Duration] {
+	return parsed(&Schema{Type: []string{"string", "number"}}, "a time, as 10s, 500ms or 1h30m", func(s string) (time.Duration, error) {
+		d, err := units.Duration(s)
+		if err == nil && d > longest {
+			return 0, fmt.Errorf("%q is longer than a hundred years", s)
+		}
+		return d, err
+	})
+}
+
+// positive is a time of more than nothing.
+func positive() shape[time.Duration] {
+	some := duration()
+	return shape[time.Duration]{some.schema, func(d *decoder, at place, into *time.Duration) {
+		before := len(d.problems.list)
+		some.read(d, at, into)
+		if *into == 0 && len(d.problems.list) == before {
+			d.problems.add(at, "", "it has to be longer than 0")
+		}
+	}}
+}
+
+func size() shape[int64] {
+	return parsed(&Schema{Type: []string{"string", "integer"}}, "a size, as 512K, 10M or 2G", units.Size)
+}
+
+func sig() shape[syscall.Signal] {
+	return parsed(&Schema{Type: []string{"string", "integer"}}, "a signal, as TERM", units.Signal)
+}
+
+// octal is the mode of a file.
+func octal() shape[int] {
+	return parsed(&Schema{Type: []string{"string", "integer"}}, `an octal number, as "022"`, func(s string) (int, error) {
+		n, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+		if err != nil || n > 0o7777 {
+			return 0, fmt.Errorf(`%q is no octal number of at most four digits, as "022"`, s)
+		}
+		return int(n), nil
+	})
+}
+
+func pattern() shape[string] {
+	s := &Schema{Type: "string"}
+	return parsed(s, "a regular expression", func(text string) (string, error) {
+		if _, err := regexp.Compile(text); err != nil {
+			return "", fmt.Errorf("%q is no regular expression: %w", text, err)
+		}
+		return text, nil
+	})
+}
+
+// port is one of TCP or UDP.
+func port() shape[int] {
+	some := integer(1)
+	return shape[int]{some.schema, func(d *decoder, at place, into *int) {
+		some.read(d, at, into)
+		if *into > 65535 {
+			d.wrong(at, "a port, from 1 to 65535")
+		}
+	}}
+}
+
+// validName says what is wrong with the name of a project or an application: it becomes
+// part of the name of trees.
+func validName(name string) error {
+	err := journal.ValidID(name)
+	if err == nil && len(name) > 48 {
+		return fmt.Errorf("the name %q has %d characters, at most 48 are possible", name, len(name))
+	}
+	return err
+}
