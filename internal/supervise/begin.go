@@ -128,7 +128,7 @@ const attachPatience = 5 * time.Second
 
 func attach(id string) (*foster.Tree, error) {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // polls: the kernel says when a process is dead, not when its sockets are
-		tree, err := foster.Attach(context.Background(), id, foster.WithKept())
+		tree, err := foster.Attach(context.Background(), id, foster.WithKept(), foster.WithPipes())
 		if !errors.Is(err, foster.ErrOwned) || time.Since(begin) > attachPatience {
 			return tree, err
 		}
@@ -143,7 +143,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		i.launches++
 		closeFiles(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
-		s.follow(i, a.tree)
+		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 		if i.m.State == client.Running {
 			s.readiness(i)
@@ -163,7 +163,7 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 	}
 	s.setClock(i, time.Now().Add(pause), func() {
 		s.helpers.Go(func() {
-			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept())
+			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept(), foster.WithPipes())
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
 				if i.m.State == client.Stuck {

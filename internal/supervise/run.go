@@ -52,6 +52,7 @@ func start(ctx context.Context, id string, spec *config.App, grace time.Duration
 		return nil, err
 	}
 	cmd.ID, cmd.Grace = id, grace
+	keepOutput(cmd, spec)
 	return cmd.Start()
 }
 
@@ -83,7 +84,7 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 	}
 	s.hold(i, tree)
 	i.started = time.Now()
-	s.follow(i, tree)
+	s.follow(i, tree, s.capture(i, tree, true))
 	s.step(i, Launched, i.launchCause(), outcome{})
 	if i.m.State == client.Running {
 		s.readiness(i)
@@ -112,7 +113,7 @@ func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
 }
 
 // follow tells the loop what happens to a tree, and when it has ended.
-func (s *Supervisor) follow(i *instance, tree *foster.Tree) {
+func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 	run, spec := i.run, i.current
 	s.helpers.Go(func() {
 		for e := range tree.Events(context.Background()) {
@@ -121,8 +122,10 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree) {
 			}
 		}
 		exit, err := tree.Wait()
+		output.finish()
 		_ = runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
 		s.post(func() { s.ended(i, run, exit, err) })
+		output.await()
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/logs"
 )
 
 // Options is what a supervisor is made with.
@@ -40,6 +41,8 @@ type Supervisor struct {
 	began   time.Time
 	slots   chan struct{} // of the starts at one time
 	helpers sync.WaitGroup
+	logs    *logs.Store
+	quiet   chan struct{} // closed when nothing is written to the logs any more
 
 	// Of the loop:
 	project   *config.Project
@@ -67,18 +70,20 @@ const startsAtOnce = 8
 // New makes the supervisor of a project. Nothing is started before Run.
 func New(project *config.Project, options Options) *Supervisor {
 	s := &Supervisor{
-		options: options, inbox: make(chan func()), done: make(chan struct{}), events: newEventLog(),
+		options: options, inbox: make(chan func()), done: make(chan struct{}), quiet: make(chan struct{}), events: newEventLog(),
 		began: time.Now(), slots: make(chan struct{}, startsAtOnce),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 		clock: time.Now, lookAtClock: lookAtClock,
 	}
 	s.patient, s.hurry = context.WithCancel(context.Background())
+	s.logs = s.newLogs()
 	return s
 }
 
 // Run supervises until Down has stopped all, or ctx is done, which is the same. It
 // returns an error that names what couldn't be ended.
 func (s *Supervisor) Run(ctx context.Context) error {
+	s.logs.Begin()
 	defer s.close()
 	s.begin()
 	s.settle()
@@ -121,6 +126,8 @@ func (s *Supervisor) Done() <-chan struct{} { return s.done }
 
 func (s *Supervisor) close() {
 	close(s.done)
+	defer s.logs.Close()
+	defer close(s.quiet)
 	defer s.leaveSockets()
 	if s.resigned && !s.ending {
 		s.memory.save()

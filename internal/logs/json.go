@@ -1,0 +1,89 @@
+package logs
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// jsonRecord is a line of a file, as it is read.
+type jsonRecord struct {
+	Time   string  `json:"time"`
+	Stream string  `json:"stream"`
+	Part   bool    `json:"part"`
+	More   bool    `json:"more"`
+	Text   *string `json:"text"`
+	Raw    []byte  `json:"raw"`
+}
+
+// appendJSON writes a record as a line of JSON.
+func (l *Log) appendJSON(dst []byte, at time.Time, stream Stream, part, more bool, text []byte) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = at.UTC().AppendFormat(dst, stampLayout)
+	dst = append(dst, `","app":`...)
+	dst = appendJSONString(dst, []byte(l.app))
+	dst = append(dst, `,"replica":`...)
+	dst = strconv.AppendInt(dst, int64(l.replica), 10)
+	dst = append(append(dst, `,"stream":"`...), stream.String()...)
+	dst = append(dst, '"')
+	if part {
+		dst = append(dst, `,"part":true`...)
+	}
+	if more {
+		dst = append(dst, `,"more":true`...)
+	}
+	if utf8.Valid(text) {
+		dst = appendJSONString(append(dst, `,"text":`...), text)
+	} else {
+		dst = append(dst, `,"raw":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, text)
+		dst = append(dst, '"')
+	}
+	return append(dst, "}\n"...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendJSONString writes valid UTF-8 as a string of JSON.
+func appendJSONString(dst, text []byte) []byte {
+	dst = append(dst, '"')
+	plain := 0 // since when nothing had to be escaped
+	for n, c := range text {
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, text[plain:n]...)
+		plain = n + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\t':
+			dst = append(dst, `\t`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\n':
+			dst = append(dst, `\n`...)
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(append(dst, text[plain:]...), '"')
+}
+
+func parseJSON(line []byte) (r record, ok bool) {
+	var j jsonRecord
+	if json.Unmarshal(line, &j) != nil {
+		return r, false
+	}
+	if r.stream, ok = knownStream([]byte(j.Stream)); !ok {
+		return r, false
+	}
+	r.part, r.more, r.text = j.Part, j.More, j.Raw
+	if j.Text != nil {
+		r.text = []byte(*j.Text)
+	}
+	r.time, ok = parseStamp([]byte(j.Time))
+	return r, ok
+}

@@ -1,0 +1,7 @@
+package logs
+
+import "context"
+
+const roleVariable = "FOSTER_TEST_CAPTURE"
+
+func captureUntilKilled(dir string) { _ = context.Background() }

@@ -1,0 +1,184 @@
+package logs
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Log is what one instance writes. Its files are open only while something comes.
+type Log struct {
+	store   *Store
+	name    string
+	dir     string
+	app     string
+	replica int
+
+	bytes, lines, dropped atomic.Uint64
+
+	mu        sync.Mutex
+	policy    Policy
+	recovered bool
+	end       position // of what is whole and stays
+	born      time.Time
+	spools    [2]spool
+	users     int // captures that have it open
+	state     *os.File
+	file      *os.File
+	followers []chan struct{} // who is told of news
+	trouble   string          // what was told last
+}
+
+// Counters are the totals of a log since the store was made: what the instance wrote, in
+// bytes and lines, and the lines that were dropped.
+type Counters struct{ Bytes, Lines, Dropped uint64 }
+
+// Counters gives the totals.
+func (l *Log) Counters() Counters {
+	return Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
+}
+
+// SetPolicy says how the log is kept from now on.
+func (l *Log) SetPolicy(p Policy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.policy = p
+}
+
+// open opens the files that are written to, and first repairs what a life before has
+// left.
+func (l *Log) open() error {
+	if l.file != nil {
+		return nil
+	}
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return err
+	}
+	if err := l.recover(); err != nil {
+		return err
+	}
+	state, err := create(filepath.Join(l.dir, stateFile), 0)
+	if err != nil {
+		return err
+	}
+	file, err := create(logPath(l.dir, l.end.seq), 0)
+	if err != nil {
+		state.Close()
+		return err
+	}
+	l.state, l.file = state, file
+	if err := l.settleEnd(); err != nil {
+		l.close()
+		return err
+	}
+	return nil
+}
+
+// settleEnd makes the open file end where it is whole, and begins another where its
+// format isn't that which is asked for now.
+func (l *Log) settleEnd() error {
+	info, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	switch size := info.Size(); {
+	case size > l.end.off:
+		err = l.file.Truncate(l.end.off) // of a batch that is written again
+	case size < l.end.off:
+		l.end.off = size // somebody has cut it
+	}
+	if err != nil || l.end.off == 0 {
+		l.point()
+		return err
+	}
+	var head [64]byte
+	n, _ := l.file.ReadAt(head[:], 0) // what can't be read is of no age
+	l.born = info.ModTime()
+	if at, ok := parseStamp(head[:min(n, len(stampLayout))]); ok {
+		l.born = at
+	}
+	if (head[0] == '{') != l.policy.JSON {
+		return l.rotate()
+	}
+	return nil
+}
+
+// point makes the name "current" that of the file that is written to, for tail -F.
+func (l *Log) point() {
+	link := filepath.Join(l.dir, "current")
+	_ = os.Remove(link + tmpSuffix)
+	if os.Symlink(filepath.Base(logPath("", l.end.seq)), link+tmpSuffix) == nil {
+		_ = os.Rename(link+tmpSuffix, link) // a comfort, no more
+	}
+}
+
+func (l *Log) close() {
+	for _, f := range []*os.File{l.state, l.file} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	l.state, l.file = nil, nil
+}
+
+// enter and leave count the captures that write.
+func (l *Log) enter() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.users++
+}
+
+// leave closes the spool of a stream, and the log's files after the last.
+func (l *Log) leave(s *spool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.close()
+	if l.users--; l.users == 0 {
+		l.close()
+	}
+}
+
+// commit makes what was written up to end stay, and the spool of a stream used up to
+// there. What isn't committed is written again, over it.
+func (l *Log) commit(end position, s *spool, used int64, mid bool) error {
+	st := state{end: end}
+	for n := range l.spools {
+		st.used[n], st.mid[n] = l.spools[n].used, l.spools[n].mid
+	}
+	if s != nil {
+		st.used[s.stream], st.mid[s.stream] = used, mid
+	}
+	b := st.encode()
+	if _, err := l.state.WriteAt(b[:], 0); err != nil {
+		return err
+	}
+	l.end = end
+	if s != nil {
+		s.used, s.mid = used, mid
+		s.scanned = max(s.scanned, used)
+	}
+	for _, f := range l.followers {
+		select {
+		case f <- struct{}{}:
+		default: // is told already
+		}
+	}
+	return nil
+}
+
+// tell tells what keeps the log from being written, once.
+func (l *Log) tell(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	l.mu.Lock()
+	news := text != l.trouble
+	l.trouble = text
+	l.mu.Unlock()
+	if news && l.store.problem != nil {
+		l.store.problem(l.name, err)
+	}
+}

@@ -1,0 +1,133 @@
+package supervise
+
+import (
+	"context"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/logs"
+)
+
+// newLogs makes the store of what the applications write, below the state folder.
+func (s *Supervisor) newLogs() *logs.Store {
+	return logs.NewStore(filepath.Join(s.options.State, "logs"), func(name string, err error) {
+		go s.post(func() { s.problem("the log of "+name, err) }) // the capture doesn't wait for the loop
+	})
+}
+
+func logPolicy(c config.Logs) logs.Policy {
+	return logs.Policy{
+		JSON: c.Format == "json", MaxSize: c.MaxSize, MaxAge: c.MaxAge, MaxFiles: c.MaxFiles,
+		Compress: c.Compress, Block: c.OnFull == "block",
+	}
+}
+
+// keepOutput has the output of an application go to pipes that capture reads.
+func keepOutput(cmd *foster.Cmd, spec *config.App) {
+	cmd.KeepOutput = !spec.Logs.Disabled
+	cmd.Pipes = cmd.KeepOutput
+}
+
+// capture has what a tree writes go to the log of its instance. fresh says that the run
+// has just begun.
+func (s *Supervisor) capture(i *instance, tree *foster.Tree, fresh bool) (list captures) {
+	stdout, stderr := tree.Pipes()
+	if stdout == nil && stderr == nil {
+		return nil
+	}
+	log := s.logs.Log(i.app.spec.Name, i.replica)
+	log.SetPolicy(logPolicy(i.current.Logs))
+	for stream, pipe := range map[logs.Stream]*os.File{logs.Stdout: stdout, logs.Stderr: stderr} {
+		if pipe == nil {
+			continue
+		}
+		var heard func([]byte)
+		if hear := i.captureLines; hear != nil {
+			heard = func(line []byte) { hear(stream.String(), line) }
+		}
+		c, err := log.Capture(stream, pipe, fresh, heard)
+		if err != nil {
+			s.event(i, "problem", "its %s can't be read: %v", stream, err)
+			continue
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// captures are those of a run.
+type captures []*logs.Capture
+
+// lastWordsBound is how long the end of a run waits until all that it wrote is in the
+// log. A disk that hangs doesn't make a tree look alive.
+const lastWordsBound = time.Second
+
+// finish is called when the tree is empty. What is in the pipes then is the rest.
+func (list captures) finish() {
+	for _, c := range list {
+		c.Finish()
+	}
+	clock := time.NewTimer(lastWordsBound)
+	defer clock.Stop()
+	for _, c := range list {
+		select {
+		case <-c.Done():
+		case <-clock.C:
+			return
+		}
+	}
+}
+
+func (list captures) await() {
+	for _, c := range list {
+		<-c.Done()
+	}
+}
+
+// Logs gives lines of output, in the order of time. With query.Follow it ends when ctx is
+// done, or when the supervisor has ended, and all that was written before then was given.
+func (s *Supervisor) Logs(ctx context.Context, query client.LogQuery) iter.Seq2[client.Line, error] {
+	return func(yield func(client.Line, error) bool) {
+		list, err := s.logsOf(query.Targets)
+		if err != nil {
+			yield(client.Line{}, err)
+			return
+		}
+		logs.Read(ctx, list, query, s.quiet)(yield)
+	}
+}
+
+// logsOf gives the logs of targets.
+func (s *Supervisor) logsOf(targets []client.Target) (list []*logs.Log, err error) {
+	seen := map[*logs.Log]bool{}
+	add := func(app string, replica int) {
+		if l := s.logs.Log(app, replica); !seen[l] {
+			seen[l] = true
+			list = append(list, l)
+		}
+	}
+	if len(targets) == 0 {
+		targets = []client.Target{{}}
+	}
+	if asked := s.ask(func() {
+		for _, t := range targets {
+			var found []*instance
+			if t == (client.Target{}) {
+				found = s.instances()
+			} else if found, err = s.find([]client.Target{t}); err != nil {
+				return
+			}
+			for _, i := range found {
+				add(i.app.spec.Name, i.replica)
+			}
+		}
+	}); asked != nil {
+		return nil, asked
+	}
+	return list, err
+}

@@ -1,0 +1,93 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+// logged are the lines of a project's logs, with what they are of.
+func logged(t *testing.T, s *Supervisor, q client.LogQuery) (list []string) {
+	t.Helper()
+	for line, err := range s.Logs(t.Context(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, fmt.Sprintf("%s.%d %s %s", line.App, line.Replica, line.Stream, line.Text))
+	}
+	return list
+}
+
+func TestWhatApplicationsWriteIsKept(t *testing.T) {
+	web := script("web", "echo out; echo err >&2; exit 3")
+	web.Restart.Policy, web.Restart.MaxRestarts = config.RestartOnFailure, 2
+	mute := script("mute", "echo out")
+	mute.Logs.Disabled = true
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{web, mute}}, Options{})
+	awaitState(t, s, "web", client.Failed)
+	awaitState(t, s, "mute", client.Completed)
+	got := logged(t, s, client.LogQuery{})
+	if len(got) != 6 || strings.Count(strings.Join(got, ","), "web.1 stdout out") != 3 {
+		t.Errorf("%q", got)
+	}
+	if got := logged(t, s, client.LogQuery{Targets: []client.Target{{App: "web"}}, Stream: "stderr", Newest: 1}); len(got) != 1 || got[0] != "web.1 stderr err" {
+		t.Errorf("%q", got)
+	}
+	if got := logged(t, s, client.LogQuery{Targets: []client.Target{{App: "mute"}}}); got != nil {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhoFollowsHearsTheLastWords(t *testing.T) {
+	app := script("web", "trap 'echo farewell; exit 0' TERM; echo hello; sleep 1000 & wait")
+	s, end := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})
+	heard := make(chan string)
+	go func() {
+		defer close(heard)
+		for line, err := range s.Logs(t.Context(), client.LogQuery{Follow: true}) {
+			if err != nil {
+				t.Error(err)
+			}
+			heard <- line.Text
+		}
+	}()
+	if first := <-heard; first != "hello" {
+		t.Errorf("%q", first)
+	}
+	ended := make(chan error)
+	go func() { ended <- end() }()
+	if last := <-heard; last != "farewell" {
+		t.Errorf("%q", last)
+	}
+	if text, more := <-heard; more {
+		t.Errorf("and %q", text)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What can't be written is told, and the application goes on.
+func TestALogThatCannotBeWrittenIsAProblemAndNoMore(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "logs"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	app := script("web", "n=0; while [ $n -lt 20000 ]; do n=$((n+1)); echo a line that would fill a pipe, in the end, if nobody took it away; done; echo done >> "+out)
+	app.Logs.OnFull = "block" // says nothing of a folder that is none
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{State: dir})
+	awaitState(t, s, "web", client.Completed)
+	if lines(t, out) != "done" {
+		t.Error("it didn't come to its end")
+	}
+	leaktest.Eventually(t, "it is told", func() bool {
+		return strings.Contains(strings.Join(s.Status().Problems, ","), "the log of web.1: ")
+	})
+}
