@@ -14,6 +14,34 @@ var (
 	ErrNoTerminal = errors.New("it has no terminal")
 )
 
+// RequestError is a request that the supervisor has refused. errors.Is finds ErrUnknown,
+// ErrNotRunning and ErrNoTerminal in it.
+type RequestError struct {
+	Status int    `json:"-"` // of HTTP
+	Code   string `json:"code,omitempty"`
+	Text   string `json:"error"`
+	Hint   string `json:"hint,omitempty"` // what can be done about it
+}
+
+// codes name on the wire the errors that clients tell apart.
+var codes = map[string]error{
+	"unknown": ErrUnknown, "not-running": ErrNotRunning, "no-terminal": ErrNoTerminal,
+}
+
+// Code is the name on the wire of one of this package's errors, and "" of others.
+func Code(err error) string {
+	for code, e := range codes {
+		if errors.Is(err, e) {
+			return code
+		}
+	}
+	return ""
+}
+
+func (e *RequestError) Error() string { return e.Text }
+
+func (e *RequestError) Unwrap() error { return codes[e.Code] }
+
 // Failure is what one instance couldn't do.
 type Failure struct {
 	App       string   `json:"app"`
