@@ -18,6 +18,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/shim"
 )
 
 // The applications of the tests are this test binary once more, in a role that
@@ -42,11 +43,20 @@ const roleMark = "foster-test-role"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == roleMark {
+		if os.Getenv(shareVariable) != "" && os.Args[2] == "owner" {
+			if err := foster.Share(100); err != nil {
+				panic(err)
+			}
+		}
 		roles[os.Args[2]](os.Args[3:])
+		if err := foster.Share(0); err != nil {
+			panic(err)
+		}
 		return
 	}
 	// With the race detector, each role would sleep for a second before it ends.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	leaktest.Spare = shim.IsShim
 	leaktest.Main(m)
 }
 

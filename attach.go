@@ -133,7 +133,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 	e := a.entry
 	t := &Tree{
 		id: a.id, containment: Containment(e.Containment.String()), leader: a.status.Leader.PID,
-		shimPID: e.Shim.PID, started: e.At, log: newEventLog(),
+		shimPID: e.Shim.PID, shared: e.SharedCgroup(), started: e.At, log: newEventLog(),
 		requests: make(chan request), done: make(chan struct{}),
 	}
 	if e.ShimSelf {

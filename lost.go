@@ -19,6 +19,9 @@ func (o *owner) shimLost() {
 	o.event(Event{Kind: EventShimLost})
 	o.exit.Cause = CauseShimLost
 	o.failed = append(o.failed, ErrShimLost)
+	if o.shared != nil {
+		o.shared.lose()
+	}
 	o.shim.Kill() // where it said what no shim says, it must not go on
 	empty := o.emptyWithoutShim
 	if o.attached != nil {
@@ -95,7 +98,11 @@ func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
 	if contain.Adopts() {
 		// Its socket is closed before its children are handed on: until it can be
 		// reaped, they still are below it.
-		o.shim.Reap()
+		if o.shared == nil {
+			o.shim.Reap()
+		} else if !o.shared.awaitEnd() {
+			return nil, contain.ErrShimLives
+		}
 		var ended int
 		ended, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
 		o.exit.Killed += ended

@@ -36,7 +36,8 @@ type owner struct {
 	attached *wire.Entry    // the shim was another's; nil: it is this side's
 	early    []wire.Message // what came while it was taken over
 	over     bool           // the tree is empty, or no longer ours
-	shared   bool           // the shim ends with this tree: it had more owners than this side
+	claimed  bool           // the shim ends with this tree: it had more owners than this side
+	shared   *sharedShim    // which holds other trees as well; nil: it holds this one alone
 }
 
 type message struct {
@@ -244,7 +245,7 @@ func (o *owner) leaseNews(m *wire.LeaseNews) {
 }
 
 func (o *owner) ownerNews(m *wire.OwnerNews) {
-	o.shared = true
+	o.claimed = true
 	e := Event{Time: m.At, Kind: EventClaimed, PID: m.Owner.PID, Text: m.Owner.Name}
 	if m.Gone {
 		e.Kind, e.Left = EventOwnerGone, m.Grace
@@ -297,7 +298,7 @@ func (o *owner) outputEnded(err error) {
 func (o *owner) reusable() bool {
 	held := o.exit.Containment == Subreaper || o.exit.Containment == Cgroup
 	gone := o.exit.Cause == CauseShimLost || o.exit.Cause == CauseOwnerGone || o.exit.Released
-	return held && !gone && !o.shared && o.attached == nil
+	return held && !gone && !o.claimed && o.shared == nil && o.attached == nil
 }
 
 // finish gives back what is held, and tells that the run is over.
@@ -312,6 +313,7 @@ func (o *owner) finish() {
 	} else if !o.reusable() || !ready.put(o.shim) {
 		o.shim.Close()
 	}
+	o.shared.leave()
 	if o.cgroup != nil && len(o.exit.Survivors) == 0 {
 		_ = o.cgroup.Remove() // by the shim already
 	}

@@ -41,7 +41,32 @@ func in(t *testing.T, list []foster.Containment, test func(*testing.T, foster.Co
 			}
 			test(t, c)
 		})
+		if c == foster.Cgroup {
+			t.Run("cgroup-shared", func(t *testing.T) {
+				leaktest.Need(t, "containment "+string(c), canHave(c))
+				leaktest.Check(t)
+				share(t)
+				test(t, c)
+			})
+		}
 	}
+}
+
+// shareVariable has the owners in other processes share shims, too.
+const shareVariable = "FOSTER_TEST_SHARE"
+
+// share has one shim hold all trees of a test.
+func share(t testing.TB) {
+	t.Helper()
+	t.Setenv(shareVariable, "1")
+	if err := foster.Share(100); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := foster.Share(0); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func canHave(c foster.Containment) error {

@@ -59,6 +59,7 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		ID: s.id, At: time.Now(), Containment: s.level, Owner: s.msg.Owner, Command: s.msg.Args,
 		SocketPath: journal.SocketPath(runtime, s.id), Stop: s.msg.OwnerGone, Keep: s.cmd.KeepExit,
 		Shim: wire.Member{PID: s.shim.PID}, ShimSelf: s.level == wire.PIDNS,
+		Many: s.shared != nil,
 	}
 	if stat, err := procfs.Read(s.shim.PID); err == nil {
 		e.Shim.Start = stat.Start

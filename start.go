@@ -72,6 +72,7 @@ type starter struct {
 	files   []*os.File
 	cgroup  *contain.Cgroup
 	shim    *shim.Process
+	shared  *sharedShim // which shim is one of; nil: it holds this tree alone
 	started *wire.Started
 	leader  int
 
@@ -168,6 +169,14 @@ func (s *starter) launch() (err error) {
 	if !s.named {
 		s.level = autoLevel
 	}
+	if s.level == wire.Cgroup && sharing.wanted() {
+		if err := s.contain(); err != nil {
+			return err
+		}
+		if s.level == wire.Cgroup {
+			return s.launchShared()
+		}
+	}
 	if s.level == wire.Subreaper || s.level == wire.Cgroup {
 		s.shim = ready.take()
 	}
@@ -255,104 +264,13 @@ func (s *starter) cgroupName() string {
 // errShimGone says that the shim ended before it answered.
 var errShimGone = errors.New("the shim is gone")
 
-// request asks the shim for the program. Where Auto's cgroup turns out to be one
-// that can't be cloned into, the subreaper holds the tree.
-func (s *starter) request() error {
-	answer, err := s.send()
-	if err != nil {
-		return s.fail(StageShim, fmt.Errorf("%w: %w", errShimGone, err))
-	}
-	failed, ok := answer.(*wire.Failed)
-	if ok && !s.named && s.level == wire.Cgroup && Stage(failed.Stage) == StageContainment {
-		cgroupUnusable.Store(true)
-		s.removeCgroup()
-		s.level = wire.Subreaper
-		s.unregister()
-		if err := s.register(); err != nil {
-			return err
-		}
-		if answer, err = s.send(); err != nil {
-			return s.fail(StageShim, err)
-		}
-		failed, ok = answer.(*wire.Failed)
-	}
-	if ok {
-		return s.fail(Stage(failed.Stage), failedError(failed))
-	}
-	if s.started, ok = answer.(*wire.Started); !ok {
-		return s.fail(StageShim, fmt.Errorf("%w: %T in place of an answer to a start", wire.ErrProtocol, answer))
-	}
-	return s.nameLeader()
-}
-
-// failedError gives back the number where that says it all.
-func failedError(f *wire.Failed) error {
-	if f.Errno != 0 && (f.Text == "" || f.Text == f.Errno.Error() || f.Stage == string(StageExec)) {
-		return f.Errno
-	}
-	return &remoteError{f.Text, f.Errno}
-}
-
-// remoteError is an error of the shim's, of which only text and number came.
-type remoteError struct {
-	text  string
-	errno syscall.Errno
-}
-
-func (e *remoteError) Error() string { return e.text }
-func (e *remoteError) Unwrap() error { return e.errno }
-
-// send sends the start with its descriptors, and waits for the answer.
-func (s *starter) send() (wire.Message, error) {
-	s.msg.Containment = s.level
-	fds := []int{int(s.cwd.Fd())}
-	s.msg.CgroupPath = ""
-	if s.cgroup != nil {
-		fds = append(fds, int(s.cgroup.Dir.Fd()))
-		s.msg.CgroupPath = s.cgroup.Path
-	}
-	if t := s.cmd.Terminal; t != nil {
-		fds = append(fds, int(t.Fd()))
-	}
-	fds = append(fds, s.handles()...)
-	for _, f := range s.files {
-		fds = append(fds, int(f.Fd()))
-	}
-	for len(fds) > sys.MaxFiles {
-		if err := s.shim.Conn.Send(fds[:sys.MaxFiles], &wire.Files{}); err != nil {
-			return nil, err
-		}
-		fds = fds[sys.MaxFiles:]
-	}
-	if err := s.shim.Conn.Send(fds, s.msg); err != nil {
-		return nil, err
-	}
-	return s.shim.Conn.Receive()
-}
-
-// nameLeader finds the leader's number in this program's PID namespace.
-func (s *starter) nameLeader() error {
-	s.leader = s.started.PID
-	fds, err := s.shim.Conn.Claim(s.started.PIDFDs)
-	if err != nil {
-		return s.fail(StageShim, err)
-	}
-	if s.level == wire.PIDNS && !s.shim.Inside() {
-		s.leader = 0
-		if len(fds) > 0 {
-			s.leader, _ = sys.PidfdPid(fds[0]) // it has ended: unknown
-		}
-	}
-	sys.CloseAll(fds)
-	return nil
-}
-
 // abandon leaves nothing of a start that failed. The shim, which has no tree, ends
 // when its socket closes.
 func (s *starter) abandon() {
 	if s.shim != nil {
 		s.shim.Close()
 	}
+	s.shared.leave()
 	s.unregister()
 	s.removeCgroup()
 }
@@ -390,22 +308,12 @@ func (s *starter) tree() *Tree {
 		o.kept = nil // they are the caller's
 	}
 	o.shim, o.cgroup, o.start, o.registered = s.shim, s.cgroup, s.started.Start, s.registered
+	if o.shared = s.shared; o.shared != nil {
+		t.shared = s.cgroup.Path
+	}
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
 	go o.run()
 	return t
-}
-
-func receive[M wire.Message](conn *wire.Conn) (M, error) {
-	var none M
-	msg, err := conn.Receive()
-	if err != nil {
-		return none, fmt.Errorf("the shim said nothing: %w", err)
-	}
-	m, ok := msg.(M)
-	if !ok {
-		return none, fmt.Errorf("%w: got a %T", wire.ErrProtocol, msg)
-	}
-	return m, nil
 }
 
 // newID makes a name that no other tree has: ten characters, some 51 random bits.

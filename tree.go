@@ -19,6 +19,7 @@ type Tree struct {
 	containment Containment
 	leader      int
 	shimPID     int
+	shared      string // the cgroup, where the shim holds other trees as well
 	started     time.Time
 	log         *eventLog
 	requests    chan request
@@ -66,7 +67,7 @@ func (t *Tree) Members() ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	stats, err := contain.List(level, t.shimPID, t.leader)
+	stats, err := contain.List(level, t.shimPID, t.leader, t.shared)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/wire"
 	"github.com/foster-init/foster/proc"
@@ -76,6 +77,13 @@ func (h *host) findTrees() {
 			continue
 		}
 		h.trees[f.Entry.Shim.PID] = f.Entry.ID
+		if f.Entry.Many {
+			members, _ := contain.List(f.Entry.Containment, f.Entry.Shim.PID, 0, f.Entry.SharedCgroup())
+			for _, m := range members { // without those that have ended meanwhile
+				h.trees[m.PID] = f.Entry.ID
+			}
+			continue
+		}
 		list := h.table.Descendants(f.Entry.Shim.PID)
 		if f.Entry.Containment == wire.Group && f.Life != nil {
 			list = append(list, h.table.Group(f.Life.Leader.PID)...)

@@ -130,7 +130,7 @@ func treeMembers() map[int]string {
 		if f.Life != nil {
 			leader = f.Life.Leader.PID
 		}
-		stats, err := contain.List(f.Entry.Containment, f.Entry.Shim.PID, leader)
+		stats, err := contain.List(f.Entry.Containment, f.Entry.Shim.PID, leader, f.Entry.SharedCgroup())
 		if err != nil {
 			continue
 		}

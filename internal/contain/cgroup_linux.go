@@ -169,15 +169,18 @@ func (c *Cgroup) AwaitEmpty() error {
 		return err
 	}
 	defer f.Close()
-	for {
-		if p, err := populated(f); err != nil || !p {
-			return err
-		}
-		// The file has news when it changed since it was read.
-		if err := sys.Poll(int(f.Fd()), unix.POLLPRI); err != nil {
-			return err
-		}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	// The file has news when it changed since it was read.
+	var perr error
+	err = raw.Read(func(uintptr) bool {
+		var p bool
+		p, perr = populated(f)
+		return perr != nil || !p
+	})
+	return errors.Join(err, perr)
 }
 
 // Remove removes the cgroup and those that its members made below it. It must be

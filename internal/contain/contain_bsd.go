@@ -26,6 +26,8 @@ func NewSubreaper() (Tree, error) { return nil, notHere("subreaper") }
 
 func NewCgroupTree(string, int) (Tree, error) { return nil, notHere("cgroup") }
 
+func NewSharedCgroupTree(string, int) (Tree, error) { return nil, notHere("cgroup") }
+
 func NewPIDNS() (Tree, error) { return nil, notHere("PID namespace") }
 
 func SetUpPIDNS() error { return notHere("PID namespace") }

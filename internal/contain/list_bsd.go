@@ -8,4 +8,6 @@ import (
 )
 
 // List lists the members of the leader's group.
-func List(_ wire.Containment, _, leader int) ([]procfs.Stat, error) { return groupMembers(leader) }
+func List(_ wire.Containment, _, leader int, _ string) ([]procfs.Stat, error) {
+	return groupMembers(leader)
+}

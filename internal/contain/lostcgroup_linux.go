@@ -4,14 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 
-	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -62,61 +58,16 @@ func isCgroup(root *os.Root, inode uint64) (bool, error) {
 	return sys.Inode(info) == inode, nil
 }
 
-// addCgroup adds the members of the cgroup and of those below it. The list is read
-// again behind the handles: who stands in both is a member, and no other that was
-// given its number.
+// addCgroup adds the members of the cgroup and of those below it.
 func (r *remains) addCgroup() {
 	if r.cgroup == nil {
 		return
 	}
-	var fresh []held
-	for pid := range lostProcs(r.cgroup) {
-		if _, known := r.byPid[pid]; known {
-			continue
-		}
-		s, err := procfs.Read(pid)
-		if err == nil && !s.Zombie() {
-			var h held
-			if h, err = hold(s); err == nil {
-				fresh = append(fresh, h)
-			}
-		}
-		if exhausted(err) {
-			r.full = false
-		}
+	found, full := heldIn(r.cgroup, func(pid int) bool { _, known := r.byPid[pid]; return known })
+	r.full = r.full && full
+	for _, h := range found {
+		r.add(h)
 	}
-	if len(fresh) == 0 {
-		return
-	}
-	again := lostProcs(r.cgroup)
-	for _, h := range fresh {
-		if again[h.stat.PID] && answers(h.pidfd) && h.stat.Flags&pfKthread == 0 {
-			r.add(h)
-		} else {
-			release([]held{h})
-		}
-	}
-}
-
-// lostProcs lists the members of a cgroup and of those below it. A member whose number
-// isn't known in this PID namespace stands in it as 0, and is left out.
-func lostProcs(root *os.Root) map[int]bool {
-	pids := map[int]bool{}
-	// What can't be read is gone, or is a cgroup of threads, whose processes stand in
-	// the one above.
-	_ = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil
-		}
-		b, _ := root.ReadFile(path.Join(name, "cgroup.procs"))
-		for line := range strings.Lines(string(b)) {
-			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
-				pids[pid] = true
-			}
-		}
-		return nil
-	})
-	return pids
 }
 
 // cgroupEvents opens the file that tells whether the cgroup has members; nil where

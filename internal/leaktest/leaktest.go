@@ -144,8 +144,11 @@ func killChildren(t testing.TB) {
 	}
 }
 
+// Spare names children that are the test's own to reap; nil: none.
+var Spare func(pid int) bool
+
 // ReapOrphans reaps what has fallen to the test binary, until no child is left but
-// those that keep names.
+// those that keep or Spare name.
 func ReapOrphans(t testing.TB, keep ...int) {
 	t.Helper()
 	Eventually(t, "orphans that were handed to the test end", func() bool {
@@ -159,7 +162,7 @@ func ReapOrphans(t testing.TB, keep ...int) {
 		none := true
 	next:
 		for _, s := range all {
-			if s.PPID != os.Getpid() {
+			if s.PPID != os.Getpid() || Spare != nil && Spare(s.PID) {
 				continue
 			}
 			for _, k := range keep {

@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -85,6 +86,22 @@ func Dying(s Stat) bool {
 	}
 	pending, ok := parsePending(b)
 	return ok && pending&(1<<(syscall.SIGKILL-1)) != 0
+}
+
+// Cgroup reads the path of the cgroup of version 2 that a process is in, also of a
+// zombie; "" where it can't be read.
+func Cgroup(pid int) string {
+	var buf [4096]byte
+	n, err := sys.ReadInto("/proc/"+strconv.Itoa(pid)+"/cgroup", buf[:])
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(buf[:n]) {
+		if path, ok := bytes.CutPrefix(line, []byte("0::")); ok {
+			return string(bytes.TrimSuffix(path, []byte("\n")))
+		}
+	}
+	return ""
 }
 
 // Cmdline reads the arguments of a process; none for a zombie, or where they

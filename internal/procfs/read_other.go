@@ -19,4 +19,6 @@ func Snapshot() ([]Stat, error) { return nil, errNotHere }
 func Dying(s Stat) bool { return s.Ended() }
 
 // Cmdline reads nothing here.
+func Cgroup(int) string { return "" }
+
 func Cmdline(int) []string { return nil }

@@ -15,7 +15,7 @@ import (
 type client struct {
 	conn     *wire.Conn
 	pid      int // as it was when it connected; 0: not to be seen from here
-	out      chan parcel
+	out      chan *parcel
 	sent     chan struct{} // closed when nothing is sent any more
 	watching bool          // it gets the news
 	gone     bool
@@ -38,7 +38,7 @@ const (
 
 // welcome serves a connection.
 func (s *server) welcome(conn *wire.Conn, pid int) *client {
-	c := &client{conn: conn, pid: pid, out: make(chan parcel, longestQueue), sent: make(chan struct{})}
+	c := &client{conn: conn, pid: pid, out: make(chan *parcel, longestQueue), sent: make(chan struct{})}
 	go c.send()
 	go s.receive(c)
 	return c
@@ -60,10 +60,16 @@ func (c *client) send() {
 func (s *server) receive(c *client) {
 	for {
 		msg, err := c.conn.Receive()
-		r := received{c, msg, err, make(chan struct{})}
-		s.messages <- r
-		<-r.ok
-		if err != nil {
+		handled := make(chan struct{})
+		posted := s.loop.post(func() {
+			s.turn(func() { s.handle(received{c, msg, err}) })
+			close(handled)
+		})
+		if posted {
+			<-handled
+		}
+		if err != nil || !posted {
+			c.conn.Close() // with the descriptors that nobody claimed
 			return
 		}
 	}
@@ -76,7 +82,7 @@ func (s *server) give(c *client, fds []int, messages ...wire.Message) {
 		return
 	}
 	select {
-	case c.out <- parcel{fds, messages}:
+	case c.out <- &parcel{fds, messages}:
 	default:
 		sys.CloseAll(fds)
 		c.conn.Abort()
@@ -119,13 +125,22 @@ type guest struct {
 }
 
 // accept lets others in, until the socket is closed.
-func accept(socket *os.File, arrived chan<- guest) {
+func (s *server) accept(socket *os.File) {
 	for {
 		sock, err := sys.Accept(socket)
 		if err != nil {
 			return
 		}
-		arrived <- guest{sock, socket}
+		arrived := func() {
+			if s.done {
+				sock.Close()
+			}
+			s.turn(func() { s.arrive(guest{sock, socket}) })
+		}
+		if !s.loop.post(arrived) {
+			sock.Close()
+			return
+		}
 	}
 }
 
@@ -201,6 +216,7 @@ func (s *server) farewell() {
 			c.conn.Hurry(lastWord)
 		}
 		if !c.gone {
+			c.gone = true
 			close(c.out)
 		}
 	}

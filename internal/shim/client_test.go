@@ -18,7 +18,7 @@ func mute(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mine.Close(); theirs.Close() })
-	return &client{conn: wire.NewConn(mine), out: make(chan parcel, longestQueue), watching: true}
+	return &client{conn: wire.NewConn(mine), out: make(chan *parcel, longestQueue), watching: true}
 }
 
 // sentAway says whether the connection was ended.

@@ -50,7 +50,9 @@ func serveInside(conn *wire.Conn, reaped func(int)) {
 		conn.Close()
 		return
 	}
-	s := newServer(conn)
+	s := newServer(newLoop(), conn, os.Getppid())
+	s.look = make(chan int, 1)
+	go s.watch()
 	s.reaped = reaped
 	for !s.done {
 		s.runGuarded()

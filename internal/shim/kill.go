@@ -36,6 +36,7 @@ func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err er
 		return 1, sys.Kill(-h.leader, sig)
 	}
 	sent, err := h.tree.Signal(sig, s.within(scope))
+	s.expect(sent.Reached)
 	switch {
 	case err != nil:
 		return len(sent.Reached), err
@@ -94,6 +95,7 @@ func (s *server) sendOnce(step wire.Step) contain.Sent {
 		return !s.held.signaled[m.Identity()] && (wanted == nil || wanted(m))
 	}
 	sent, _ := s.held.tree.Signal(step.Signal, fresh) // what it couldn't reach, SIGKILL will
+	s.expect(sent.Reached)
 	reached := map[procfs.Identity]bool{}
 	for _, m := range sent.Reached {
 		reached[m.Identity()] = true
@@ -120,6 +122,7 @@ func (s *server) kill() {
 		return
 	}
 	sent, _ := h.tree.Kill() // what it couldn't find, the next sweep may
+	s.expect(sent.Reached)
 	fresh := s.noteKilled(sent.Reached)
 	// An owner's side that doesn't read isn't told of each sweep of a storm.
 	const mostTold = 32

@@ -31,6 +31,32 @@ type Process struct {
 // The shim leads a process group of its own, so that a terminal's signals are not
 // for it, in the session of its owner, so that its tree can have that terminal.
 func Launch(pidns bool) (*Process, error) {
+	if pidns {
+		return launch(modePIDNS)
+	}
+	return launch(modeTree)
+}
+
+// LaunchMany starts a shim that holds many trees, each of which is asked for by [Process.Open].
+// Its own connection has no other use.
+func LaunchMany() (*Process, error) { return launch(modeMany) }
+
+// Open has a shim of many trees hold another. What comes back is as a shim of its own
+// would be, until it is closed.
+func (p *Process) Open() (*Process, error) {
+	mine, theirs, err := sys.Socketpair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	if err := p.Conn.Send([]int{sys.Descriptor(theirs)}, &wire.Open{}); err != nil {
+		mine.Close()
+		return nil, err
+	}
+	return &Process{Conn: wire.NewConn(mine), PID: p.PID}, nil
+}
+
+func launch(mode string) (*Process, error) {
 	if reaped := inside.Load(); reaped != nil {
 		return launchInside(*reaped)
 	}
@@ -48,9 +74,9 @@ func Launch(pidns bool) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	mode, attrs := modeTree, []*syscall.SysProcAttr{{Setpgid: true}}
-	if pidns {
-		mode, attrs = modePIDNS, pidnsAttrs()
+	attrs := []*syscall.SysProcAttr{{Setpgid: true}}
+	if mode == modePIDNS {
+		attrs = pidnsAttrs()
 	}
 	var p *os.Process
 	for _, attr := range attrs {

@@ -71,7 +71,7 @@ func microseconds(s string) time.Duration {
 }
 
 // hear passes on what comes on a notify socket, until it is closed.
-func hear(socket *os.File, heard chan<- notice) {
+func (s *server) hear(socket *os.File) {
 	buf := make([]byte, longestNotice)
 	for {
 		size, pid, uid, err := sys.ReceiveNotify(socket, buf)
@@ -80,7 +80,9 @@ func hear(socket *os.File, heard chan<- notice) {
 		}
 		n := parseNotice(buf[:size])
 		n.socket, n.pid, n.uid = socket, pid, uid
-		heard <- n
+		if !s.post(func() { s.listen(n) }) {
+			return
+		}
 	}
 }
 
@@ -108,4 +110,15 @@ func mayNotify(pid, uid int, users []int) bool {
 		at = s.PPID
 	}
 	return false
+}
+
+// memberMayNotify is mayNotify where this process holds other trees as well.
+func (s *server) memberMayNotify(pid, uid int, users []int) bool {
+	if pid <= 0 {
+		return false
+	}
+	if procfs.Cgroup(pid) == "" {
+		return slices.Contains(users, uid) // it has ended
+	}
+	return s.many.whose(pid) == s
 }

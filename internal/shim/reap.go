@@ -14,14 +14,17 @@ import (
 // lookAgain asks the watcher to wait for what a child has to tell. It's asked
 // once at a time, and again only after what it saw was collected.
 func (s *server) lookAgain() {
-	if s.looking || s.held == nil {
-		return
-	}
-	s.looking = true
-	if s.held.anchored {
-		s.look <- s.held.leader
-	} else {
-		s.look <- 0
+	switch {
+	case s.held == nil:
+	case s.many != nil:
+		s.many.lookAgain()
+	case !s.looking:
+		s.looking = true
+		if s.held.anchored {
+			s.look <- s.held.leader
+		} else {
+			s.look <- 0
+		}
 	}
 }
 
@@ -40,45 +43,65 @@ func (s *server) collect(w sys.Wait) {
 // reap reaps all that has ended, leader and adopted alike, and finds out whether
 // that was all.
 func (s *server) reap() {
-	h := s.held
-	var leader *wire.LeaderEnded
+	if s.many != nil {
+		s.many.reap()
+		s.settle()
+		return
+	}
 	for {
-		name := h.orphanName()
+		name := s.held.orphanName()
 		w, err := sys.WaitAny()
 		if err != nil { // ECHILD: there is no child
-			s.leaderEnded(leader, false)
+			s.toldLeaderEnd(false)
 			s.checkEmpty()
 			return
 		}
 		if w.PID == 0 {
 			break
 		}
-		if w.Status.Stopped() || w.Status.Continued() {
-			s.paused(w)
-			continue
-		}
-		h.count(w, s.machine.State)
-		if s.reaped != nil && w.PID != h.leader {
-			s.reaped(w.PID)
-		}
-		if w.PID == h.leader && !h.leaderDone {
-			leader = leaderMessage(w)
-		} else if name.PID == w.PID {
-			h.orphans = append(h.orphans, wire.Orphan{PID: w.PID, Name: name.Comm, Status: w.Status, At: time.Now()})
-		}
+		s.took(w, name)
 	}
-	s.leaderEnded(leader, true)
+	s.toldLeaderEnd(true)
 	s.lookAgain()
+}
+
+// took takes what was learned of one child of the tree, and its name where it was read.
+func (s *server) took(w sys.Wait, name procfs.Stat) {
+	if w.Status.Stopped() || w.Status.Continued() {
+		s.paused(w)
+		return
+	}
+	h := s.held
+	h.count(w, s.machine.State)
+	delete(h.expected, w.PID)
+	if s.reaped != nil && w.PID != h.leader {
+		s.reaped(w.PID)
+	}
+	if w.PID == h.leader && !h.leaderDone {
+		h.leaderEnd = leaderMessage(w)
+	} else if name.PID == w.PID {
+		h.orphans = append(h.orphans, wire.Orphan{PID: w.PID, Name: name.Comm, Status: w.Status, At: time.Now()})
+	}
+}
+
+// toldLeaderEnd tells of the leader's end, if it was reaped.
+func (s *server) toldLeaderEnd(others bool) {
+	end := s.held.leaderEnd
+	s.held.leaderEnd = nil
+	s.leaderEnded(end, others)
 }
 
 // orphanName reads the name of the zombie that will be reaped next, while it can
 // be read, for the first few that aren't the leader.
 func (h *holding) orphanName() procfs.Stat {
 	if len(h.orphans) >= maxNamed {
-		return procfs.Stat{}
+		return procfs.Stat{} // nor is it asked for
 	}
-	pid := sys.NextZombie()
-	if pid == 0 || pid == h.leader {
+	return h.nameOf(sys.NextZombie())
+}
+
+func (h *holding) nameOf(pid int) procfs.Stat {
+	if pid == 0 || pid == h.leader || len(h.orphans) >= maxNamed {
 		return procfs.Stat{}
 	}
 	stat, _ := procfs.Read(pid) // unreadable: without a name
@@ -206,7 +229,7 @@ func (s *server) checkEmpty() {
 	h.awaiting = true
 	go func() {
 		_ = h.tree.AwaitEmpty() // whatever it is, the loop asks again
-		s.emptied <- struct{}{}
+		s.post(s.awaited)
 	}()
 }
 
@@ -234,6 +257,9 @@ func (s *server) tellEnded(m *wire.Ended) {
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
 	s.noteEnd(m)
+	if s.many != nil {
+		s.many.letGo(s.terms)
+	}
 	s.held = nil
 	s.calm()
 }

@@ -341,7 +341,7 @@ func describe(m wire.Member) string {
 func (s *server) watchOwner(pidfd *os.File) {
 	go func() {
 		if sys.AwaitReadable(pidfd) == nil {
-			s.orphaned <- pidfd
+			s.post(func() { s.orphanedBy(pidfd) })
 		}
 	}()
 }

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"os"
 	"syscall"
 	"time"
 
@@ -11,35 +10,30 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-// server is the executor of the machine. One goroutine owns all of it; the others only
-// wait, and tell it: for messages, for children, for clocks.
+// server is the executor of the machine. One goroutine, that of the loop, owns all of it;
+// the others only wait, and tell it: for messages, for children, for clocks.
 type server struct {
+	loop    *loop
+	many    *many // the process holds other trees as well; nil: this one alone
 	machine Machine
 	held    *holding // the tree, while there is one
 	terms   *terms   // what was agreed on for it; also while its end is kept
 	done    bool
 
-	side     *client // the owner's side; nil where it's gone
-	clients  map[*client]bool
-	messages chan received
-	arrived  chan guest      // somebody connected
-	orphaned chan *os.File   // an owner with a name has ended
-	rings    chan *sys.Alarm // a lease or a watchdog
-	heard    chan notice
-	clock    *time.Timer // of the machine: when a step is over, when to give up
-	grace    *time.Timer
+	side    *client // the owner's side; nil where it's gone
+	clients map[*client]bool
+	clock   clock // of the machine: when a step is over, when to give up
+	grace   clock
 
-	look    chan int      // asks the watcher to wait for a child: its pid, or 0 for any
-	seen    chan sys.Wait // the watcher's answer: some child has something to tell
+	look    chan int // asks the watcher to wait for a child: its pid, or 0 for any
 	looking bool
 
-	emptied chan struct{} // the tree may be empty now
-	sweep   *time.Timer   // when to look for what SIGKILL has missed
+	sweep   clock         // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
 	calm    func()        // ends the hurry of killing
 	sweeps  int           // since the killing began
-	roll    *time.Timer   // when to look who is there, for the journal
+	roll    clock         // when to look who is there, for the journal
 
 	out    []wire.Message   // the news of this turn
 	reaped func(orphan int) // told of each orphan; nil: nobody
@@ -49,7 +43,6 @@ type received struct {
 	from *client
 	msg  wire.Message
 	err  error
-	ok   chan struct{} // closed when the message was handled
 }
 
 // holding is what is known of the tree that is held.
@@ -58,7 +51,8 @@ type holding struct {
 	anchored   bool // the leader stays a zombie until the tree is empty: a group
 	awaiting   bool // a goroutine waits until the mechanism says that it's empty
 	leader     int
-	leaderDone bool // it has ended, and that was told
+	leaderEnd  *wire.LeaderEnded // it was reaped, and that wasn't told yet
+	leaderDone bool              // it has ended, and that was told
 	reaped     int
 	adopted    int
 	killed     map[procfs.Identity]bool // whom SIGKILL was sent to
@@ -66,37 +60,44 @@ type holding struct {
 	orphans    []wire.Orphan
 	usage      wire.Usage
 	signaled   map[procfs.Identity]bool // whom the step under way has reached
+	expected   map[int]procfs.Stat      // who was signalled and wasn't reaped yet: see dying
 }
 
-func newServer(conn *wire.Conn) *server {
+// newServer serves an owner's side, which is the process with that pid.
+func newServer(l *loop, conn *wire.Conn, pid int) *server {
 	s := &server{
-		machine:  Machine{State: Idle},
-		clients:  map[*client]bool{},
-		messages: make(chan received),
-		arrived:  make(chan guest),
-		orphaned: make(chan *os.File),
-		rings:    make(chan *sys.Alarm),
-		heard:    make(chan notice),
-		clock:    newStoppedTimer(),
-		grace:    newStoppedTimer(),
-		look:     make(chan int, 1),
-		seen:     make(chan sys.Wait, 1),
-		emptied:  make(chan struct{}, 1),
-		sweep:    newStoppedTimer(),
-		roll:     newStoppedTimer(),
-		calm:     func() {},
+		loop:    l,
+		machine: Machine{State: Idle},
+		clients: map[*client]bool{},
+		calm:    func() {},
 	}
-	s.side = s.welcome(conn, os.Getppid())
+	s.clock = s.newClock(s.timeOver)
+	s.sweep = s.newClock(s.kill)
+	s.grace = s.newClock(s.graceIsOver)
+	s.roll = s.newClock(s.callRoll)
+	s.side = s.welcome(conn, pid)
 	s.side.watching = true
 	s.clients[s.side] = true
-	go s.watch()
 	return s
 }
 
-func newStoppedTimer() *time.Timer {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
+func (s *server) newClock(due func()) clock {
+	return clock{loop: s.loop, due: func() { s.turn(due) }}
+}
+
+// post has the loop do something for this tree, unless it is over.
+func (s *server) post(f func()) bool { return s.loop.post(func() { s.turn(f) }) }
+
+// turn does something, and tells what there is to tell of it.
+func (s *server) turn(f func()) {
+	if s.done {
+		return
+	}
+	f()
+	s.flush()
+	if s.done && s.many != nil {
+		s.many.leave(s)
+	}
 }
 
 // watch waits for children, without reaping: that is the loop's. Why it no longer
@@ -109,40 +110,19 @@ func (s *server) watch() {
 		} else {
 			w, _ = sys.PeekPid(pid)
 		}
-		s.seen <- w
+		s.post(func() {
+			s.looking = false
+			s.collect(w)
+		})
 	}
 }
 
+// run is the loop of a process that holds one tree.
 func (s *server) run() {
 	for !s.done {
-		select {
-		case r := <-s.messages:
-			s.handle(r)
-			close(r.ok)
-		case g := <-s.arrived:
-			s.arrive(g)
-		case w := <-s.seen:
-			s.looking = false
-			s.collect(w)
-		case <-s.emptied:
-			s.awaited()
-		case <-s.clock.C:
-			s.timeOver()
-		case <-s.sweep.C:
-			s.kill()
-		case <-s.grace.C:
-			s.graceIsOver()
-		case owner := <-s.orphaned:
-			s.orphanedBy(owner)
-		case alarm := <-s.rings:
-			s.rang(alarm)
-		case n := <-s.heard:
-			s.listen(n)
-		case <-s.roll.C:
-			s.callRoll()
-		}
-		s.flush()
+		(<-s.loop.work)()
 	}
+	close(s.loop.over)
 	s.farewell()
 	s.forget()
 }

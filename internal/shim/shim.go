@@ -32,6 +32,7 @@ const (
 	argv0Stage = "foster-exec"
 
 	modeTree  = "tree"
+	modeMany  = "many"
 	modePIDNS = "pidns"
 
 	shimSocket = 3
@@ -51,7 +52,7 @@ func Main() {
 	case argv0Shim:
 		sock := admit(shimSocket)
 		sys.SetName(argv0Shim)
-		os.Exit(serve(wire.NewConn(sock), os.Args[1] == modePIDNS))
+		os.Exit(serve(wire.NewConn(sock), os.Args[1]))
 	case argv0Stage:
 		fd, err := strconv.Atoi(os.Args[1])
 		if err != nil {
@@ -110,20 +111,27 @@ var ignored = []os.Signal{
 }
 
 // serve serves an owner until it is gone and the tree is empty.
-func serve(conn *wire.Conn, pidns bool) int {
+func serve(conn *wire.Conn, mode string) int {
 	// What the owner was started with isn't for the shim to hold open, nor for the
 	// tree to have unasked.
 	sys.CloseAll(sys.Inherited())
 	signal.Notify(make(chan os.Signal, 1), ignored...)
 	hello := &wire.Hello{Version: wire.Version}
-	err := setUp(pidns)
+	err := setUp(mode == modePIDNS)
 	if err != nil {
 		hello.Step, hello.Errno = "set up", errno(err)
 	}
 	if conn.Send(nil, hello) != nil || err != nil {
 		return 1
 	}
-	newServer(conn).run()
+	if mode == modeMany {
+		serveMany(conn)
+		return 0
+	}
+	s := newServer(newLoop(), conn, os.Getppid())
+	s.look = make(chan int, 1)
+	go s.watch()
+	s.run()
 	return 0
 }
 

@@ -49,12 +49,17 @@ func (s *server) tryStart(m *wire.Start) *failure {
 	if s.machine.State != Idle {
 		return &failure{StageProtocol, syscall.EBUSY}
 	}
+	if s.many != nil {
+		if fail := s.many.admitTree(m); fail != nil {
+			return fail
+		}
+	}
 	f, err := claim(s.side.conn, m)
 	if err != nil {
 		return &failure{StageProtocol, err}
 	}
 	defer f.close()
-	h, fail := hold(m, f.cgroup)
+	h, fail := hold(m, f.cgroup, s.many != nil)
 	if fail != nil {
 		return fail
 	}
@@ -107,7 +112,7 @@ func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
 }
 
 // hold makes the mechanism that a start asks for.
-func hold(m *wire.Start, cgroup int) (*holding, *failure) {
+func hold(m *wire.Start, cgroup int, shared bool) (*holding, *failure) {
 	h := &holding{anchored: m.Containment == wire.Group, killed: map[procfs.Identity]bool{}}
 	var err error
 	switch m.Containment {
@@ -116,7 +121,11 @@ func hold(m *wire.Start, cgroup int) (*holding, *failure) {
 	case wire.Subreaper:
 		h.tree, err = contain.NewSubreaper()
 	case wire.Cgroup:
-		h.tree, err = contain.NewCgroupTree(m.CgroupPath, cgroup)
+		newTree := contain.NewCgroupTree
+		if shared {
+			newTree = contain.NewSharedCgroupTree
+		}
+		h.tree, err = newTree(m.CgroupPath, cgroup)
 	case wire.PIDNS:
 		h.tree, err = contain.NewPIDNS()
 	default:
@@ -145,7 +154,11 @@ func (s *server) started(h *holding, f *forker, t *terms) {
 	s.give(s.side, fds, told)
 	s.machine.Grace = f.msg.Grace
 	s.step(Started, f.msg.OwnerGone)
+	t.start.Args, t.start.Env = nil, nil // they may be large, and have served
 	s.begin(t, wire.Member{PID: f.pid, Start: told.Start, Name: filepath.Base(f.msg.Path)})
+	if s.many != nil {
+		s.many.hold(s)
+	}
 	s.lookAgain()
 }
 

@@ -94,13 +94,13 @@ func (s *server) begin(t *terms, leader wire.Member) {
 	s.terms = t
 	t.leader = leader
 	if t.listener != nil {
-		go accept(t.listener, s.arrived)
+		go s.accept(t.listener)
 	}
 	if t.ownerPidfd != nil {
 		s.watchOwner(t.ownerPidfd)
 	}
 	if t.notify != nil {
-		go hear(t.notify, s.heard)
+		go s.hear(t.notify)
 		go s.ringing(t.watchdog)
 		if t.start.Watchdog > 0 {
 			_ = t.watchdog.Set(t.start.Watchdog) // the call that made it has worked
@@ -117,8 +117,7 @@ func (s *server) begin(t *terms, leader wire.Member) {
 func (t *terms) now() time.Duration { return sys.Now(t.start.Lease.Suspend) }
 
 func (s *server) ringing(a *sys.Alarm) {
-	for a.Wait() == nil {
-		s.rings <- a
+	for a.Wait() == nil && s.post(func() { s.rang(a) }) {
 	}
 }
 
@@ -205,7 +204,11 @@ func (s *server) listen(n notice) {
 	if c := t.start.Credential; c.Set {
 		users = append(users, int(c.UID))
 	}
-	if !mayNotify(n.pid, n.uid, users) {
+	may := mayNotify
+	if s.many != nil {
+		may = s.memberMayNotify
+	}
+	if !may(n.pid, n.uid, users) {
 		return
 	}
 	if n.watchdog > 0 && t.start.Watchdog > 0 {

@@ -84,6 +84,9 @@ func TakePause(int) Wait { return Wait{} }
 
 func NextZombie() int { return 0 }
 
+// NextChild isn't needed, likewise.
+func NextChild() (int, error) { return 0, unsupported("waiting for adopted processes") }
+
 // PeekPid waits until a child has ended and takes its status; its use isn't known
 // before it is reaped. The kernel queue tells of an end without reaping
 // (kqueue(2)), but not of one that was before it was asked: such a child is reaped

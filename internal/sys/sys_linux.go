@@ -105,13 +105,8 @@ func AwaitExit(pid int) error {
 		return os.NewSyscallError("pidfd_open", err)
 	}
 	defer unix.Close(fd)
-	return Poll(fd, unix.POLLIN)
-}
-
-// Poll waits until one of the events is there on fd.
-func Poll(fd int, events int16) error {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	err := retry(func() error { _, err := unix.Poll(fds, -1); return err })
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	err = retry(func() error { _, err := unix.Poll(fds, -1); return err })
 	return os.NewSyscallError("poll", err)
 }
 

@@ -24,6 +24,13 @@ func NextZombie() int {
 	return w.PID
 }
 
+// NextChild gives a child that has something to tell, be it that it was stopped; 0 where
+// none has. It returns ECHILD when there is no child.
+func NextChild() (int, error) {
+	w, err := waitid(unix.P_ALL, 0, unix.WNOHANG|unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED|unix.WNOWAIT|unix.WALL)
+	return w.PID, err
+}
+
 // PeekPid waits until a child has something to tell, and leaves it to be told
 // again. The PID of the answer is 0 where it isn't the child's end.
 func PeekPid(pid int) (Wait, error) { return peek(unix.P_PID, pid, 0) }

@@ -22,6 +22,7 @@ func (*Claim) kind() kind       { return kindClaim }
 func (*Output) kind() kind      { return kindOutput }
 func (*Watch) kind() kind       { return kindWatch }
 func (*Drop) kind() kind        { return kindDrop }
+func (*Open) kind() kind        { return kindOpen }
 func (*Status) kind() kind      { return kindStatus }
 func (*LeaseNews) kind() kind   { return kindLease }
 func (*Notified) kind() kind    { return kindNotified }
@@ -31,6 +32,7 @@ func (*Entry) kind() kind       { return kindEntry }
 func (*Life) kind() kind        { return kindLife }
 
 func (*Files) fields(*codec) {}
+func (*Open) fields(*codec)  {}
 
 func (m *Start) fields(c *codec) {
 	c.string(1, &m.Path)
@@ -234,6 +236,7 @@ func (m *Entry) fields(c *codec) {
 	one(c, 14, &m.Stop, (*Plan).fields)
 	c.bool(15, &m.Keep)
 	c.bool(16, &m.ShimSelf)
+	c.bool(17, &m.Many)
 	c.strings(18, &m.Groups)
 }
 

@@ -22,7 +22,17 @@ type Entry struct {
 	Stop        Plan
 	Keep        bool     // it is for others to read when the tree has ended
 	ShimSelf    bool     // the shim's numbers are those of a PID namespace of its own
+	Many        bool     // the shim holds other trees as well
 	Groups      []string // folders of cgroups for its limits, which are removed with it
+}
+
+// SharedCgroup is the cgroup by which a tree is told from others of its shim; "" where
+// it has a shim of its own.
+func (e *Entry) SharedCgroup() string {
+	if e.Many {
+		return e.CgroupPath
+	}
+	return ""
 }
 
 // Life is what the journal knows of a tree that was started. It's written anew

@@ -15,6 +15,7 @@ import (
 // samples has each kind of message at least once, with every field set.
 var samples = []Message{
 	&Files{},
+	&Open{},
 	&Start{
 		Path: "/bin/sh", Args: []string{"sh", "", "a b", "\xff\n"}, Env: []string{"A=1", "B="}, Dir: "x",
 		Files: 3, Closed: []int{4, 7}, Containment: Cgroup, CgroupPath: "/sys/fs/cgroup/x", Session: true, Foreground: true,
@@ -49,7 +50,7 @@ var samples = []Message{
 	&Entry{
 		Version: 1, ID: "db", At: time.Unix(9, 0), Boot: "b", PIDNS: 1, UID: 2, Containment: Group, CgroupPath: "/c",
 		CgroupInode: 3, Shim: Member{PID: 4}, Owner: Member{PID: 5}, Command: []string{"a", ""}, SocketPath: "/s",
-		Stop: Plan{GiveUp: 1}, Keep: true, ShimSelf: true,
+		Stop: Plan{GiveUp: 1}, Keep: true, ShimSelf: true, Many: true,
 	},
 	&Life{
 		Leader: Member{PID: 1}, Members: []Member{{PID: 2, Start: 3}}, LeaderDone: true,

@@ -1,0 +1,231 @@
+package shim
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// many holds several trees in one process. Each is in a cgroup of its own, by which the
+// children of this process are told apart: the kernel shows that of a zombie, too, until
+// it is reaped (cgroups(7)). Each tree has a server, a connection to its owner's side and
+// a socket, as if it were alone; the loop and the reaping are common.
+type many struct {
+	loop    *loop
+	servers map[*server]bool
+	leaders map[int]*server    // that weren't reaped
+	cgroups map[string]*server // of the trees that are held, by the name of their folder
+	closed  bool               // nobody asks for another tree
+	look    chan struct{}
+	looking bool
+}
+
+// serveMany serves who asks for trees, until it is gone and all trees are over.
+func serveMany(conn *wire.Conn) {
+	m := &many{
+		loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{},
+		look: make(chan struct{}, 1),
+	}
+	go m.watch()
+	go m.receive(conn)
+	for !m.closed || len(m.servers) > 0 {
+		(<-m.loop.work)()
+	}
+	close(m.loop.over)
+}
+
+// receive passes on who asks for a tree. Each gets a connection of its own.
+func (m *many) receive(conn *wire.Conn) {
+	for {
+		msg, err := conn.Receive()
+		if _, ok := msg.(*wire.Open); err == nil && !ok {
+			err = errNonsense
+		}
+		var fds []int
+		if err == nil {
+			fds, err = conn.Claim(1)
+		}
+		m.loop.post(func() {
+			if err != nil {
+				m.closed = true
+			} else {
+				m.open(fds[0])
+			}
+		})
+		if err != nil {
+			conn.Close()
+			return
+		}
+	}
+}
+
+// open serves another owner's side. What can't be adopted is closed, which that side
+// sees.
+func (m *many) open(fd int) {
+	pid, uid, err := sys.Peer(fd)
+	if err != nil || uid != os.Getuid() {
+		sys.Close(fd)
+		return
+	}
+	sock, err := sys.AdoptSocket(fd)
+	if err != nil {
+		sys.Close(fd)
+		return
+	}
+	s := newServer(m.loop, wire.NewConn(sock), pid)
+	s.many = m
+	m.servers[s] = true
+	s.give(s.side, nil, &wire.Hello{Version: wire.Version})
+}
+
+// leave forgets a server that is done. Its last words are sent without holding up others.
+func (m *many) leave(s *server) {
+	if !m.servers[s] {
+		return
+	}
+	delete(m.servers, s)
+	s.forget()
+	go s.farewell()
+}
+
+// hold takes note of a tree whose leader was started.
+func (m *many) hold(s *server) {
+	m.leaders[s.held.leader] = s
+	m.cgroups[filepath.Base(s.terms.start.CgroupPath)] = s
+}
+
+// letGo forgets a tree that is over. Who is left of one that was released is reaped, and
+// told to nobody.
+func (m *many) letGo(t *terms) { delete(m.cgroups, filepath.Base(t.start.CgroupPath)) }
+
+// watch waits until a child has something to tell, without reaping.
+func (m *many) watch() {
+	for range m.look {
+		err := sys.PeekAny()
+		m.loop.post(func() {
+			m.looking = false
+			if err == nil {
+				m.reap()
+			}
+		})
+	}
+}
+
+func (m *many) lookAgain() {
+	if !m.looking {
+		m.looking = true
+		m.look <- struct{}{}
+	}
+}
+
+// reap reaps all that has ended, for the trees that they belong to, and finds out which
+// of these are empty by that.
+func (m *many) reap() {
+	touched := map[*server]bool{}
+	for {
+		pid, err := sys.NextChild()
+		if err != nil || pid == 0 {
+			if err == nil {
+				m.lookAgain()
+			}
+			break
+		}
+		s := m.whose(pid)
+		var name procfs.Stat
+		if s != nil {
+			name = s.held.nameOf(pid)
+		}
+		w, err := sys.WaitPid(pid)
+		if err != nil || w.PID != pid {
+			continue // it is looked at again
+		}
+		if !w.Status.Stopped() && !w.Status.Continued() {
+			delete(m.leaders, pid)
+		}
+		if s != nil {
+			s.took(w, name)
+			touched[s] = true
+		}
+	}
+	for s := range touched {
+		s.turn(s.settle)
+	}
+}
+
+// whose says to which tree a child belongs that has something to tell. A path has the
+// cgroups that a tree made for itself behind that of the tree.
+func (m *many) whose(pid int) *server {
+	if s := m.leaders[pid]; s != nil {
+		return m.holding(s)
+	}
+	for part := range strings.SplitSeq(strings.TrimSuffix(procfs.Cgroup(pid), " (deleted)"), "/") {
+		if s := m.cgroups[part]; s != nil {
+			return m.holding(s)
+		}
+	}
+	return nil
+}
+
+func (m *many) holding(s *server) *server {
+	if s.held == nil {
+		return nil
+	}
+	return s
+}
+
+// settle acts on what was reaped of a tree among many: wait4 doesn't say when that was
+// all, but its cgroup does.
+func (s *server) settle() {
+	if s.held == nil {
+		return
+	}
+	empty, err := s.held.tree.Empty()
+	s.toldLeaderEnd(err != nil || !empty)
+	if h := s.held; h != nil && h.leaderDone && !h.dying() {
+		s.checkEmpty()
+	}
+}
+
+// expect takes note of who was signalled, in a process that holds many trees.
+func (s *server) expect(reached []procfs.Stat) {
+	const most = 1 << 16 // a storm isn't remembered whole
+	h := s.held
+	if s.many == nil || len(h.expected)+len(reached) > most {
+		return
+	}
+	if h.expected == nil {
+		h.expected = map[int]procfs.Stat{}
+	}
+	for _, m := range reached {
+		h.expected[m.PID] = m
+	}
+}
+
+// dying says whether somebody who was signalled is about to be reaped here: who ends
+// leaves the cgroup a moment before it can be waited for.
+func (h *holding) dying() bool {
+	for pid, seen := range h.expected {
+		now, err := procfs.Read(pid)
+		if err == nil && now.Start == seen.Start && now.Ended() {
+			if _, also := h.expected[now.PPID]; also || now.PPID == os.Getpid() {
+				return true
+			}
+		}
+		delete(h.expected, pid)
+	}
+	return false
+}
+
+// admitTree says what a start asks for that can't be had among many.
+func (m *many) admitTree(start *wire.Start) *failure {
+	if start.Containment != wire.Cgroup {
+		return &failure{StageProtocol, fmt.Errorf("one shim holds many trees in cgroups alone: %w", syscall.EINVAL)}
+	}
+	return nil
+}

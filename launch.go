@@ -1,0 +1,120 @@
+package foster
+
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// What a start says to the shim, and what the shim answers.
+
+// request asks the shim for the program. Where Auto's cgroup turns out to be one
+// that can't be cloned into, the subreaper holds the tree.
+func (s *starter) request() error {
+	answer, err := s.send()
+	if err != nil {
+		return s.fail(StageShim, fmt.Errorf("%w: %w", errShimGone, err))
+	}
+	failed, ok := answer.(*wire.Failed)
+	if ok && !s.named && s.level == wire.Cgroup && Stage(failed.Stage) == StageContainment {
+		cgroupUnusable.Store(true)
+		s.removeCgroup()
+		s.level = wire.Subreaper
+		s.unregister()
+		if s.shared != nil {
+			s.leaveShared()
+			return s.launchNew()
+		}
+		if err := s.register(); err != nil {
+			return err
+		}
+		if answer, err = s.send(); err != nil {
+			return s.fail(StageShim, err)
+		}
+		failed, ok = answer.(*wire.Failed)
+	}
+	if ok {
+		return s.fail(Stage(failed.Stage), failedError(failed))
+	}
+	if s.started, ok = answer.(*wire.Started); !ok {
+		return s.fail(StageShim, fmt.Errorf("%w: %T in place of an answer to a start", wire.ErrProtocol, answer))
+	}
+	return s.nameLeader()
+}
+
+// failedError gives back the number where that says it all.
+func failedError(f *wire.Failed) error {
+	if f.Errno != 0 && (f.Text == "" || f.Text == f.Errno.Error() || f.Stage == string(StageExec)) {
+		return f.Errno
+	}
+	return &remoteError{f.Text, f.Errno}
+}
+
+// remoteError is an error of the shim's, of which only text and number came.
+type remoteError struct {
+	text  string
+	errno syscall.Errno
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.errno }
+
+// send sends the start with its descriptors, and waits for the answer.
+func (s *starter) send() (wire.Message, error) {
+	s.msg.Containment = s.level
+	fds := []int{int(s.cwd.Fd())}
+	s.msg.CgroupPath = ""
+	if s.cgroup != nil {
+		fds = append(fds, int(s.cgroup.Dir.Fd()))
+		s.msg.CgroupPath = s.cgroup.Path
+	}
+	if t := s.cmd.Terminal; t != nil {
+		fds = append(fds, int(t.Fd()))
+	}
+	fds = append(fds, s.handles()...)
+	for _, f := range s.files {
+		fds = append(fds, int(f.Fd()))
+	}
+	for len(fds) > sys.MaxFiles {
+		if err := s.shim.Conn.Send(fds[:sys.MaxFiles], &wire.Files{}); err != nil {
+			return nil, err
+		}
+		fds = fds[sys.MaxFiles:]
+	}
+	if err := s.shim.Conn.Send(fds, s.msg); err != nil {
+		return nil, err
+	}
+	return s.shim.Conn.Receive()
+}
+
+// nameLeader finds the leader's number in this program's PID namespace.
+func (s *starter) nameLeader() error {
+	s.leader = s.started.PID
+	fds, err := s.shim.Conn.Claim(s.started.PIDFDs)
+	if err != nil {
+		return s.fail(StageShim, err)
+	}
+	if s.level == wire.PIDNS && !s.shim.Inside() {
+		s.leader = 0
+		if len(fds) > 0 {
+			s.leader, _ = sys.PidfdPid(fds[0]) // it has ended: unknown
+		}
+	}
+	sys.CloseAll(fds)
+	return nil
+}
+
+func receive[M wire.Message](conn *wire.Conn) (M, error) {
+	var none M
+	msg, err := conn.Receive()
+	if err != nil {
+		return none, fmt.Errorf("the shim said nothing: %w", err)
+	}
+	m, ok := msg.(M)
+	if !ok {
+		return none, fmt.Errorf("%w: got a %T", wire.ErrProtocol, msg)
+	}
+	return m, nil
+}

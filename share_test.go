@@ -1,0 +1,118 @@
+package foster_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/procfs"
+)
+
+// shared starts n trees of a role that one shim holds, and waits until each has said
+// something.
+func shared(t *testing.T, n int, said string, args ...string) (trees []*foster.Tree) {
+	t.Helper()
+	leaktest.Need(t, "cgroup", canHave(foster.Cgroup))
+	leaktest.Check(t)
+	share(t)
+	for range n {
+		tree, out := begin(t, foster.Cgroup, nil, args...)
+		out.pid(said)
+		trees = append(trees, tree)
+	}
+	return trees
+}
+
+func shimOf(t *testing.T, tree *foster.Tree) int {
+	t.Helper()
+	s, err := procfs.Read(tree.Leader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.PPID
+}
+
+func TestOneShimHoldsManyTreesAndTellsThemApart(t *testing.T) {
+	trees := shared(t, 5, "orphaned", "orphans", "20")
+	for _, tree := range trees {
+		if shimOf(t, tree) != shimOf(t, trees[0]) {
+			t.Error("two trees have two shims")
+		}
+	}
+	for i, tree := range trees {
+		exit := stop(t, tree)
+		if exit.Adopted == 0 || exit.Adopted > 20 {
+			t.Errorf("tree %d has adopted %d of its own 20 orphans", i, exit.Adopted)
+		}
+		for _, other := range trees[i+1:] {
+			if members, err := other.Members(); err != nil || len(members) == 0 {
+				t.Errorf("the stop of tree %d reached another: %v, %v", i, members, err)
+			}
+		}
+	}
+}
+
+func TestAShimOfManyThatIsKilledLosesNone(t *testing.T) {
+	trees := shared(t, 3, "block", "block")
+	if err := syscall.Kill(shimOf(t, trees[0]), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for _, tree := range trees {
+		if exit, _ := tree.Wait(); exit.Cause != foster.CauseShimLost || exit.TreeEmpty.IsZero() {
+			t.Errorf("%+v", exit)
+		}
+	}
+	leaktest.ReapOrphans(t)
+	// The next start has another.
+	tree, _ := begin(t, foster.Cgroup, nil, "block")
+	stop(t, tree)
+}
+
+func TestManyStartsAtOnceShareShims(t *testing.T) {
+	leaktest.Need(t, "cgroup", canHave(foster.Cgroup))
+	leaktest.Check(t)
+	share(t)
+	if err := foster.Share(10); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for n := range 40 {
+		group.Go(func() {
+			cmd := foster.Command("/bin/sh", "-c", fmt.Sprintf("/bin/sleep 0 & exit %d", n%3))
+			cmd.Containment = foster.Cgroup
+			tree, err := cmd.Start()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if exit, _ := tree.Wait(); exit.Leader.Code != n%3 {
+				t.Errorf("%d exited with %+v", n, exit.Leader)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestAStormInOneTreeDoesNotHoldUpAnother(t *testing.T) {
+	trees := shared(t, 1, "block", "block")
+	script := storm(t, `setsid "$0" </dev/null >/dev/null 2>&1 &`)
+	cmd := foster.Command("/bin/sh", "-c", script+" & "+script+" & exec sleep 1000")
+	cmd.Containment = foster.Cgroup
+	raging, err := cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shimOf(t, raging) != shimOf(t, trees[0]) {
+		t.Error("the storm has a shim of its own")
+	}
+	if exit := stop(t, trees[0]); exit.Killed != 0 {
+		t.Errorf("%+v", exit)
+	}
+	if exit, err := raging.StopWith(context.Background(), foster.KillAtOnce); err != nil || exit.Killed == 0 {
+		t.Errorf("the storm: %+v, %v", exit, err)
+	}
+}
