@@ -101,6 +101,15 @@ func (i *instance) fact() fact {
 	return f
 }
 
+// runs says whether it runs, or is to run by itself.
+func (i *instance) runs() bool {
+	switch i.m.State {
+	case client.Stopped, client.Completed, client.Failed:
+		return false
+	}
+	return true
+}
+
 // setClock has the loop do something at a time.
 func (s *Supervisor) setClock(i *instance, due time.Time, f func()) {
 	i.stopClock()

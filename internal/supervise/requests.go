@@ -213,6 +213,9 @@ func (s *Supervisor) stopping(found []*instance) *request {
 			}
 		}
 		asked[i] = true
+		if s.ending && !i.runs() {
+			return true // it stays as it ended
+		}
 		s.step(i, Stop, "asked to stop", outcome{})
 		return true
 	}
@@ -291,14 +294,14 @@ func (s *Supervisor) withDependencies(found []*instance) (all []*instance) {
 	return all
 }
 
-// Down stops all and ends the supervisor.
+// Down stops all and ends the supervisor. The error names what couldn't be ended.
 func (s *Supervisor) Down(ctx context.Context) error {
 	if err := s.ask(s.end); err != nil {
 		return err
 	}
 	select {
 	case <-s.done:
-		return nil
+		return s.survivors()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -140,7 +140,7 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 			i.started = e.Time
 		}
 	case foster.EventLeaderLost:
-		s.step(i, LostLeader, "start script lost, application alive: its leader "+i.leaderEnd(e), outcome{})
+		s.step(i, LostLeader, "start script lost, application alive: its leader "+endWords(e.Status), outcome{})
 	case foster.EventNotified:
 		if e.Text != "" {
 			i.text = e.Text
@@ -162,11 +162,17 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 	}
 }
 
-func (i *instance) leaderEnd(e foster.Event) string {
-	if e.Status.Known {
-		return e.Status.String()
+// endWords is how a process has ended.
+func endWords(s foster.Status) string {
+	switch {
+	case !s.Known:
+		return "has ended, nobody knows how"
+	case s.Signal == 0:
+		return fmt.Sprintf("exited with status %d", s.Code)
+	case s.Core:
+		return fmt.Sprintf("was killed by %s (core dumped)", units.SignalName(s.Signal))
 	}
-	return "has ended"
+	return "was killed by " + units.SignalName(s.Signal)
 }
 
 // ended takes the news that a run is over.
@@ -207,10 +213,6 @@ func succeeded(spec *config.App, exit foster.Exit, err error) bool {
 }
 
 func endCause(exit foster.Exit, err error) string {
-	text := "ended: its leader " + exit.Leader.String()
-	if !exit.Leader.Known {
-		text = "ended: how isn't known"
-	}
 	switch exit.Cause {
 	case foster.CauseStopped:
 		return "stopped"
@@ -225,7 +227,7 @@ func endCause(exit foster.Exit, err error) string {
 	case foster.CauseOwnerGone:
 		return "stopped: no supervisor came back within the grace"
 	}
-	return text
+	return endWords(exit.Leader)
 }
 
 // judgeEnd says whether there is another restart, and how long the pause is.

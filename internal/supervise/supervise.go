@@ -12,6 +12,7 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -147,7 +148,11 @@ func (s *Supervisor) end() {
 		return
 	}
 	s.ending = true
-	s.event(nil, "supervisor", "stops all applications")
+	if slices.ContainsFunc(s.instances(), func(i *instance) bool { return hasTree(i.m.State) }) {
+		s.event(nil, "supervisor", "stops all applications")
+	} else {
+		s.event(nil, "supervisor", "all applications have ended")
+	}
 	s.stopAll()
 }
 
