@@ -23,7 +23,8 @@ type Settings struct {
 	FailureThreshold int           // failures in a row; 3
 }
 
-func (s Settings) complete() Settings {
+// Complete fills in the defaults.
+func (s Settings) Complete() Settings {
 	if s.Period <= 0 {
 		s.Period = 10 * time.Second
 	}
@@ -85,7 +86,7 @@ type Answer struct {
 // Run checks until ctx is done. It tells each answer but that of a check that ctx cut
 // short.
 func Run(ctx context.Context, check Check, s Settings, tell func(Answer)) {
-	s = s.complete()
+	s = s.Complete()
 	timer := time.NewTimer(s.InitialDelay)
 	defer timer.Stop()
 	for t := (tally{}); ; {

@@ -60,10 +60,18 @@ func (s *Supervisor) grow(a *app, replicas int) (added []*instance) {
 
 // specify takes over what the configuration says of an instance.
 func (s *Supervisor) specify(i *instance) {
-	was := i.spec.Schedule
+	was := i.spec
 	i.spec = i.app.spec.Instance(s.project.Name, i.replica)
-	if !reflect.DeepEqual(was, i.spec.Schedule) {
+	if !reflect.DeepEqual(was.Schedule, i.spec.Schedule) {
 		s.setSchedule(i)
+	}
+	if hasLife(i.m.State) && !reflect.DeepEqual([]any{was.Readiness, was.Liveness}, []any{i.spec.Readiness, i.spec.Liveness}) {
+		ready := i.ready
+		s.startProbes(i)
+		if ready { // until the first answer; and what is said only once, was
+			i.told, i.lineSeen, i.healthy = true, true, true
+		}
+		s.readiness(i)
 	}
 }
 
@@ -143,11 +151,9 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		i.launches++
 		closeFiles(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
+		i.told, i.lineSeen = s.memory.hasShown(i.treeID)
 		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
-		if i.m.State == client.Running {
-			s.readiness(i)
-		}
 	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):
 		s.step(i, Ended, "its tree has ended", outcome{}) // where it was stuck
 	default:

@@ -27,10 +27,6 @@ type instance struct {
 	cause   string
 	removed bool // no longer of the project; gone when it has come to rest
 
-	// captureLines hears each line of output of the runs to come; it must not block, and
-	// the line is only valid meanwhile. nil: nobody asks.
-	captureLines func(stream string, line []byte)
-
 	run       uint64             // tells the news of this run from that of those before
 	starting  context.CancelFunc // cuts a start short
 	clock     *time.Timer        // of the backoff, and of looking after what is stuck
@@ -48,6 +44,10 @@ type instance struct {
 	started  time.Time
 	ready    bool
 	told     bool // READY=1 of sd_notify(3)
+	lineSeen bool // that it is ready by
+	healthy  bool // its readiness probe says so
+	probing  context.CancelFunc
+	probes   [probes]probeState
 	health   string
 	text     string
 	facts    fact

@@ -42,13 +42,10 @@ func (s *Supervisor) capture(i *instance, tree *foster.Tree, fresh bool) (list c
 	}
 	log := s.logs.Log(i.app.spec.Name, i.replica)
 	log.SetPolicy(logPolicy(i.current.Logs))
+	heard := s.lineWatch(i)
 	for stream, pipe := range map[logs.Stream]*os.File{logs.Stdout: stdout, logs.Stderr: stderr} {
 		if pipe == nil {
 			continue
-		}
-		var heard func([]byte)
-		if hear := i.captureLines; hear != nil {
-			heard = func(line []byte) { hear(stream.String(), line) }
 		}
 		c, err := log.Capture(stream, pipe, fresh, heard)
 		if err != nil {

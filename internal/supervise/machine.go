@@ -46,6 +46,7 @@ const (
 	BackoffOver                     // the pause is over
 	Reattached                      // its tree, of an earlier life of the supervisor, was taken over
 	CantBeAttached                  // there is such a tree, but it can't be had now
+	Unwell                          // its liveness probe has failed
 )
 
 // Act is what a transition asks the executor to do.
@@ -76,10 +77,11 @@ type Terms struct {
 
 // Machine is the state of an instance. It is a value: next returns another.
 type Machine struct {
-	State  client.State
-	Again  bool // start anew when the tree has ended
-	Doomed bool // a start under way is to be undone
-	Queued bool // it was due while it ran
+	State   client.State
+	Again   bool // start anew when the tree has ended
+	Doomed  bool // a start under way is to be undone
+	Failing bool // with Again: it counts as a failure, after which there is a pause
+	Queued  bool // it was due while it ran
 }
 
 type transition func(Machine, Terms) (Machine, []Act)
@@ -95,10 +97,10 @@ var table = map[client.State]map[Event]transition{
 		Start: undoom, Restart: doomAgain, Stop: doom, Due: dueRunning, Launched: launched, NotLaunched: notLaunched,
 	},
 	client.Running: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stick,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stick, Unwell: unwell,
 	},
 	client.LeaderLost: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stick,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stick, Unwell: unwell,
 	},
 	client.Stopping: {
 		Start: noteAgain, Restart: noteAgain, Stop: noteStop, Due: stay, LostLeader: stay, Ended: stopped, Survived: stick,
@@ -215,6 +217,13 @@ func restart(m Machine, _ Terms) (Machine, []Act) {
 	return m, []Act{StopTree}
 }
 
+// unwell ends what doesn't work, whatever the policy says of ends: who asks for a
+// liveness probe wants a restart.
+func unwell(m Machine, t Terms) (Machine, []Act) {
+	m.Failing = true
+	return restart(m, t)
+}
+
 // stop keeps the note: a start that was doomed may be followed by another.
 func stop(m Machine, _ Terms) (Machine, []Act) {
 	m.State, m.Again, m.Doomed, m.Queued = client.Stopping, m.Doomed && m.Again, false, false
@@ -222,12 +231,12 @@ func stop(m Machine, _ Terms) (Machine, []Act) {
 }
 
 func noteAgain(m Machine, _ Terms) (Machine, []Act) {
-	m.Again = true
+	m.Again, m.Failing = true, false
 	return m, nil
 }
 
 func noteStop(m Machine, _ Terms) (Machine, []Act) {
-	m.Again, m.Queued = false, false
+	m.Again, m.Failing, m.Queued = false, false, false
 	return m, nil
 }
 
@@ -237,11 +246,18 @@ func stick(m Machine, _ Terms) (Machine, []Act) {
 }
 
 // stopped is the end of a tree that was stopped, or of a start that was undone.
-func stopped(m Machine, _ Terms) (Machine, []Act) {
-	if m.Again {
+func stopped(m Machine, t Terms) (Machine, []Act) {
+	switch {
+	case !m.Again:
+		return to(client.Stopped)
+	case !m.Failing:
 		return to(client.Waiting, AwaitDeps)
+	case t.Scheduled:
+		return to(client.Scheduled, AwaitDue)
+	case t.Exhausted:
+		return to(client.Failed)
 	}
-	return to(client.Stopped)
+	return to(client.Backoff, Pause)
 }
 
 // ended is the end of a tree that nobody asked for.

@@ -15,7 +15,7 @@ var allStates = []client.State{
 
 var allEvents = []Event{
 	Start, Stop, Restart, Due, DepsMet, DepsFailed, Launched, NotLaunched, LostLeader, Ended, Survived,
-	BackoffOver, Reattached, CantBeAttached,
+	BackoffOver, Reattached, CantBeAttached, Unwell,
 }
 
 // someTerms are terms in which the policies differ.

@@ -22,6 +22,8 @@ type memory struct {
 
 	Clean bool                `json:"clean"` // all was stopped: the next life begins anew
 	Rests map[string]restNote `json:"rests"`
+	// Shown is what the instances that run have said once, and are not asked again.
+	Shown map[string]shownNote `json:"shown"`
 }
 
 // restNote is an instance that doesn't run, and why.
@@ -29,6 +31,12 @@ type restNote struct {
 	State client.State `json:"state"`
 	Cause string       `json:"cause"`
 	Since time.Time    `json:"since"`
+}
+
+// shownNote is by what an instance has shown that it is ready.
+type shownNote struct {
+	Told bool `json:"told,omitempty"` // by sd_notify(3)
+	Line bool `json:"line,omitempty"`
 }
 
 const (
@@ -42,6 +50,9 @@ func remember(folder string) (_ *memory, last *config.Project, problem error) {
 	problem = errors.Join(readJSON(filepath.Join(folder, memoryFile), m), readJSON(filepath.Join(folder, projectFile), &last))
 	if m.Rests == nil {
 		m.Rests = map[string]restNote{}
+	}
+	if m.Shown == nil {
+		m.Shown = map[string]shownNote{}
 	}
 	return m, last, problem
 }
@@ -74,6 +85,20 @@ func (m *memory) rest(id string, n *restNote) {
 	}
 	m.save()
 }
+
+// shown notes what an instance has shown; nothing: that it is to show it anew.
+func (m *memory) shown(id string, told, line bool) {
+	note := shownNote{told, line}
+	if m.Shown[id] == note {
+		return
+	}
+	if m.Shown[id] = note; note == (shownNote{}) {
+		delete(m.Shown, id)
+	}
+	m.save()
+}
+
+func (m *memory) hasShown(id string) (told, line bool) { return m.Shown[id].Told, m.Shown[id].Line }
 
 func (m *memory) save() { m.broken = writeJSON(filepath.Join(m.folder, memoryFile), m) }
 

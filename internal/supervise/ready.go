@@ -1,11 +1,79 @@
 package supervise
 
-// readiness decides whether an instance is ready: when it has told so by sd_notify(3),
-// or, where it isn't to tell, when it runs.
+import (
+	"regexp"
+	"sync/atomic"
+
+	"github.com/foster-init/foster/internal/config"
+)
+
+// What an instance may have to show before it is ready: that it says so by sd_notify(3),
+// that its readiness probe succeeds, or that it writes a line. Where nothing of this is
+// asked for, it is ready when it runs.
+
+// notifies says whether an application has to say by sd_notify(3) that it is ready.
+func notifies(spec *config.App) bool {
+	return spec.Notify || spec.Readiness != nil && spec.Readiness.Notify
+}
+
+func (i *instance) seemsReady() bool {
+	return (i.told || !notifies(&i.spec)) &&
+		(i.lineSeen || awaitedLine(&i.spec) == "") &&
+		(i.healthy || checkOf(&i.spec, i.spec.Readiness) == nil)
+}
+
+// readiness looks whether an instance is ready, and tells when that changes.
 func (s *Supervisor) readiness(i *instance) {
-	if i.ready || !i.told && (i.spec.Notify || notifies(&i.spec)) {
+	ready := hasLife(i.m.State) && i.seemsReady()
+	if ready == i.ready {
 		return
 	}
-	i.ready, s.unsettled = true, true
-	s.event(i, "ready", "it is ready")
+	i.ready, s.unsettled = ready, true
+	if ready {
+		s.event(i, "ready", "it is ready")
+	} else if hasLife(i.m.State) {
+		s.event(i, "unready", "it isn't ready any more: %s", i.health)
+	}
+}
+
+// shown notes what an instance says of itself only once, so that the supervisor that may
+// follow this one knows it.
+func (s *Supervisor) shown(i *instance) {
+	s.memory.shown(i.treeID, i.told, i.lineSeen)
+	s.problem("state", s.memory.broken)
+	s.readiness(i)
+}
+
+func awaitedLine(spec *config.App) string {
+	if spec.Readiness == nil {
+		return ""
+	}
+	return spec.Readiness.Log
+}
+
+// lineWatch gives what has to see each line of an instance's run under way, by any
+// goroutine; nil: nobody waits for one. It keeps nothing of the line.
+func (s *Supervisor) lineWatch(i *instance) func(line []byte) {
+	text := awaitedLine(&i.spec)
+	if text == "" || i.lineSeen {
+		return nil
+	}
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		s.event(i, "probe", "readiness probe: log_line: %v", err)
+		return nil
+	}
+	run := i.run
+	var seen atomic.Bool
+	return func(line []byte) {
+		if seen.Load() || !pattern.Match(line) || seen.Swap(true) {
+			return
+		}
+		go s.post(func() { // who reads the output doesn't wait for the loop
+			if run == i.run {
+				i.lineSeen = true
+				s.shown(i)
+			}
+		})
+	}
 }

@@ -22,7 +22,8 @@ func (s *Supervisor) launch(i *instance) {
 	i.run++
 	i.launches++
 	i.starting, i.current = cancel, i.spec
-	i.left, i.health, i.text, i.told, i.pid = nil, "", "", false, 0
+	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
+	s.memory.shown(i.treeID, false, false)
 	if i.restarted {
 		i.restarts++
 	}
@@ -61,7 +62,7 @@ func command(spec *config.App) (*foster.Cmd, error) {
 	cmd := foster.Command(spec.Command[0], spec.Command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, spec.Env, spec.Umask, spec.Rlimits
 	cmd.Containment, cmd.Until = spec.Containment, spec.Until
-	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, spec.Notify || notifies(spec)
+	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, notifies(spec)
 	switch spec.OnLeaderLoss {
 	case config.LossStop, config.LossFail:
 		cmd.OnLeaderLoss = foster.LossPolicy(spec.OnLeaderLoss)
@@ -71,8 +72,6 @@ func command(spec *config.App) (*foster.Cmd, error) {
 	cmd.Credential = credential
 	return cmd, err
 }
-
-func notifies(spec *config.App) bool { return spec.Readiness != nil && spec.Readiness.Notify }
 
 // launched takes the news of a start.
 func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err error) {
@@ -87,7 +86,6 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 	s.follow(i, tree, s.capture(i, tree, true))
 	s.step(i, Launched, i.launchCause(), outcome{})
 	if i.m.State == client.Running {
-		s.readiness(i)
 		s.hook(i, "post_start", i.current.Hooks.PostStart)
 	}
 }
@@ -147,7 +145,7 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 		}
 		if e.Ready && !i.told {
 			i.told = true
-			s.readiness(i)
+			s.shown(i)
 		}
 	case foster.EventLeaseEnding:
 		s.event(i, "lease", "the lease ends in %s", e.Left.Round(time.Second))
@@ -180,7 +178,7 @@ func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error)
 	if run != i.run {
 		return
 	}
-	i.tree, i.ready = nil, false
+	i.tree = nil
 	i.exit = exitOf(exit)
 	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		for _, p := range survivors.Survivors {
@@ -193,7 +191,10 @@ func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error)
 	i.facts.ran = true
 	ok := succeeded(&i.current, exit, err)
 	cause := endCause(exit, err)
-	if i.m.State == client.Stopping {
+	switch {
+	case i.m.Failing:
+		cause, ok = i.cause, false
+	case i.m.State == client.Stopping:
 		s.step(i, Ended, cause, outcome{ok: ok})
 		return
 	}
@@ -233,7 +234,7 @@ func endCause(exit foster.Exit, err error) string {
 // judgeEnd says whether there is another restart, and how long the pause is.
 func (s *Supervisor) judgeEnd(i *instance, ok bool, ran time.Duration) outcome {
 	o := outcome{ok: ok}
-	if t := i.terms(o); t.again() && !t.Scheduled {
+	if t := i.terms(o); (t.again() || i.m.Failing) && !t.Scheduled {
 		var pause time.Duration
 		i.attempts, pause, o.exhausted = i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())
 		i.due = time.Now().Add(pause)
@@ -250,7 +251,6 @@ func (s *Supervisor) pause(i *instance) {
 // stopTree stops the tree of an instance: its hook and its command first, then by
 // signals. That it is empty, or not, is told by follow.
 func (s *Supervisor) stopTree(i *instance) {
-	i.ready = false
 	tree, spec, pid := i.tree, i.current, i.pid
 	s.helpers.Go(func() {
 		ctx := s.patient

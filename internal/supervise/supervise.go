@@ -61,6 +61,8 @@ type Supervisor struct {
 	clock       func() time.Time // of the host, as it is set
 	lookAtClock time.Duration
 
+	life    context.Context // of the probes
+	die     context.CancelFunc
 	patient context.Context // of the hooks of a stop; done when all is to be killed
 	hurry   context.CancelFunc
 }
@@ -76,6 +78,7 @@ func New(project *config.Project, options Options) *Supervisor {
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 		clock: time.Now, lookAtClock: lookAtClock,
 	}
+	s.life, s.die = context.WithCancel(context.Background())
 	s.patient, s.hurry = context.WithCancel(context.Background())
 	s.logs = s.newLogs()
 	return s
@@ -127,6 +130,7 @@ func (s *Supervisor) Done() <-chan struct{} { return s.done }
 
 func (s *Supervisor) close() {
 	close(s.done)
+	s.die()
 	defer s.logs.Close()
 	defer close(s.quiet)
 	defer s.leaveSockets()
@@ -222,6 +226,14 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		e.Due = i.due
 	}
 	s.tell(i, e)
+	switch {
+	case hasLife(i.m.State) && !hasLife(from):
+		s.startProbes(i)
+		s.readiness(i)
+	case hasLife(from) && !hasLife(i.m.State):
+		s.stopProbes(i)
+		s.readiness(i)
+	}
 	s.unlisten(i.app)
 	if i.removed {
 		return
