@@ -8,7 +8,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/shim"
@@ -156,9 +155,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 	o.shim = shim.Attached(a.client.Conn, e.Shim.PID)
 	o.start = a.status.Leader.Start
 	o.kept = cmd.outputs
-	if e.CgroupPath != "" {
-		o.cgroup = &contain.Cgroup{Path: e.CgroupPath}
-	}
+	o.cgroup = cgroupOf(e)
 	t.log.add(Event{Time: e.At, Kind: EventStarted})
 	go o.run()
 	return t

@@ -48,6 +48,7 @@ type Cmd struct {
 
 	Credential *syscall.Credential // the user that the program runs as; nil: this program's
 	Rlimits    []Rlimit            // resource limits of the program
+	Limits     Limits              // of the whole tree
 	Umask      *int                // file mode creation mask; nil: this program's
 	Setsid     bool                // the leader leads a session of its own, not only a group
 

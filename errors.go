@@ -128,13 +128,17 @@ type ExitError struct {
 }
 
 func (e *ExitError) Error() string {
+	leader := e.Leader.String()
+	if e.OOMKills > 0 {
+		leader += " (out of memory)"
+	}
 	switch {
 	case e.Err == nil:
-		return e.Leader.String()
+		return leader
 	case e.Leader.Success():
 		return e.Err.Error()
 	}
-	return e.Leader.String() + ": " + e.Err.Error()
+	return leader + ": " + e.Err.Error()
 }
 
 func (e *ExitError) Unwrap() error { return e.Err }

@@ -96,6 +96,9 @@ type Exit struct {
 	Adopted int // orphans of the tree that the shim adopted and reaped
 	Reaped  int // processes that the shim reaped, the leader included
 	Killed  int // of those, how many had to be ended by SIGKILL
+	// OOMKills is how many of the tree the kernel killed since its limit of memory was
+	// reached.
+	OOMKills int
 
 	Orphans         []Orphan  // some of those adopted, at most 64
 	KilledProcesses []Process // some of those killed, at most 64

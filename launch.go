@@ -27,6 +27,9 @@ func (s *starter) request() error {
 			s.leaveShared()
 			return s.launchNew()
 		}
+		if err := s.limit(); err != nil {
+			return err
+		}
 		if err := s.register(); err != nil {
 			return err
 		}

@@ -153,6 +153,9 @@ func (o *owner) handle(m message) {
 func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 	o.exit.Leader, o.exit.LeaderUsage, o.exit.LeaderEnded = newStatus(m.Status), newUsage(m.Usage), m.At
 	o.event(Event{Time: m.At, Kind: EventLeaderEnded, Status: o.exit.Leader})
+	if o.cgroup != nil && m.Status.Signaled() {
+		o.outOfMemory(o.cgroup.OOMKills())
+	}
 	if !m.Lost {
 		return
 	}
@@ -258,6 +261,7 @@ func (o *owner) ended(m *wire.Ended) {
 	o.exit.Usage = newUsage(m.Usage)
 	o.exit.Reaped, o.exit.Adopted, o.exit.Killed = m.Reaped, m.Adopted, m.Killed
 	o.exit.Survivors = survivors(m.Survivors)
+	o.outOfMemory(m.OOMKills)
 	for _, p := range m.Orphans {
 		o.exit.Orphans = append(o.exit.Orphans, Orphan{PID: p.PID, Name: p.Name, Status: newStatus(p.Status), Ended: p.At})
 	}

@@ -65,7 +65,7 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		e.Shim.Start = stat.Start
 	}
 	if s.cgroup != nil {
-		e.CgroupPath, e.CgroupInode = s.cgroup.Path, s.cgroup.Inode()
+		e.CgroupPath, e.CgroupInode, e.Groups = s.cgroup.Path, s.cgroup.Inode(), s.cgroup.Groups
 	}
 	record, err := journal.Create(state, e)
 	if errors.Is(err, fs.ErrNotExist) { // somebody has removed the folder since

@@ -79,6 +79,7 @@ type starter struct {
 	owner      int // pidfd of an owner with a name; -1: none
 	listener   *os.File
 	registered *registration
+	unmet      []error // limits that can't be had
 }
 
 func (s *starter) fail(stage Stage, err error) error {
@@ -99,7 +100,7 @@ func (s *starter) prepare() (err error) {
 	if s.level, s.named, err = c.Containment.level(); err != nil {
 		return s.fail(StageConfig, err)
 	}
-	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid(), c.Lease.valid(), c.validTerms(), c.validSockets(), c.validKeep()); err != nil {
+	if err := errors.Join(c.Until.valid(), c.OnLeaderLoss.valid(), c.Lease.valid(), c.validTerms(), c.validSockets(), c.validKeep(), c.validLimits()); err != nil {
 		return s.fail(StageConfig, err)
 	}
 	plan, err := c.Stop.plan()
@@ -237,7 +238,7 @@ func (s *starter) emptyAfterShim() {
 
 // contain settles the level, and makes the cgroup where it's to be one.
 func (s *starter) contain() (err error) {
-	auto := !s.named
+	auto := !s.named && !s.cmd.Limits.required()
 	if s.level == wire.Cgroup && (!auto || !cgroupUnusable.Load()) {
 		s.cgroup, err = contain.NewCgroup(s.cgroupName())
 		if err != nil && !auto {
@@ -250,7 +251,7 @@ func (s *starter) contain() (err error) {
 		}
 		s.level = wire.Subreaper
 	}
-	return nil
+	return s.limit()
 }
 
 // cgroupName is of this tree alone: a name that was chosen may have been another's.
@@ -312,6 +313,7 @@ func (s *starter) tree() *Tree {
 		t.shared = s.cgroup.Path
 	}
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
+	s.tellUnmet(t)
 	go o.run()
 	return t
 }

@@ -21,8 +21,9 @@ import (
 // owner's side makes it, so that it knows of it also where the shim dies; both
 // can empty and remove it.
 type Cgroup struct {
-	Path string
-	Dir  *os.File // for a clone into it
+	Path   string
+	Dir    *os.File // for a clone into it
+	Groups []string // of version 1, which Limit has made: they are removed with it
 }
 
 // ErrNoCgroup says that this system has no cgroups as they're needed here, which
@@ -33,7 +34,7 @@ var ErrNoCgroup = errors.New("no cgroup of version 2")
 // that one, a service manager say, ends the tree with it. The error says what is
 // missing and what would help.
 func NewCgroup(name string) (*Cgroup, error) {
-	own, err := OwnCgroup()
+	own, err := home()
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +96,16 @@ func parseOwn(b []byte) (string, bool) {
 // parseCgroupMount finds where the cgroup with that path is mounted, in the
 // content of /proc/self/mountinfo (proc(5)).
 func parseCgroupMount(b []byte, path string) (string, bool) {
+	return parseMount(b, path, func(kind string) bool { return strings.HasPrefix(kind, "cgroup2 ") })
+}
+
+// parseMount finds where a path of a file system is mounted; kind is asked with the type,
+// the source and the options of a mount.
+func parseMount(b []byte, path string, kind func(string) bool) (string, bool) {
 	for line := range strings.Lines(string(b)) {
 		before, after, ok := strings.Cut(line, " - ")
 		f := strings.Split(before, " ")
-		if !ok || len(f) < 5 || strings.HasPrefix(f[3], "/..") || !strings.HasPrefix(after, "cgroup2 ") {
+		if !ok || len(f) < 5 || strings.HasPrefix(f[3], "/..") || !kind(after) {
 			continue
 		}
 		root, mount := unescapeMount(f[3]), unescapeMount(f[4])
@@ -190,7 +197,11 @@ func (c *Cgroup) Remove() error {
 		c.Dir.Close()
 		c.Dir = nil
 	}
-	return removeCgroup(c.Path)
+	err := removeCgroup(c.Path)
+	for _, g := range c.Groups {
+		err = errors.Join(err, removeCgroup(g))
+	}
+	return err
 }
 
 func removeCgroup(path string) error {
@@ -284,7 +295,12 @@ func (t *cgroup) AwaitEmpty() error { return t.dir.AwaitEmpty() }
 // Release moves the members to the cgroup above, where they would be without
 // foster.
 func (t *cgroup) Release() error {
-	above := filepath.Join(filepath.Dir(t.dir.Path), "cgroup.procs")
+	above := filepath.Dir(t.dir.Path)
+	leaf := filepath.Join(above, ownLeaf)
+	if _, err := os.Stat(leaf); err == nil {
+		above = leaf // where it has controllers, it can have no process
+	}
+	above = filepath.Join(above, enterFile)
 	for range 100 { // members may fork meanwhile
 		pids := t.dir.procs()
 		if len(pids) == 0 {

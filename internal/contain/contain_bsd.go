@@ -33,8 +33,9 @@ func NewPIDNS() (Tree, error) { return nil, notHere("PID namespace") }
 func SetUpPIDNS() error { return notHere("PID namespace") }
 
 type Cgroup struct {
-	Path string
-	Dir  *os.File
+	Path   string
+	Dir    *os.File
+	Groups []string
 }
 
 var ErrNoCgroup = errors.New("no cgroup")
@@ -48,6 +49,10 @@ func (*Cgroup) Kill() error { return notHere("cgroup") }
 func (*Cgroup) AwaitEmpty() error { return notHere("cgroup") }
 
 func (*Cgroup) Remove() error { return nil }
+
+func (*Cgroup) Limit(Limits) ([]wire.Write, []error) { return nil, []error{notHere("cgroup")} }
+
+func (*Cgroup) OOMKills() int { return 0 }
 
 func (*Cgroup) Inode() uint64 { return 0 }
 

@@ -15,6 +15,7 @@ type Lost struct {
 	Containment wire.Containment
 	CgroupPath  string
 	CgroupInode uint64
+	Groups      []string      // of version 1, for its limits
 	Members     []wire.Member // who was seen in the tree, living or not
 	Shim        wire.Member   // zero where its number isn't known here
 }
@@ -31,7 +32,7 @@ var (
 
 // NewLost takes from the journal what ending a tree needs; life may be nil.
 func NewLost(e *wire.Entry, life *wire.Life) Lost {
-	l := Lost{Containment: e.Containment, CgroupPath: e.CgroupPath, CgroupInode: e.CgroupInode}
+	l := Lost{Containment: e.Containment, CgroupPath: e.CgroupPath, CgroupInode: e.CgroupInode, Groups: e.Groups}
 	if !e.ShimSelf {
 		l.Shim = e.Shim
 	}

@@ -43,7 +43,7 @@ func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.
 	err = e.run(plan)
 	left = r.living()
 	if len(left) == 0 && err == nil {
-		err = r.removeCgroup()
+		err = errors.Join(r.removeCgroup(), r.removeGroups())
 	}
 	return r.ended(), left, err
 }

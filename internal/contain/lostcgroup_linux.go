@@ -110,3 +110,17 @@ func (r *remains) removeCgroup() error {
 	now.Close()
 	return removeCgroup(r.lost.CgroupPath)
 }
+
+// removeGroups removes the groups of version 1 that were made for the limits of the tree:
+// they have the name of its cgroup, which no other tree has had, and no process that is
+// proven to be of the tree is left. One that has a process nevertheless, the kernel keeps.
+func (r *remains) removeGroups() (err error) {
+	for _, path := range r.lost.Groups {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path || !strings.HasPrefix(filepath.Base(path), cgroupPrefix) ||
+			filepath.Base(path) != filepath.Base(r.lost.CgroupPath) {
+			return fmt.Errorf("group %q: %w", path, ErrNotATree)
+		}
+		err = errors.Join(err, removeCgroup(path))
+	}
+	return err
+}

@@ -254,6 +254,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	m.At, m.Usage = time.Now(), h.usage
 	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.endedByUs
 	m.OwnerGone, m.Orphans, m.Read = s.machine.OwnerGone, h.orphans, s.terms.reader != nil
+	m.OOMKills = oomKills(h.tree)
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
 	s.noteEnd(m)
@@ -270,7 +271,7 @@ func (s *server) tellSurvivors() {
 	m := &wire.Ended{
 		At: time.Now(), Usage: h.usage, OwnerGone: s.machine.OwnerGone,
 		Reaped: h.reaped, Adopted: h.adopted, Killed: h.endedByUs,
-		Survivors: s.survivors(), Orphans: h.orphans,
+		Survivors: s.survivors(), Orphans: h.orphans, OOMKills: oomKills(h.tree),
 	}
 	s.tell(m)
 	s.noteEnd(m)

@@ -134,6 +134,7 @@ func hold(m *wire.Start, cgroup int, shared bool) (*holding, *failure) {
 	if err != nil {
 		return nil, &failure{StageContainment, err}
 	}
+	limited(h.tree, m.Groups)
 	return h, nil
 }
 

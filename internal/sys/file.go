@@ -1,7 +1,10 @@
 package sys
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -19,4 +22,18 @@ func Inode(info os.FileInfo) uint64 {
 		return st.Ino
 	}
 	return 0
+}
+
+// WriteControl writes to a file by which the kernel is told something, as of a cgroup. It
+// must be there.
+func WriteControl(path, text string) error {
+	if err := fault("write " + filepath.Base(path)); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: errors.Unwrap(err)}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }

@@ -1,0 +1,185 @@
+package contain
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/foster-init/foster/internal/sys"
+)
+
+func TestParseOwnV1(t *testing.T) {
+	const hybrid = "9:name=systemd:/init\n4:memory:/a b:c\n1:cpu,cpuacct:/x\n2:pids:/../y\n0::/init\n"
+	for _, tt := range []struct {
+		name, want string
+		ok         bool
+	}{
+		{"memory", "/a b:c", true}, {"cpu", "/x", true}, {"cpuacct", "/x", true},
+		{"pids", "", false}, {"systemd", "", false}, {"name=systemd", "/init", true}, {"", "/init", true}, {"io", "", false},
+	} {
+		got, ok := parseOwnV1([]byte(hybrid), tt.name)
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%q: %q, %t; want %q, %t", tt.name, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestParseMountV1(t *testing.T) {
+	const both = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n" +
+		"34 31 0:31 /docker/x /sys/fs/cgroup/pids rw - cgroup pids rw,pids\n"
+	for _, tt := range []struct {
+		name, path, want string
+		ok               bool
+	}{
+		{"cpu", "/a", "/sys/fs/cgroup/cpu,cpuacct/a", true},
+		{"cpuacct", "/", "/sys/fs/cgroup/cpu,cpuacct", true},
+		{"pids", "/docker/x/y", "/sys/fs/cgroup/pids/y", true},
+		{"pids", "/", "", false},
+		{"memory", "/", "", false},
+	} {
+		got, ok := parseMountV1([]byte(mountRoot+mountUnified+both), tt.name, tt.path)
+		if ok != tt.ok || got != tt.want {
+			t.Errorf("%s %s: %q, %t; want %q, %t", tt.name, tt.path, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func FuzzParseV1(f *testing.F) {
+	f.Add([]byte("4:memory:/a\n33 31 0:30 / /m rw - cgroup cgroup rw,memory\noom_kill 3\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path, ok := parseOwnV1(b, "memory")
+		if ok && (strings.Contains(path, "\n") || strings.HasPrefix(path, "/..")) {
+			t.Errorf("got %q", path)
+		}
+		if dir, ok := parseMountV1(b, "memory", path); ok && dir != filepath.Clean(dir) {
+			t.Errorf("got %q", dir)
+		}
+		if n := parseOOMKills(b); n < 0 {
+			t.Errorf("%d kills", n)
+		}
+	})
+}
+
+func TestParseOOMKills(t *testing.T) {
+	for text, want := range map[string]int{
+		"low 0\nhigh 0\nmax 12\noom 2\noom_kill 1\noom_group_kill 0\n": 1,
+		"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n":                7,
+		"oom_kill -1\n": 0, "oom_kill x\n": 0, "": 0,
+	} {
+		if got := parseOOMKills([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// fakeV2 is a folder that looks like a cgroup that has controllers, with that of a tree.
+func fakeV2(t *testing.T, enabled string) *Cgroup {
+	t.Helper()
+	home := t.TempDir()
+	c := &Cgroup{Path: filepath.Join(home, "foster-x")}
+	if err := os.Mkdir(c.Path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"cgroup.controllers": "cpu memory pids\n", "cgroup.subtree_control": enabled, "cgroup.procs": "",
+		"foster-x/memory.max": "max\n", "foster-x/cpu.max": "max 100000\n", "foster-x/pids.max": "max\n",
+	} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(b), "\n", " "))
+}
+
+// What is written is what the kernel of a unified host reads.
+func TestLimitsOfVersion2AreThoseOfTheTreesOwnCgroup(t *testing.T) {
+	c := fakeV2(t, "cpu memory pids\n")
+	writes, failed := c.Limit(Limits{Memory: 4096, CPU: 0.25, PIDs: 7})
+	if len(failed) > 0 || len(c.Groups) > 0 {
+		t.Errorf("%v, groups %v", failed, c.Groups)
+	}
+	// The file is longer than what is written over it here, as no file of a cgroup is.
+	if got := content(t, c.file("cpu.max")); !strings.HasPrefix(got, "25000 100000") {
+		t.Errorf("cpu.max %q", got)
+	}
+	if got := content(t, c.file("memory.max")); !strings.HasPrefix(got, "4096") {
+		t.Errorf("memory.max %q", got)
+	}
+	if want := fmt.Sprintf("[{%s 7}]", c.file("pids.max")); fmt.Sprint(writes) != want {
+		t.Errorf("the leader writes %v, want %s", writes, want)
+	}
+}
+
+// Where the cgroup has processes, they make way; then it's tried again.
+func TestControllersAreEnabledWhenNoProcessIsInTheWay(t *testing.T) {
+	c := fakeV2(t, "")
+	tries := 0
+	sys.Fault = func(op string) error {
+		if op == "write cgroup.subtree_control" {
+			if tries++; tries == 1 {
+				return syscall.EBUSY
+			}
+		}
+		return nil
+	}
+	defer func() { sys.Fault = nil }()
+	if _, failed := c.Limit(Limits{Memory: 4096}); len(failed) > 0 || tries != 2 {
+		t.Errorf("%v, tried %d times", failed, tries)
+	}
+	if got := content(t, filepath.Join(filepath.Dir(c.Path), "cgroup.subtree_control")); got != "+memory" {
+		t.Errorf("subtree_control %q", got)
+	}
+	sys.Fault = func(op string) error {
+		if op == "write cgroup.subtree_control" {
+			return syscall.EACCES
+		}
+		return nil
+	}
+	c = fakeV2(t, "")
+	if _, failed := c.Limit(Limits{PIDs: 1}); len(failed) != 1 || !strings.Contains(failed[0].Error(), "run as root, or in a cgroup that was delegated") {
+		t.Errorf("%v", failed)
+	}
+}
+
+func TestStepAsideMovesWhatIsOursAlone(t *testing.T) {
+	c, err := NewCgroup(fmt.Sprintf("steps-%d", os.Getpid()))
+	if err != nil {
+		t.Skipf("needs a cgroup: %v", err)
+	}
+	defer func() {
+		if err := c.Remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(c.Dir.Fd())}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	if err := stepAside(c.Path); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.procs(); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+	if moved := (&Cgroup{Path: filepath.Join(c.Path, ownLeaf)}).procs(); len(moved) != 1 || moved[0] != cmd.Process.Pid {
+		t.Errorf("%v were moved, not %d", moved, cmd.Process.Pid)
+	}
+	if ours(1) {
+		t.Error("process 1 is taken for one of ours")
+	}
+}
