@@ -23,6 +23,7 @@ func (l *loader) project(root place, dir string) *Project {
 		}
 		l.problems.add(at, "", "%s", err)
 	}
+	l.checkMetrics(root, p.Metrics)
 	if p.apps.node == nil {
 		l.problems.add(root, "", "expected the key apps: a map of the applications")
 		return &p.Project
@@ -88,6 +89,7 @@ func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherit
 	if projectLogs != nil && at.kind == mapping {
 		at.node = withLogs(at.node, projectLogs)
 	}
+	a.all = at
 	l.decoder.app = a
 	appShape.read(&l.decoder, at, a)
 	if at.kind != mapping {
@@ -178,9 +180,6 @@ func (l *loader) environmentOf(files, variables place) (vars []variable) {
 			continue
 		}
 		text, _, ok := l.expanded(at, "a text")
-		if strings.ContainsRune(text, 0) {
-			l.problems.add(at, "", "a variable can't hold a zero byte")
-		}
 		if ok {
 			vars = append(vars, variable{f.key.text, text})
 		}

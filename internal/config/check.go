@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // check looks at what several keys, or several applications, have to agree in.
 func (l *loader) check(apps []*app) {
@@ -11,17 +15,57 @@ func (l *loader) check(apps []*app) {
 		names = append(names, a.Name)
 	}
 	for _, a := range apps {
+		l.checkApp(a)
+		l.checkInstances(a, byName)
 		for i, dep := range a.DependsOn {
 			at := a.dependsAt[i]
-			switch {
+			switch on := byName[dep.App]; {
 			case dep.App == a.Name:
 				l.problems.add(at, "", "it depends on itself")
-			case byName[dep.App] == nil:
+			case on == nil:
 				l.problems.add(at, meant(dep.App, names), "there is no application %q", dep.App)
+			default:
+				l.checkCondition(at, dep, on)
 			}
 		}
 	}
 	l.cycles(apps, byName)
+}
+
+// checkInstances looks for a replica that has the name of another application.
+func (l *loader) checkInstances(a *app, byName map[string]*app) {
+	dot := strings.LastIndexByte(a.Name, '.')
+	if dot < 0 || byName[a.Name[:dot]] == nil {
+		return
+	}
+	if n, err := strconv.Atoi(a.Name[dot+1:]); err == nil && n > 0 {
+		l.problems.add(a.at, "", "%q is also what replica %d of %s is called", a.Name, n, a.Name[:dot])
+	}
+}
+
+// checkCondition looks whether a dependency can ever be what it has to be.
+func (l *loader) checkCondition(at place, dep Dependency, on *app) {
+	never := func(hint, why string) {
+		l.problems.add(at, hint, "%s: %s %s", dep.Condition, dep.App, why)
+	}
+	endless := on.Restart.Policy == RestartAlways || on.Restart.Policy == RestartUnlessStopped
+	switch dep.Condition {
+	case Healthy:
+		if on.Readiness == nil && !on.Notify {
+			never("without them it is ready as soon as it runs: that is process_started", "has neither a readiness_probe nor notify")
+		}
+	case LogReady:
+		if on.Readiness == nil || on.Readiness.Log == "" {
+			never("", "has no readiness_probe with the key log_line")
+		}
+	case Completed, CompletedSuccessfully:
+		if endless && on.Schedule == nil {
+			never("", fmt.Sprintf("never completes: its restart policy is %s", on.Restart.Policy))
+		}
+	}
+	if on.Replicas == 0 {
+		never("", "has 0 replicas")
+	}
 }
 
 // cycles finds applications that wait for each other.

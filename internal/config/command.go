@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -83,6 +84,9 @@ func (e shellError) Error() string {
 func split(text string) (words []string, err error) {
 	if len(text) > mostText {
 		return nil, fmt.Errorf("it is longer than %d bytes", mostText)
+	}
+	if strings.ContainsRune(text, 0) {
+		return nil, errors.New("a zero byte can't be part of it")
 	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), "")
 	if err != nil {

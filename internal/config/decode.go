@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // decoder makes a project of nodes.
@@ -67,6 +68,10 @@ func (d *decoder) expand(at place, written string) (text string, later, ok bool)
 			hint = fmt.Sprintf("${%s:-} is empty where it isn't set; $${%s} is left as it is, to a shell", string(name), string(name))
 		}
 		d.problems.add(at, hint, "%s", err)
+		return "", false, false
+	}
+	if strings.ContainsRune(text, 0) {
+		d.problems.add(at, "", "a zero byte can't be part of it")
 		return "", false, false
 	}
 	return text, later, true

@@ -10,7 +10,8 @@ import (
 // all are read.
 type app struct {
 	App
-	at          place // in the list of applications
+	at          place // its name
+	all         place // its keys, with those that it extends
 	command     place
 	shell       string
 	dir         place
@@ -141,7 +142,7 @@ var appShape = mapOf(otherNames,
 		"How foster finds out whether it is ready."),
 	at("liveness_probe", optional(probe), func(a *app) **Probe { return &a.Liveness },
 		"How foster finds out whether it still works. Where it doesn't, it is restarted."),
-	at("schedule", optional(short("cron", []kind{scalar}, schedule)), func(a *app) **Schedule { return &a.Schedule },
+	at("schedule", optional(short("cron", []kind{scalar}, timetable)), func(a *app) **Schedule { return &a.Schedule },
 		"When it is started: a cron expression, or a map."),
 	at("watch", optional(short("paths", []kind{scalar, list}, watch)), func(a *app) **Watch { return &a.Watch },
 		"Files whose change restarts it: globs, or a map."),

@@ -136,7 +136,7 @@ var dependsOn = shape[[]Dependency]{
 	},
 }
 
-var schedule = mapOf(map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "expression": "cron", "interval": `cron: "@every 10s"`, "run_on_start": "on_start"},
+var timetable = mapOf(map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "expression": "cron", "interval": `cron: "@every 10s"`, "run_on_start": "on_start"},
 	at("cron", text(), func(s *Schedule) *string { return &s.Cron }, "Five fields, or six with seconds first, or @daily and the like."),
 	at("zone", text(), func(s *Schedule) *string { return &s.Zone }, "A time zone, as Europe/Berlin; by default the local one."),
 	at("overlap", word(map[string]string{"forbid": "skip", "allow": "skip", "wait": "queue"}, OverlapSkip, OverlapQueue, OverlapReplace), func(s *Schedule) *Overlap { return &s.Overlap },

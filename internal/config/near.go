@@ -2,8 +2,8 @@ package config
 
 // nearest is the word of a list that another was meant to be; "" where none is near.
 func nearest(word string, list []string) string {
-	best, least := "", 1+min(2, len(word)/3)
-	if len(word) > 64 {
+	best, least := "", 1+max(1, min(2, len(word)/3))
+	if len(word) < 2 || len(word) > 64 {
 		return ""
 	}
 	for _, w := range list {

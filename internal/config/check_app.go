@@ -1,0 +1,158 @@
+package config
+
+import (
+	"net"
+	"strconv"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/activate"
+	"github.com/foster-init/foster/internal/schedule"
+)
+
+// key is the place of a key of the application, or of the last one of a path that is
+// written.
+func (a *app) key(path ...string) place {
+	at := a.all
+	for _, name := range path {
+		next := at.get(name)
+		if next == nil {
+			break
+		}
+		at = at.below(name, next)
+	}
+	if at.node == a.all.node {
+		return a.at
+	}
+	return at
+}
+
+// checkApp looks at the keys of one application that have to agree.
+func (l *loader) checkApp(a *app) {
+	l.checkProbe(a, "readiness_probe", a.Readiness, false)
+	l.checkProbe(a, "liveness_probe", a.Liveness, true)
+	l.checkSchedule(a)
+	l.checkLease(a)
+	l.checkSockets(a)
+	if b := a.Restart.Backoff; b.Initial > b.Max {
+		l.problems.add(a.key("restart", "backoff"), "", "the first pause, %v, is longer than the longest, %v", b.Initial, b.Max)
+	}
+	if a.Watch != nil && len(a.Watch.Paths) == 0 {
+		l.problems.add(a.key("watch"), "", "expected the key paths: the files to watch")
+	}
+	if a.Limits != (Limits{}) && !a.Limits.Optional && (a.Containment == foster.Group || a.Containment == foster.Subreaper) {
+		l.problems.add(a.key("containment"), "cgroup has limits; optional: true goes on without them", "limits are those of a cgroup, and containment is %s", a.Containment)
+	}
+	if a.Port > 0 && a.Port+a.Replicas-1 > 65535 {
+		l.problems.add(a.key("port"), "", "%d replicas from port %d on are more than there are ports", a.Replicas, a.Port)
+	}
+}
+
+// checkProbe wants one way of asking.
+func (l *loader) checkProbe(a *app, name string, p *Probe, alive bool) {
+	if p == nil {
+		return
+	}
+	at := a.key(name)
+	if at.kind != mapping {
+		return // that was told
+	}
+	ways := 0
+	for _, way := range []string{"exec", "http_get", "tcp", "notify", "log_line"} {
+		if at.get(way) != nil && (way != "notify" || p.Notify) {
+			ways++
+		}
+	}
+	if ways != 1 {
+		l.problems.add(at, "", "expected one of exec, http_get, tcp, notify and log_line: got %d of them", ways)
+	}
+	if alive && p.Notify {
+		l.problems.add(a.key(name, "notify"), "watchdog: 30s ends an application that doesn't call its watchdog", "READY=1 is told once: it says nothing about whether it still works")
+	}
+	if alive && p.Log != "" {
+		l.problems.add(a.key(name, "log_line"), "", "a line is written once: it says nothing about whether it still works")
+	}
+	if p.HTTP != nil {
+		if p.HTTP.Port == 0 {
+			p.HTTP.Port = map[string]int{"http": 80, "https": 443}[p.HTTP.Scheme]
+		}
+		if p.HTTP.Status > 599 {
+			l.problems.add(a.key(name, "http_get", "status"), "", "expected a status from 100 to 599: got %d", p.HTTP.Status)
+		}
+	}
+	if p.TCP != nil && p.TCP.Port == 0 && a.key(name, "tcp").get("port") == nil && a.key(name, "tcp").kind == mapping {
+		l.problems.add(a.key(name, "tcp"), "", "expected the key port")
+	}
+	if at.get("exec") != nil && a.key(name, "exec").kind == mapping && a.key(name, "exec").get("command") == nil {
+		l.problems.add(a.key(name, "exec"), "", "expected the key command")
+	}
+}
+
+func (l *loader) checkSchedule(a *app) {
+	s := a.Schedule
+	if s == nil {
+		return
+	}
+	if _, err := schedule.Parse("@daily", s.Zone); err != nil {
+		l.problems.add(a.key("schedule", "zone"), "", "%s", err)
+		return
+	}
+	if s.Cron == "" {
+		l.problems.add(a.key("schedule"), "", `expected the key cron: when it is started, as "0 3 * * *"`)
+	} else if _, err := schedule.Parse(s.Cron, s.Zone); err != nil {
+		l.problems.add(a.key("schedule", "cron"), "", "%s", err)
+	}
+}
+
+// checkLease looks for what package foster would refuse at each start.
+func (l *loader) checkLease(a *app) {
+	s := a.Lease
+	switch {
+	case s == (foster.Lease{}):
+	case s.Time == 0:
+		l.problems.add(a.key("lease"), "", "expected the key time: how long a run may last")
+	case s.Max != 0 && s.Max < s.Time:
+		l.problems.add(a.key("lease", "max"), "", "a lease of %v is longer than its bound of %v", s.Time, s.Max)
+	case s.Signal != 0 && s.Warn == 0:
+		l.problems.add(a.key("lease", "signal"), "", "expected the key warn, too: how long before the end the signal is sent")
+	case s.Warn >= s.Time:
+		l.problems.add(a.key("lease", "warn"), "", "a lease of %v can't be warned of %v before its end", s.Time, s.Warn)
+	}
+}
+
+func (l *loader) checkSockets(a *app) {
+	items := a.key("sockets").each()
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for i, s := range a.Sockets {
+		at := items[i]
+		if at.kind != mapping {
+			continue // that was told
+		}
+		switch {
+		case s.Address == "":
+			l.problems.add(at, "", "expected the key address: where to listen")
+			continue
+		case addresses[s.Address]:
+			l.problems.add(at, "", "another socket has this address: %s", s.Address)
+		case s.Name != "" && names[s.Name]:
+			l.problems.add(at, "", "another socket has this name: %s", s.Name)
+		}
+		names[s.Name], addresses[s.Address] = true, true
+		if err := activate.Check(s.Address); err != nil {
+			l.problems.add(at.below("address", at.get("address")), "", "%s", err)
+		}
+	}
+}
+
+// checkMetrics wants an address that can be listened on.
+func (l *loader) checkMetrics(root place, address string) {
+	if address == "" {
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		l.problems.add(root.below("metrics", root.get("metrics")), "", "%q isn't an address: expected host:port, as 127.0.0.1:9090", address)
+	}
+}
