@@ -19,6 +19,12 @@ var projectNames = map[string]string{
 	"project": "name", "grace_period": "grace", "ordered_shutdown": "leave it out: a stop is always in order",
 }
 
+// appsSchema is a map of applications.
+var appsSchema = &Schema{
+	Type: "object", AdditionalProperties: false,
+	PatternProperties: map[string]*Schema{`^\.?[A-Za-z0-9][A-Za-z0-9_.-]*$`: appShape.schema},
+}
+
 var projectShape = mapOf(projectNames,
 	at("name", text(), func(p *project) *string { return &p.Name }, "The name of the project; by default that of the folder."),
 	at("grace", duration(), func(p *project) *time.Duration { return &p.Grace }, "How long the applications outlive a supervisor that is gone.").or("1h"),
@@ -29,7 +35,7 @@ var projectShape = mapOf(projectNames,
 	at("history", history, func(p *project) *History { return &p.History }, "How much is kept of runs that are over.").or("{}"),
 	at("logs", logs, func(p *project) *Logs { return &p.Logs }, "What is kept of the applications' output.").or("{}"),
 	at("include", raw(filesSchema()), func(p *project) *place { return new(place) }, "Other files that are merged with this one, which has the last word."),
-	at("apps", raw(&Schema{}), func(p *project) *place { return &p.apps }, "The applications, by name. One whose name begins with a dot is not run: it is there to be extended."),
+	at("apps", raw(appsSchema), func(p *project) *place { return &p.apps }, "The applications, by name. One whose name begins with a dot is not run: it is there to be extended."),
 )
 
 var history = mapOf(map[string]string{"max_runs": "runs", "count": "runs", "max_age": "age"},

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Schema is the part of JSON Schema that describes foster.yaml.
 type Schema struct {
 	Version              string             `json:"$schema,omitempty"`
@@ -17,4 +22,27 @@ type Schema struct {
 	PatternProperties    map[string]*Schema `json:"patternProperties,omitempty"`
 	AdditionalProperties any                `json:"additionalProperties,omitempty"`
 	Required             []string           `json:"required,omitempty"`
+}
+
+// rootSchema describes a whole foster.yaml.
+func rootSchema() *Schema {
+	root := *projectShape.schema
+	root.Version = "https://json-schema.org/draft/2020-12/schema"
+	root.ID = "https://raw.githubusercontent.com/foster-init/foster/main/doc/foster.schema.json"
+	root.Title = "foster.yaml"
+	root.Description = "What foster up runs."
+	root.PatternProperties = map[string]*Schema{"^x-": {Description: "For people and for other programs; foster passes it over."}}
+	return &root
+}
+
+// JSONSchema is the schema of foster.yaml, as it is published.
+func JSONSchema() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(rootSchema()); err != nil {
+		return nil // it holds nothing that has no JSON
+	}
+	return b.Bytes()
 }

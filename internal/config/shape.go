@@ -178,7 +178,7 @@ func word[T ~string](wrong map[string]string, words ...T) shape[T] {
 	for _, w := range words {
 		list = append(list, string(w))
 	}
-	s := &Schema{Enum: list}
+	s := &Schema{AnyOf: []*Schema{{Enum: list}, withVariable()}}
 	want := "one of " + strings.Join(list, ", ")
 	return shape[T]{s, func(d *decoder, at place, into *T) {
 		text, ok := d.text(at, want)
