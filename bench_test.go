@@ -71,6 +71,17 @@ func BenchmarkTrue(b *testing.B) {
 			})
 		})
 	}
+	b.Run("foster-shared-cgroup", func(b *testing.B) {
+		if err := canHave(foster.Cgroup); err != nil {
+			b.Skip(err)
+		}
+		share(b)
+		against(b, func() error {
+			cmd := foster.Command(truth)
+			cmd.Containment = foster.Cgroup
+			return cmd.Run()
+		})
+	})
 	for _, init := range []string{"tini", "dumb-init"} {
 		b.Run(init, func(b *testing.B) {
 			path := program(b, init)

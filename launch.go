@@ -24,7 +24,9 @@ func (s *starter) request() error {
 		s.level = wire.Subreaper
 		s.unregister()
 		if s.shared != nil {
-			s.leaveShared()
+			s.shim.Close()
+			s.shared.leave()
+			s.shared = nil
 			return s.launchNew()
 		}
 		if err := s.limit(); err != nil {

@@ -66,6 +66,7 @@ func share(t testing.TB) {
 		if err := foster.Share(0); err != nil {
 			t.Error(err)
 		}
+		leaktest.ReapOrphans(t) // who was released by the shim that has ended now
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/foster-init/foster/internal/journal"
@@ -82,8 +83,12 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		return nil, err
 	}
 	s.registered = &registration{folder: state, id: s.id, record: record, socket: e.SocketPath, keep: e.Keep}
-	_ = os.Remove(e.SocketPath) // the name is ours: what is there has no tree
-	return sys.Listen(e.SocketPath)
+	listener, err := sys.Listen(e.SocketPath)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		_ = os.Remove(e.SocketPath) // the name is ours: what is there has no tree
+		listener, err = sys.Listen(e.SocketPath)
+	}
+	return listener, err
 }
 
 // places are the folders of the journal, as they were found for an environment.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // Share has one shim hold up to n trees at once, where their containment is a Cgroup: a
@@ -145,29 +146,35 @@ func (s *sharedShim) Close() error {
 // while nobody looked is replaced.
 func (s *starter) launchShared() (err error) {
 	for range 2 {
+		if s.cgroup == nil {
+			if err := s.contain(); err != nil {
+				return err
+			}
+			if s.level != wire.Cgroup {
+				return s.launchNew()
+			}
+		}
 		if s.shared, err = sharing.take(); err != nil {
 			return err
 		}
 		if s.shim, err = s.shared.shim.Open(); err == nil {
-			err = awaitHello(s.shim)
+			if err = s.register(); err != nil {
+				return err
+			}
+			if err = s.request(); !errors.Is(err, errShimGone) {
+				return err
+			}
+			s.shared.awaitEnd()
+			s.emptyAfterShim()
 		}
-		if err == nil {
-			break
-		}
-		s.shared.lose()
 		s.leaveShared()
 	}
-	if err != nil {
-		return s.fail(StageShim, err)
-	}
-	if err := s.register(); err != nil {
-		return err
-	}
-	return s.request()
+	return s.fail(StageShim, err)
 }
 
 // leaveShared lets go of a shim that can't hold this tree.
 func (s *starter) leaveShared() {
+	s.shared.lose()
 	if s.shim != nil {
 		s.shim.Close()
 	}

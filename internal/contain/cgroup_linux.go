@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,9 @@ type Cgroup struct {
 // trying again won't change.
 var ErrNoCgroup = errors.New("no cgroup of version 2")
 
+// canKill says that cgroup.kill was seen: what a kernel has, it has for all cgroups.
+var canKill atomic.Bool
+
 // NewCgroup makes a cgroup below the one that this process is in: whoever ends
 // that one, a service manager say, ends the tree with it. The error says what is
 // missing and what would help.
@@ -49,8 +53,11 @@ func NewCgroup(name string) (*Cgroup, error) {
 	c := &Cgroup{Path: path}
 	// Linux 5.14 has cgroup.kill; without it a tree that forks couldn't be ended
 	// in one go, which is what a cgroup is for.
-	if _, err := os.Stat(c.file("cgroup.kill")); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: this kernel has no cgroup.kill: Linux 5.14 or newer is needed", ErrNoCgroup), c.Remove())
+	if !canKill.Load() {
+		if _, err := os.Stat(c.file("cgroup.kill")); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: this kernel has no cgroup.kill: Linux 5.14 or newer is needed", ErrNoCgroup), c.Remove())
+		}
+		canKill.Store(true)
 	}
 	dir, err := sys.OpenDir(path)
 	if err != nil {
@@ -62,15 +69,19 @@ func NewCgroup(name string) (*Cgroup, error) {
 
 // OwnCgroup finds the folder of the cgroup that this process is in.
 func OwnCgroup() (string, error) {
-	b, err := os.ReadFile("/proc/self/cgroup")
+	var buf [4096]byte
+	n, err := sys.ReadInto("/proc/self/cgroup", buf[:])
 	if err != nil {
 		return "", err
 	}
-	path, ok := parseOwn(b)
+	path, ok := parseOwn(buf[:n])
 	if !ok {
 		return "", fmt.Errorf("%w: this process is in none: boot with the unified or the hybrid hierarchy", ErrNoCgroup)
 	}
-	b, err = os.ReadFile("/proc/self/mountinfo")
+	if m := mounted.Load(); m != nil && m.path == path {
+		return m.dir, nil
+	}
+	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "", err
 	}
@@ -78,8 +89,15 @@ func OwnCgroup() (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: no mount shows the cgroup %q: mount -t cgroup2 none /sys/fs/cgroup", ErrNoCgroup, path)
 	}
+	mounted.Store(&mount{path, dir})
 	return dir, nil
 }
+
+// mount is the folder of a cgroup, which is asked for at each start. Where it was
+// mounted anew elsewhere since, making a cgroup in it fails.
+type mount struct{ path, dir string }
+
+var mounted atomic.Pointer[mount]
 
 // parseOwn finds the path of version 2 in the content of /proc/self/cgroup.
 func parseOwn(b []byte) (string, bool) {

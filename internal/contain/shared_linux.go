@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/procfs"
@@ -21,12 +22,17 @@ type sharedCgroup struct{ cgroup }
 
 // NewSharedCgroupTree is NewCgroupTree in a process that holds other trees as well.
 func NewSharedCgroupTree(path string, fd int) (Tree, error) {
-	t, err := NewCgroupTree(path, fd)
-	if err != nil {
+	if err := subreaperOnce(); err != nil {
 		return nil, err
 	}
-	return &sharedCgroup{*t.(*cgroup)}, nil
+	return &sharedCgroup{cgroup{dir: &Cgroup{Path: path}, fd: fd}}, nil
 }
+
+// subreaperOnce makes this process a subreaper before its first tree.
+var subreaperOnce = sync.OnceValue(func() error {
+	_, err := NewSubreaper()
+	return err
+})
 
 func (t *sharedCgroup) Members() ([]procfs.Stat, error) {
 	members, err := t.dir.members()

@@ -180,7 +180,7 @@ func create(folder string, e *wire.Entry, l *wire.Life) (*Record, error) {
 // then gives it the name that it's to have: so it's never seen half, nor unlocked.
 func linkNew(folder, path string, header, life []byte) (_ *Record, err error) {
 	name := filepath.Join(folder, newPrefix+strconv.FormatUint(rand.Uint64(), 36))
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	f, err := sys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}

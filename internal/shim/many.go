@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -32,6 +33,7 @@ func serveMany(conn *wire.Conn) {
 		loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{},
 		look: make(chan struct{}, 1),
 	}
+	debug.SetGCPercent(25) // there is little to collect, and each tree's share is to be small
 	go m.watch()
 	go m.receive(conn)
 	for !m.closed || len(m.servers) > 0 {
@@ -81,7 +83,6 @@ func (m *many) open(fd int) {
 	s := newServer(m.loop, wire.NewConn(sock), pid)
 	s.many = m
 	m.servers[s] = true
-	s.give(s.side, nil, &wire.Hello{Version: wire.Version})
 }
 
 // leave forgets a server that is done. Its last words are sent without holding up others.

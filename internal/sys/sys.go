@@ -88,7 +88,21 @@ func OpenNull(flag int) (*os.File, error) {
 	if err := fault("open"); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(os.DevNull, flag, 0)
+	return OpenFile(os.DevNull, flag, 0)
+}
+
+// OpenFile is os.OpenFile for what is never waited on, a file or a folder: it isn't tried
+// with the poller, which would take five more calls.
+func OpenFile(path string, flag int, perm uint32) (*os.File, error) {
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Open(path, flag|unix.O_CLOEXEC, perm)
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // ReadInto reads the beginning of a file, as far as buf goes, with no more calls

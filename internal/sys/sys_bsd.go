@@ -29,6 +29,7 @@ func socketpair() (fds [2]int, err error) {
 	if err == nil {
 		unix.CloseOnExec(fds[0])
 		unix.CloseOnExec(fds[1])
+		err = errors.Join(unix.SetNonblock(fds[0], true), unix.SetNonblock(fds[1], true)) // both are ours: it can't fail
 	}
 	return fds, err
 }

@@ -21,7 +21,7 @@ const (
 )
 
 func socketpair() ([2]int, error) {
-	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
 // BecomeSubreaper makes this process the one that adopts its orphaned
@@ -258,7 +258,7 @@ func OpenDir(path string) (*os.File, error) {
 	if err := fault("opendir"); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	return OpenFile(path, unix.O_DIRECTORY, 0)
 }
 
 // DieWithParent has the kernel send a signal to the calling thread's process when

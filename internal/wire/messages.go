@@ -252,7 +252,7 @@ type Watch struct{ ID uint64 }
 type Drop struct{ Stream uint8 }
 
 // Open asks a shim of many trees to hold another. A socket was passed, on which the
-// owner's side of that tree speaks as to a shim of its own, from the Hello on.
+// owner's side of that tree speaks as to a shim of its own, but for the Hello: it has been said.
 type Open struct{}
 
 // Release asks the shim to let go of the tree; a Replied with its ID answers,

@@ -147,15 +147,14 @@ func (c *Conn) next() (frame []byte, ok bool, err error) {
 }
 
 func (c *Conn) fill() error {
-	buf := make([]byte, 16<<10)
-	n, fds, err := sys.ReceiveFiles(c.sock, buf)
+	in, fds, err := sys.ReceiveFiles(c.sock, c.in)
 	if err != nil {
 		if err == io.EOF && len(c.in) > 0 {
 			return io.ErrUnexpectedEOF
 		}
 		return err
 	}
-	c.in = append(c.in, buf[:n]...)
+	c.in = in
 	c.passed = append(c.passed, fds...)
 	if len(c.passed) > c.mostPassed {
 		return fmt.Errorf("%w: %d descriptors that no message claims", ErrProtocol, len(c.passed))
