@@ -53,12 +53,15 @@ func roleForks(args []string) {
 	forever()
 }
 
-// limits skips where this user can't have them.
+// limits skips where they can't be had: also root has none where the cgroup that the
+// tests are in is given no controllers.
 func limits(t *testing.T, l foster.Limits) {
 	t.Helper()
 	cmd := foster.Command("true")
 	cmd.Limits = l
-	leaktest.Need(t, "limits", cmd.Run())
+	if err := cmd.Run(); err != nil {
+		t.Skipf("needs limits: %v", err)
+	}
 	leaktest.Check(t)
 }
 

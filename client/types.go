@@ -93,6 +93,8 @@ type Exit struct {
 	Adopted int           `json:"adopted"`
 	Reaped  int           `json:"reaped"`
 	Killed  int           `json:"killed"`
+	// OOMKills is how many the kernel killed at the limit of memory.
+	OOMKills int `json:"oom_kills,omitempty"`
 }
 
 // Run is one run of an instance, from the history.

@@ -20,6 +20,7 @@ type runFlags struct {
 	stopSignal, stopTimeout, stopScope string
 	env, envFiles, rlimits             []string
 	dir, user, report                  string
+	memory, cpus, pids                 string
 	quiet                              bool
 	terms                              termFlags
 }
@@ -39,6 +40,11 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	fl.StringVarP(&f.dir, "dir", "C", "", "working `directory`")
 	fl.StringVarP(&f.user, "user", "u", "", "run as `user[:group]`, by name or number")
 	fl.StringArrayVar(&f.rlimits, "rlimit", nil, "resource limit, as `nofile=1024:4096`")
+	fl.StringVar(&f.memory, "memory", "0", "limit the memory of the whole tree, as `512M`; 0: don't")
+	fl.StringVar(&f.cpus, "cpus", "0", "limit its CPU time, in cores, as `1.5`; 0: don't")
+	fl.StringVar(&f.pids, "pids", "0", "limit the `number` of its processes and threads; 0: don't")
+	fl.StringVar(&f.pids, "pids-limit", "0", "")
+	_ = fl.MarkHidden("pids-limit") // docker's name
 	f.terms.add(cmd)
 	fl.StringVar(&f.report, "report", "", "at the end, tell what happened to whom: text or json")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
@@ -60,7 +66,7 @@ func (f *runFlags) command(args []string) (*foster.Cmd, error) {
 	c.Containment = foster.Containment(f.contain)
 	c.Until = foster.Until(f.until)
 	c.OnLeaderLoss = foster.LossPolicy(f.onLeaderLoss)
-	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.limits, f.terms.apply}
+	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.rlimit, f.limits, f.terms.apply}
 	for _, step := range steps {
 		if err := step(c); err != nil {
 			return nil, usageError{err}
@@ -183,7 +189,7 @@ func (f *runFlags) credential(c *foster.Cmd) error {
 	return nil
 }
 
-func (f *runFlags) limits(c *foster.Cmd) error {
+func (f *runFlags) rlimit(c *foster.Cmd) error {
 	for _, r := range f.rlimits {
 		resource, soft, hard, err := units.Rlimit(r)
 		if err != nil {

@@ -98,6 +98,7 @@ type report struct {
 	Adopted     int       `json:"adopted"`
 	Reaped      int       `json:"reaped"`
 	Killed      int       `json:"killed"`
+	OOMKills    int       `json:"oom_kills,omitempty"`
 	Released    bool      `json:"released,omitempty"`
 	Orphans     []member  `json:"orphans,omitempty"`
 	Survivors   []member  `json:"survivors,omitempty"`
@@ -141,7 +142,7 @@ func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report
 		ID: exit.ID, Command: c.Args, Containment: string(exit.Containment), Cause: string(exit.Cause),
 		Leader:     newMember(exit.LeaderPID, filepath.Base(c.Path), exit.Leader),
 		LeaderLost: exit.LeaderLost, Started: exit.Started, LeaderEnded: exit.LeaderEnded, TreeEmpty: exit.TreeEmpty,
-		Adopted: exit.Adopted, Reaped: exit.Reaped, Killed: exit.Killed, Released: exit.Released,
+		Adopted: exit.Adopted, Reaped: exit.Reaped, Killed: exit.Killed, OOMKills: exit.OOMKills, Released: exit.Released,
 		Usage: newUsage(exit.Usage), LeaderUsage: newUsage(exit.LeaderUsage),
 	}
 	for _, p := range livedOn {

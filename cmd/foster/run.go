@@ -197,6 +197,8 @@ func (r *runner) event(e foster.Event) {
 		r.say(ownerGoneLine(e, r.tree.ID()))
 	case foster.EventClaimed:
 		r.say(fmt.Sprintf("the owner is %s (pid %d) now", printable(e.Text), e.PID))
+	case foster.EventOutOfMemory:
+		r.say("out of memory: the kernel has killed " + count(e.Count, "process") + " at the limit of --memory")
 	case foster.EventShimLost:
 		r.say("the shim was killed: foster ends what it held")
 	case foster.EventKilled:
@@ -295,6 +297,9 @@ func startError(c *foster.Cmd, err error) error {
 			return usageError{flagError("owner", why)}
 		}
 	case foster.StageContainment:
+		if c.Limits != (foster.Limits{}) {
+			return err // it says what would help
+		}
 		return hinted{err, "--contain auto takes the strongest that can be had"}
 	case foster.StageDir:
 		return flagError("dir", fmt.Errorf("%s: %w", c.Dir, start.Err))

@@ -205,13 +205,19 @@ func scriptTerminate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }
 
-// scriptCondition says whether something can be had here: root, or a containment.
+// scriptCondition says whether something can be had here: root, limits, or a
+// containment.
 // Where FOSTER_TEST_NO_SKIP is set, as in CI, it must.
 func scriptCondition(what string) (bool, error) {
 	var lack error
-	if what == "root" {
+	switch what {
+	case "root":
 		lack = needRoot()
-	} else {
+	case "limits": // also root need not have controllers
+		cmd := foster.Command("true")
+		cmd.Limits = foster.Limits{Memory: 64 << 20, CPU: 1, PIDs: 100}
+		return cmd.Run() == nil, nil
+	default:
 		lack = canHave(foster.Containment(what))
 	}
 	if lack != nil && os.Getenv("FOSTER_TEST_NO_SKIP") != "" {

@@ -105,7 +105,7 @@ func exitOf(e foster.Exit) *client.Exit {
 	x := &client.Exit{
 		Cause: string(e.Cause), Started: e.Started, Ended: e.LastSeen(),
 		User: e.Usage.User, System: e.Usage.System, MaxRSS: e.Usage.MaxRSS,
-		Adopted: e.Adopted, Reaped: e.Reaped, Killed: e.Killed,
+		Adopted: e.Adopted, Reaped: e.Reaped, Killed: e.Killed, OOMKills: e.OOMKills,
 	}
 	switch l := e.Leader; {
 	case !l.Known:

@@ -61,6 +61,7 @@ func start(ctx context.Context, id string, spec *config.App, grace time.Duration
 func command(spec *config.App) (*foster.Cmd, error) {
 	cmd := foster.Command(spec.Command[0], spec.Command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, spec.Env, spec.Umask, spec.Rlimits
+	cmd.Limits = foster.Limits(spec.Limits)
 	cmd.Containment, cmd.Until = spec.Containment, spec.Until
 	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, notifies(spec)
 	switch spec.OnLeaderLoss {
@@ -157,6 +158,10 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 		s.event(i, "watchdog", "it didn't call its watchdog in time: it is stopped")
 	case foster.EventKilled:
 		s.event(i, "killed", "SIGKILL was sent to %d that hadn't ended in time", e.Count)
+	case foster.EventLimitUnmet:
+		s.event(i, "limits", "goes on without a limit, as it is optional: %s", e.Text)
+	case foster.EventOutOfMemory:
+		s.event(i, "limits", "out of memory: the kernel has killed %d at its limit", e.Count)
 	}
 }
 
@@ -227,6 +232,9 @@ func endCause(exit foster.Exit, err error) string {
 		return "stopped: its leader was lost"
 	case foster.CauseOwnerGone:
 		return "stopped: no supervisor came back within the grace"
+	}
+	if exit.OOMKills > 0 {
+		return endWords(exit.Leader) + fmt.Sprintf("; out of memory: the kernel has killed %d at its limit", exit.OOMKills)
 	}
 	return endWords(exit.Leader)
 }
