@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/logs"
@@ -70,6 +71,10 @@ type Supervisor struct {
 // startsAtOnce bounds how many applications are being started at one time.
 const startsAtOnce = 8
 
+// treesPerShim is how many trees one shim holds, where a cgroup tells them apart. Of a
+// thousand applications, a shim that is killed takes no more than these with it.
+const treesPerShim = 128
+
 // New makes the supervisor of a project. Nothing is started before Run.
 func New(project *config.Project, options Options) *Supervisor {
 	s := &Supervisor{
@@ -89,6 +94,8 @@ func New(project *config.Project, options Options) *Supervisor {
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.logs.Begin()
 	defer s.close()
+	s.problem("shim", foster.Share(treesPerShim)) // each start tries again
+	defer foster.Share(0)
 	s.begin()
 	s.settle()
 	cancelled := ctx.Done()
