@@ -41,6 +41,7 @@ func (s *Supervisor) add(spec config.App) *app {
 	s.apps[spec.Name] = a
 	s.order = append(s.order, spec.Name)
 	s.grow(a, spec.Replicas)
+	s.setWatch(a)
 	return a
 }
 

@@ -61,7 +61,9 @@ type instance struct {
 // app is an application with its instances.
 type app struct {
 	spec      config.App
-	instances []*instance // by replica
+	instances []*instance        // by replica
+	watched   *config.Watch      // the files that are watched
+	unwatch   context.CancelFunc // ends that
 	sockets   activate.Set
 }
 

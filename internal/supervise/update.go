@@ -111,6 +111,7 @@ func (s *Supervisor) apply(next *config.Project) {
 	}
 	for name, a := range was {
 		if s.apps[name] == nil {
+			s.unwatch(a)
 			s.leave(a.instances, "no longer in the configuration")
 		}
 	}
@@ -129,6 +130,7 @@ func (s *Supervisor) adjust(old *config.Project) {
 			continue
 		}
 		a.spec = spec
+		s.setWatch(a)
 		s.resize(a, spec.Replicas)
 		_, restart := config.Changes(*was, spec)
 		for _, i := range a.instances {

@@ -1,0 +1,117 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+// watcher is an application that is restarted when files in a folder change.
+func watcher(t *testing.T) (app config.App, folder, out string) {
+	folder, out = t.TempDir(), filepath.Join(t.TempDir(), "out")
+	app = script("web", fmt.Sprintf(`trap 'echo reads it again >> %[1]s' HUP; trap 'exit 0' TERM; echo start >> %[1]s; while :; do sleep 0.01; done`, out))
+	app.Watch = &config.Watch{Paths: []string{folder + "/**/*.go"}, Debounce: 300 * time.Millisecond}
+	return app, folder, out
+}
+
+// change changes a file until something is seen to follow.
+func change(t *testing.T, folder, what string, follows func() bool) {
+	t.Helper()
+	clock := time.NewTicker(time.Second) // longer than the debounce
+	defer clock.Stop()
+	leaktest.Eventually(t, what, func() bool {
+		select {
+		case <-clock.C: // it may not have been watched before
+			touch(t, filepath.Join(folder, "first.go"))
+		default:
+		}
+		return follows()
+	})
+}
+
+func TestABurstOfChangesRestartsOnce(t *testing.T) {
+	app, folder, out := watcher(t)
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})
+	said(t, out, "start")
+	change(t, folder, "it is restarted", func() bool { return instanceOf(t, s, "web").Restarts > 0 })
+	leaktest.Eventually(t, "it is quiet", func() bool {
+		i := instanceOf(t, s, "web")
+		return i.State == client.Running && time.Since(i.Since) > 2*app.Watch.Debounce
+	})
+	before := instanceOf(t, s, "web")
+	for n := range 50 {
+		touch(t, filepath.Join(folder, fmt.Sprintf("new-%d.go", n)))
+		touch(t, filepath.Join(folder, "notes.txt"))
+	}
+	leaktest.Eventually(t, "it is restarted again", func() bool {
+		i := instanceOf(t, s, "web")
+		return i.State == client.Running && i.PID != before.PID && time.Since(i.Since) > 2*app.Watch.Debounce
+	})
+	if i := instanceOf(t, s, "web"); i.Restarts != before.Restarts+1 || !strings.HasPrefix(i.Cause, "started after a change of files") {
+		t.Errorf("%d restarts, were %d; %q", i.Restarts, before.Restarts, i.Cause)
+	}
+	told(t, s, "state", "new-0.go and others have changed")
+}
+
+func TestAChangeMayBeToldByASignal(t *testing.T) {
+	app, folder, out := watcher(t)
+	app.Watch.Signal = syscall.SIGHUP
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})
+	said(t, out, "start")
+	change(t, folder, "it reads its files again", func() bool { return strings.Contains(lines(t, out), "reads it again") })
+	if i := instanceOf(t, s, "web"); i.Restarts != 0 || i.State != client.Running {
+		t.Errorf("%s, %d restarts", i.State, i.Restarts)
+	}
+	told(t, s, "watch", "HUP was sent to its leader")
+}
+
+// What has ended is started, since what has changed may be what it lacked; what was
+// stopped by hand isn't.
+func TestAChangeStartsWhatHasEndedButNotWhatWasStopped(t *testing.T) {
+	app, folder, _ := watcher(t)
+	fixed := filepath.Join(folder, "fixed")
+	app.Command = []string{"/bin/sh", "-c", "test -e " + fixed + " && exec sleep 1000"}
+	other := app
+	other.Name = "other"
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app, other}}, Options{})
+	awaitState(t, s, "web", client.Failed)
+	if err := s.Stop(t.Context(), []client.Target{{App: "other"}}); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, fixed)
+	change(t, folder, "it runs", func() bool { return instanceOf(t, s, "web").State == client.Running })
+	if i := instanceOf(t, s, "other"); i.State != client.Stopped {
+		t.Errorf("%s", i.State)
+	}
+}
+
+func TestWhatCannotBeWatchedIsAProblem(t *testing.T) {
+	app, folder, out := watcher(t)
+	app.Watch.Paths = []string{folder + "/[x"}
+	next := app
+	next.Watch = nil
+	load := func() (*config.Project, error) {
+		return &config.Project{Name: "test", Apps: []config.App{next}}, nil
+	}
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{Load: load})
+	said(t, out, "start")
+	problems := func() string { return strings.Join(s.Status().Problems, "\n") }
+	leaktest.Eventually(t, "it is told", func() bool { return strings.Contains(problems(), "watch of web: watch: ") })
+	if _, err := s.Update(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if problems() != "" {
+		t.Errorf("%s", problems())
+	}
+	if _, err := os.Stat(out); err != nil {
+		t.Error(err)
+	}
+}
