@@ -56,11 +56,23 @@ func commandSchema() *Schema {
 	return &Schema{AnyOf: []*Schema{{Type: "string"}, {Type: "array", Items: textSchema()}}}
 }
 
+// writeCommand writes a command as a list.
+func writeCommand(argv []string) any {
+	if len(argv) == 0 {
+		return nil
+	}
+	var list []string
+	for _, word := range argv {
+		list = append(list, escape(word))
+	}
+	return list
+}
+
 // commandOf is a command beside the application's own.
 func commandOf() shape[[]string] {
 	return shape[[]string]{commandSchema(), func(d *decoder, at place, into *[]string) {
 		d.app.commands = append(d.app.commands, laterCommand{at, into})
-	}}
+	}, writeCommand}
 }
 
 func environmentSchema() *Schema {
@@ -84,7 +96,7 @@ var shellShape = shape[string]{&Schema{AnyOf: []*Schema{{Type: "boolean"}, {Type
 	default:
 		*into = text
 	}
-}}
+}, func(string) any { return nil }} // it is part of the commands
 
 // appShape is one application.
 var appShape = mapOf(otherNames,

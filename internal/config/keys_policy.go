@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"strings"
 
 	"syscall"
 	"time"
@@ -14,7 +15,7 @@ import (
 var limits = mapOf(map[string]string{"mem": "memory", "cpus": "cpu", "tasks": "pids", "processes": "pids"},
 	at("memory", size(), func(l *Limits) *int64 { return &l.Memory }, "Bytes of memory, as 512M. A tree that needs more is ended by the kernel."),
 	at("cpu", number(0, math.MaxInt32), func(l *Limits) *float64 { return &l.CPU }, "CPU time, in cores: 1.5 is one and a half."),
-	at("pids", as(integer(1), func(n int) int64 { return int64(n) }), func(l *Limits) *int64 { return &l.PIDs }, "How many processes and threads it may have."),
+	at("pids", as(integer(1), func(n int) int64 { return int64(n) }, func(n int64) int { return int(n) }), func(l *Limits) *int64 { return &l.PIDs }, "How many processes and threads it may have."),
 	at("optional", boolean(), func(l *Limits) *bool { return &l.Optional }, "Go on, with a warning, where the limits can't be had. By default that is a failed start."),
 )
 
@@ -40,6 +41,14 @@ var rlimits = shape[[]foster.Rlimit]{
 			*into = append(*into, foster.Rlimit{Resource: resource, Soft: soft, Hard: hard})
 		}
 	},
+	func(list []foster.Rlimit) any {
+		written := map[string]any{}
+		for _, r := range list {
+			name, value, _ := strings.Cut(units.FormatRlimit(r.Resource, r.Soft, r.Hard), "=")
+			written[name] = value
+		}
+		return written
+	},
 }
 
 var lease = short("time", []kind{scalar}, mapOf(map[string]string{"ttl": "time", "duration": "time", "limit": "max", "warning": "warn"},
@@ -56,7 +65,7 @@ var stopTimeout = as(duration(), func(d time.Duration) time.Duration {
 		return -time.Nanosecond
 	}
 	return d
-})
+}, func(d time.Duration) time.Duration { return max(d, 0) })
 
 var stop = mapOf(map[string]string{"timeout_seconds": "timeout", "grace_period": "timeout", "parent_only": "scope: leader", "kill_timeout": "timeout"},
 	at("signal", sig(), func(s *Stop) *syscall.Signal { return &s.Signal }, "The first signal.").or("TERM"),
@@ -84,7 +93,7 @@ var exitCode = shape[int]{integer(0).schema, func(d *decoder, at place, into *in
 	if *into > 255 {
 		d.wrong(at, "an exit code, from 0 to 255")
 	}
-}}
+}, itself[int]}
 
 var backoff = mapOf(map[string]string{"base": "initial", "min": "initial", "multiplier": "factor", "cap": "max", "limit": "max"},
 	at("initial", duration(), func(b *Backoff) *time.Duration { return &b.Initial }, "The first pause.").or("1s"),
@@ -134,6 +143,13 @@ var dependsOn = shape[[]Dependency]{
 			}
 		}
 	},
+	func(list []Dependency) any {
+		written := map[string]any{}
+		for _, dep := range list {
+			written[dep.App] = dependency.write(dep)
+		}
+		return written
+	},
 }
 
 var timetable = mapOf(map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "expression": "cron", "interval": `cron: "@every 10s"`, "run_on_start": "on_start"},
@@ -149,7 +165,7 @@ var globs = listOf(shape[string]{&Schema{Type: "string"}, func(d *decoder, at pl
 	if text, ok := d.text(at, "a glob, as src/**/*.go"); ok {
 		*into = d.path(at, text)
 	}
-}})
+}, func(s string) any { return escape(s) }})
 
 var watch = mapOf(map[string]string{"path": "paths", "files": "paths", "exclude": "ignore", "delay": "debounce"},
 	at("paths", globs, func(w *Watch) *[]string { return &w.Paths }, "Globs, with ** for any folders between."),

@@ -24,7 +24,7 @@ var probe = mapOf(probeNames,
 )
 
 // execProbe is a command, or a map with one.
-var execProbe = short("command", []kind{scalar, list}, mapOf(nil, at("command", commandOf(), func(c *[]string) *[]string { return c }, "What is executed.")))
+var execProbe = writeNothing(short("command", []kind{scalar, list}, mapOf(nil, at("command", commandOf(), func(c *[]string) *[]string { return c }, "What is executed."))))
 
 var httpProbe = mapOf(map[string]string{"status_code": "status", "code": "status", "uri": "path", "url": "scheme, host, port and path", "header": "headers", "httpHeaders": "headers"},
 	at("scheme", word[string](nil, "http", "https"), func(p *HTTPProbe) *string { return &p.Scheme }, "The certificate of https isn't verified.").or("http"),
@@ -39,3 +39,15 @@ var tcpProbe = mapOf(nil,
 	at("host", perReplica(), func(p *TCPProbe) *string { return &p.Host }, "The host to connect to.").or("127.0.0.1"),
 	at("port", port(), func(p *TCPProbe) *int { return &p.Port }, "The port to connect to."),
 )
+
+// writeNothing leaves out a probe that isn't made.
+func writeNothing(s shape[[]string]) shape[[]string] {
+	write := s.write
+	s.write = func(argv []string) any {
+		if len(argv) == 0 {
+			return nil
+		}
+		return write(argv)
+	}
+	return s
+}

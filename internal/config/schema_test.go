@@ -6,11 +6,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/foster-init/foster"
 )
 
 var update = flag.Bool("update", false, "write doc/foster.schema.json")
@@ -224,3 +228,39 @@ apps:
 -- shop.env --
 A=b
 `
+
+// What a project is resolved to is a foster.yaml that means the same, whole.
+func TestResolvedMeansTheSame(t *testing.T) {
+	text := strings.Replace(everyKey, "description: text", "description: \"$${X} $$$$ ${FOSTER_APP:-}\"", 1)
+	text = strings.Replace(text, "description: \"$${X} $$$$ ${FOSTER_APP:-}\"", "description: \"$${X} $$$$ $x\"", 1)
+	p := mustLoad(t, text)
+	resolved, err := json.Marshal(p.Resolved())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(t, compiled(t), string(resolved)); err != nil {
+		t.Error(err)
+	}
+	path := filepath.Join(p.Dir, "resolved.yaml")
+	if err := os.WriteFile(path, resolved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(Source{Dir: p.Dir, Files: []string{"resolved.yaml"}, Environ: []string{"HOME=/home/x"}})
+	if err != nil {
+		t.Fatalf("%v\n%s", problemsOf(err), resolved)
+	}
+	again.Files = p.Files
+	for _, project := range []*Project{p, again} {
+		slices.SortFunc(project.Apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+		for i := range project.Apps {
+			slices.Sort(project.Apps[i].Env)
+			slices.SortFunc(project.Apps[i].DependsOn, func(a, b Dependency) int { return strings.Compare(a.App, b.App) })
+			slices.SortFunc(project.Apps[i].Rlimits, func(a, b foster.Rlimit) int { return a.Resource - b.Resource })
+		}
+	}
+	if !reflect.DeepEqual(p, again) {
+		a, _ := json.MarshalIndent(p, "", " ")
+		b, _ := json.MarshalIndent(again, "", " ")
+		t.Errorf("got\n%s\nwant\n%s\nfrom\n%s", b, a, resolved)
+	}
+}

@@ -2,31 +2,41 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// shape is what a value can be: how it is read, and how the schema describes it.
+// shape is what a value can be: how the schema describes it, how it is read, and how it
+// is written, as what encoding/json takes.
 type shape[T any] struct {
 	schema *Schema
 	read   func(d *decoder, at place, into *T)
+	write  func(T) any
 }
 
 // key is one key of a map, and where its value goes.
 type key[T any] struct {
-	name, doc string
-	preset    *node // what it is where it isn't written; nil: nothing
-	schema    *Schema
-	read      func(d *decoder, at place, into *T)
+	name   string
+	preset *node // what it is where it isn't written; nil: nothing
+	schema *Schema
+	read   func(d *decoder, at place, into *T)
+	write  func(*T) any // nil: it can be left out
 }
 
 // at makes a key. The doc is that of the schema.
 func at[T, V any](name string, s shape[V], where func(*T) *V, doc string) key[T] {
 	described := *s.schema
 	described.Description = doc
-	return key[T]{name: name, doc: doc, schema: &described, read: func(d *decoder, at place, into *T) {
-		s.read(d, at, where(into))
-	}}
+	return key[T]{name: name, schema: &described,
+		read: func(d *decoder, at place, into *T) { s.read(d, at, where(into)) },
+		write: func(from *T) any {
+			if v := *where(from); s.write != nil {
+				return s.write(v)
+			}
+			return nil
+		},
+	}
 }
 
 // or gives the key a default, as it would be written.
@@ -62,6 +72,14 @@ func mapOf[T any](wrong map[string]string, keys ...key[T]) shape[T] {
 				d.unknown(at.below(f.key.text, f.key), names(keys), wrong)
 			}
 		}
+	}, func(v T) any {
+		m := map[string]any{}
+		for _, k := range keys {
+			if w := k.write(&v); w != nil && (k.preset != nil || !reflect.ValueOf(w).IsZero()) {
+				m[k.name] = w
+			}
+		}
+		return m
 	}}
 }
 
@@ -101,7 +119,7 @@ func short[T any](name string, kinds []kind, s shape[T]) shape[T] {
 			at.node = &wrapped
 		}
 		s.read(d, at, into)
-	}}
+	}, s.write}
 }
 
 // optional is a value that may be missing altogether.
@@ -109,21 +127,26 @@ func optional[T any](s shape[T]) shape[*T] {
 	return shape[*T]{s.schema, func(d *decoder, at place, into **T) {
 		*into = new(T)
 		s.read(d, at, *into)
+	}, func(v *T) any {
+		if v == nil {
+			return nil
+		}
+		return s.write(*v)
 	}}
 }
 
-// as reads one type into another.
-func as[T, V any](s shape[T], convert func(T) V) shape[V] {
+// as has one type in place of another.
+func as[T, V any](s shape[T], convert func(T) V, back func(V) T) shape[V] {
 	return shape[V]{s.schema, func(d *decoder, at place, into *V) {
 		var v T
 		s.read(d, at, &v)
 		*into = convert(v)
-	}}
+	}, func(v V) any { return s.write(back(v)) }}
 }
 
 // raw keeps a value for later.
 func raw(schema *Schema) shape[place] {
-	return shape[place]{schema, func(_ *decoder, at place, into *place) { *into = at }}
+	return shape[place]{schema: schema, read: func(_ *decoder, at place, into *place) { *into = at }}
 }
 
 // listOf is a list, or one item of it where that is a single value.
@@ -136,6 +159,15 @@ func listOf[T any](item shape[T]) shape[[]T] {
 			item.read(d, below, &v)
 			*into = append(*into, v)
 		}
+	}, func(v []T) any {
+		if len(v) == 0 {
+			return nil
+		}
+		var written []any
+		for _, one := range v {
+			written = append(written, item.write(one))
+		}
+		return written
 	}}
 }
 
@@ -153,11 +185,17 @@ func dictOf[T any](item shape[T]) shape[map[string]T] {
 			item.read(d, at.below(f.key.text, f.value), &v)
 			(*into)[f.key.text] = v
 		}
+	}, func(v map[string]T) any {
+		written := map[string]any{}
+		for name, one := range v {
+			written[name] = item.write(one)
+		}
+		return written
 	}}
 }
 
 // parsed is a value that a function reads from its text.
-func parsed[T any](schema *Schema, want string, parse func(string) (T, error)) shape[T] {
+func parsed[T any](schema *Schema, want string, parse func(string) (T, error), write func(T) any) shape[T] {
 	return shape[T]{schema, func(d *decoder, at place, into *T) {
 		text, ok := d.text(at, want)
 		if !ok {
@@ -169,7 +207,7 @@ func parsed[T any](schema *Schema, want string, parse func(string) (T, error)) s
 			return
 		}
 		*into = v
-	}}
+	}, write}
 }
 
 // word is one of a few.
@@ -196,5 +234,5 @@ func word[T ~string](wrong map[string]string, words ...T) shape[T] {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
 		d.problems.add(at, hint, "%q is none of %s", text, strings.Join(list, ", "))
-	}}
+	}, func(v T) any { return string(v) }}
 }

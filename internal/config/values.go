@@ -20,18 +20,31 @@ func textSchema() *Schema { return &Schema{Type: []string{"string", "number", "b
 // withVariable is any text that has a variable in it: its value isn't known before.
 func withVariable() *Schema { return &Schema{Type: "string", Pattern: `\$\{`} }
 
+func itself[T any](v T) any { return v }
+
+// escape writes a text so that it is read as it stands.
+func escape(s string) string {
+	s = escapes.Replace(s)
+	for _, name := range laterNames {
+		s = strings.ReplaceAll(s, "$${"+name+"}", "${"+name+"}")
+	}
+	return s
+}
+
+var escapes = strings.NewReplacer("$$", "$$$$", "${", "$${")
+
 // text is a text; numbers and the like count as they are written.
 func text() shape[string] {
 	return shape[string]{textSchema(), func(d *decoder, at place, into *string) {
 		*into, _ = d.text(at, "a text")
-	}}
+	}, func(s string) any { return escape(s) }}
 }
 
 // perReplica is a text that may differ between replicas.
 func perReplica() shape[string] {
 	return shape[string]{textSchema(), func(d *decoder, at place, into *string) {
 		*into, _, _ = d.expanded(at, "a text")
-	}}
+	}, func(s string) any { return escape(s) }}
 }
 
 func boolean() shape[bool] {
@@ -45,7 +58,7 @@ func boolean() shape[bool] {
 		default:
 			d.wrong(at, "true or false")
 		}
-	}}
+	}, itself[bool]}
 }
 
 func integer(least int) shape[int] {
@@ -65,7 +78,7 @@ func integer(least int) shape[int] {
 			return
 		}
 		*into = n
-	}}
+	}, itself[int]}
 }
 
 func number(least, most float64) shape[float64] {
@@ -85,7 +98,7 @@ func number(least, most float64) shape[float64] {
 			return
 		}
 		*into = f
-	}}
+	}, itself[float64]}
 }
 
 // longest bounds all times: what is longer overflows somewhere.
@@ -98,7 +111,7 @@ func duration() shape[time.Duration] {
 			return 0, fmt.Errorf("%q is longer than a hundred years", s)
 		}
 		return d, err
-	})
+	}, func(d time.Duration) any { return units.FormatDuration(d) })
 }
 
 // positive is a time of more than nothing.
@@ -110,15 +123,30 @@ func positive() shape[time.Duration] {
 		if *into == 0 && len(d.problems.list) == before {
 			d.problems.add(at, "", "it has to be longer than 0")
 		}
+	}, func(d time.Duration) any {
+		if d == 0 {
+			return nil // that isn't written
+		}
+		return some.write(d)
 	}}
 }
 
 func size() shape[int64] {
-	return parsed(&Schema{Type: []string{"string", "integer"}}, "a size, as 512K, 10M or 2G", units.Size)
+	return parsed(&Schema{Type: []string{"string", "integer"}}, "a size, as 512K, 10M or 2G", units.Size, func(n int64) any {
+		if n == 0 {
+			return 0
+		}
+		return units.FormatSize(n)
+	})
 }
 
 func sig() shape[syscall.Signal] {
-	return parsed(&Schema{Type: []string{"string", "integer"}}, "a signal, as TERM", units.Signal)
+	return parsed(&Schema{Type: []string{"string", "integer"}}, "a signal, as TERM", units.Signal, func(s syscall.Signal) any {
+		if s == 0 {
+			return nil
+		}
+		return strings.TrimPrefix(strings.TrimPrefix(units.SignalName(s), "SIG"), "signal ")
+	})
 }
 
 // octal is the mode of a file.
@@ -129,7 +157,7 @@ func octal() shape[int] {
 			return 0, fmt.Errorf(`%q is no octal number of at most four digits, as "022"`, s)
 		}
 		return int(n), nil
-	})
+	}, func(n int) any { return fmt.Sprintf("%04o", n) })
 }
 
 func pattern() shape[string] {
@@ -139,7 +167,7 @@ func pattern() shape[string] {
 			return "", fmt.Errorf("%q is no regular expression: %w", text, err)
 		}
 		return text, nil
-	})
+	}, func(s string) any { return escape(s) })
 }
 
 // port is one of TCP or UDP.
@@ -150,7 +178,7 @@ func port() shape[int] {
 		if *into > 65535 {
 			d.wrong(at, "a port, from 1 to 65535")
 		}
-	}}
+	}, itself[int]}
 }
 
 // validName says what is wrong with the name of a project or an application: it becomes

@@ -208,3 +208,47 @@ func Size(s string) (int64, error) {
 	}
 	return int64(math.Round(n)), nil
 }
+
+// FormatSize writes a number of bytes so that Size reads it: "10M", "1000".
+func FormatSize(n int64) string {
+	unit := ""
+	for _, next := range sizes {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, strings.ToUpper(next)
+	}
+	return strconv.FormatInt(n, 10) + unit
+}
+
+// FormatDuration writes a time so that Duration reads it: "1h30m", "10s", "500ms".
+func FormatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// FormatRlimit writes a limit so that Rlimit reads it.
+func FormatRlimit(resource int, soft, hard uint64) string {
+	name := strconv.Itoa(resource)
+	for n, number := range resources {
+		if number == resource {
+			name = n
+		}
+	}
+	write := func(limit uint64) string {
+		if limit == math.MaxUint64 {
+			return "unlimited"
+		}
+		return strconv.FormatUint(limit, 10)
+	}
+	if soft == hard {
+		return name + "=" + write(soft)
+	}
+	return name + "=" + write(soft) + ":" + write(hard)
+}

@@ -272,3 +272,28 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsFormattedIsReadAgain(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", time.Hour: "1h", 90 * time.Minute: "1h30m", 30 * 24 * time.Hour: "720h", 61 * time.Second: "1m1s", 10 * time.Minute: "10m", 500 * time.Millisecond: "500ms", 3601 * time.Second: "1h0m1s", 1500 * time.Microsecond: "1.5ms", 1: "1ns"} {
+		if got := FormatDuration(d); got != want {
+			t.Errorf("%v is written %q, not %q", d, got, want)
+		}
+		if again, err := Duration(FormatDuration(d)); d != 1 && (err != nil || again != d) {
+			t.Errorf("%v: got %v, %v", d, again, err)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 1: "1", 1000: "1000", 1024: "1K", 10 << 20: "10M", 3 << 29: "1536M", 1 << 62: "4096P"} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("%v is written %q, not %q", n, got, want)
+		}
+		if again, err := Size(want); err != nil || again != n {
+			t.Errorf("%q: got %v, %v", want, again, err)
+		}
+	}
+	for _, s := range []string{"nofile=1024:4096", "core=0", "cpu=unlimited", "stack=1:unlimited"} {
+		resource, soft, hard, err := Rlimit(s)
+		if got := FormatRlimit(resource, soft, hard); err != nil || got != s {
+			t.Errorf("%q is written %q, %v", s, got, err)
+		}
+	}
+}
