@@ -40,16 +40,8 @@ func (c *Client) open(ctx context.Context, method, path string, query url.Values
 }
 
 // openAs is open for who wants to speak another protocol than HTTP from then on.
-func (c *Client) openAs(ctx context.Context, method, path string, query url.Values, body any, protocol string) (_ *http.Response, done func(), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	unlink := context.AfterFunc(c.closed, cancel)
-	done = func() { unlink(); cancel() }
-	defer func() {
-		if err != nil {
-			done()
-		}
-	}()
-	request, err := newRequest(ctx, method, path, query, body)
+func (c *Client) openAs(ctx context.Context, method, path string, query url.Values, body any, protocol string) (*http.Response, func(), error) {
+	request, err := newRequest(method, path, query, body)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,8 +49,12 @@ func (c *Client) openAs(ctx context.Context, method, path string, query url.Valu
 		request.Header.Set("Connection", "Upgrade")
 		request.Header.Set("Upgrade", protocol)
 	}
-	answer, err := c.http.Do(request)
+	ctx, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(c.closed, cancel)
+	done := func() { unlink(); cancel() }
+	answer, err := c.http.Do(request.WithContext(ctx))
 	if err != nil {
+		done()
 		return nil, nil, answered(err)
 	}
 	return answer, done, nil
@@ -66,7 +62,7 @@ func (c *Client) openAs(ctx context.Context, method, path string, query url.Valu
 
 func refused(answer *http.Response) bool { return answer.StatusCode >= http.StatusBadRequest }
 
-func newRequest(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {
+func newRequest(method, path string, query url.Values, body any) (*http.Request, error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -79,7 +75,7 @@ func newRequest(ctx context.Context, method, path string, query url.Values, body
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, method, address, content)
+	request, err := http.NewRequest(method, address, content)
 	if err == nil && body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

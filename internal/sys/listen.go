@@ -53,7 +53,7 @@ func Listen(path string) (*os.File, error) {
 		if err := unix.Bind(fd, sa); err != nil {
 			return os.NewSyscallError("bind", err)
 		}
-		return os.NewSyscallError("listen", unix.Listen(fd, 16))
+		return os.NewSyscallError("listen", unix.Listen(fd, 128))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -167,4 +168,15 @@ func PeerOf(sock *os.File) (pid, uid int, err error) {
 	}
 	cerr := raw.Control(func(fd uintptr) { pid, uid, err = Peer(int(fd)) })
 	return pid, uid, errors.Join(err, cerr)
+}
+
+// PeerGroups gives the user on the other side of a socket, and the groups that it was in
+// when it connected: the first is that of its process, and may be there twice.
+func PeerGroups(sock syscall.Conn) (uid int, groups []int, err error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return 0, nil, err
+	}
+	cerr := raw.Control(func(fd uintptr) { uid, groups, err = peerGroups(int(fd)) })
+	return uid, groups, errors.Join(err, cerr)
 }

@@ -23,7 +23,7 @@ func Credential(name, group string) (*syscall.Credential, error) {
 		}
 	}
 	if group != "" {
-		gid, err := lookupGroup(group)
+		gid, err := Group(group)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,8 @@ func fillCredential(cred *syscall.Credential, u *user.User) error {
 	return nil
 }
 
-func lookupGroup(name string) (uint32, error) {
+// Group looks up a group, by name or number.
+func Group(name string) (uint32, error) {
 	if g, err := user.LookupGroup(name); err == nil {
 		name = g.Gid
 	}

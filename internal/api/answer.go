@@ -1,0 +1,94 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/foster-init/foster/client"
+)
+
+// badRequest is a request that can't be understood. It says what was expected.
+type badRequest struct{ error }
+
+func badf(format string, args ...any) error { return badRequest{fmt.Errorf(format, args...)} }
+
+// problem is what is told of a request that wasn't followed.
+type problem struct {
+	client.RequestError
+	Failures []client.Failure `json:"failures,omitempty"`
+	Changes  []client.Change  `json:"changes,omitempty"`
+}
+
+// write answers with JSON.
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	to := json.NewEncoder(w)
+	to.SetEscapeHTML(false)
+	_ = to.Encode(v) // who doesn't want the answer is gone
+}
+
+// refuse tells why not.
+func refuse(w http.ResponseWriter, status int, e client.RequestError) {
+	write(w, status, problem{RequestError: e})
+}
+
+// fail tells what a request failed with.
+func fail(w http.ResponseWriter, err error) { write(w, statusOf(err), problemOf(err)) }
+
+func problemOf(err error) problem {
+	p := problem{RequestError: client.RequestError{Code: client.Code(err), Text: err.Error()}}
+	if failed, ok := errors.AsType[*client.FailedError](err); ok {
+		p.Failures = failed.Failures
+	}
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		p.Hint = h.Hint()
+	} else if errors.Is(err, client.ErrUnknown) {
+		p.Hint = "foster status lists the applications"
+	}
+	return p
+}
+
+func statusOf(err error) int {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge
+	}
+	if _, ok := errors.AsType[badRequest](err); ok {
+		return http.StatusBadRequest
+	}
+	switch {
+	case errors.Is(err, client.ErrUnknown):
+		return http.StatusNotFound
+	case errors.Is(err, client.ErrNotRunning):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusConflict
+}
+
+// read takes the body of a request; none is an empty one.
+func read(w http.ResponseWriter, r *http.Request, to any) error {
+	from := json.NewDecoder(http.MaxBytesReader(w, r.Body, longestBody))
+	from.DisallowUnknownFields()
+	err := from.Decode(to)
+	if err == io.EOF {
+		return nil
+	}
+	if err == nil {
+		if _, err = from.Token(); err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("there is more behind it")
+		}
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fmt.Errorf("the body is too long: at most %d bytes are taken: %w", longestBody, err)
+	}
+	return badf("the body: one JSON object was expected: %w", err)
+}

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// strangerVariable turns the test binary into a client of another user: it holds the
+// path of a socket.
+const strangerVariable = "FOSTER_TEST_STRANGER"
+
+func stranger(path string) {
+	c, err := client.DialSocket(path)
+	if err == nil {
+		_, err = c.Status(context.Background())
+	}
+	fmt.Println(err)
+}
+
+// as runs the stranger as a user with groups, and gives what it was told.
+func as(t *testing.T, exe, socket string, uid uint32, groups ...uint32) string {
+	t.Helper()
+	cmd := exec.Command(exe)
+	cmd.Env = []string{strangerVariable + "=" + socket}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, Groups: groups}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// reachable gives a folder that other users can enter, and this binary in it.
+func reachable(t *testing.T) (folder, exe string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, path := range []string{folder, filepath.Dir(folder)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exe = filepath.Join(folder, "stranger")
+	own, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	to, err := os.OpenFile(exe, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(to, own); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return folder, exe
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	var err error
+	if os.Geteuid() != 0 {
+		err = errors.New("this isn't root")
+	}
+	if os.Getenv("FOSTER_TEST_NO_SKIP") != "" && err != nil {
+		t.Skip("tested where this is run as root") // as CI does, too
+	}
+	leaktest.Need(t, "root", err)
+}
+
+func TestOnlyTheGroupThatWasNamedIsLetIn(t *testing.T) {
+	needRoot(t)
+	leaktest.Check(t)
+	const group = 4242
+	folder, exe := reachable(t)
+	t.Setenv("XDG_RUNTIME_DIR", folder)
+	l, err := Listen("test", fmt.Sprint(group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, l, &fake{})
+	shared, err := SharedPath("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, try := range []struct {
+		name, socket string
+		groups       []uint32
+		want         string
+	}{
+		{"a member", shared, []uint32{1000, group}, "<nil>"},
+		{"a member whose socket is the user's own", l.Path(), []uint32{group}, "permission denied"},
+		{"who isn't one", shared, []uint32{1000}, "permission denied"},
+	} {
+		if got := as(t, exe, try.socket, 12345, try.groups...); !strings.Contains(got, try.want) {
+			t.Errorf("%s: %q, want %q", try.name, got, try.want)
+		}
+	}
+	if got := as(t, exe, l.Path(), 0); got != "<nil>" {
+		t.Errorf("root: %q", got)
+	}
+	// The mode of the socket isn't what keeps others out.
+	if err := os.Chmod(shared, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := as(t, exe, shared, 12345, 1000); !strings.Contains(got, "user 12345 isn't let in: only user 0, root and members of group 4242 are") {
+		t.Errorf("%q", got)
+	}
+	if got := as(t, exe, shared, 12345, group); got != "<nil>" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAGroupOfManyIsFound(t *testing.T) {
+	needRoot(t)
+	leaktest.Check(t)
+	folder, exe := reachable(t)
+	t.Setenv("XDG_RUNTIME_DIR", folder)
+	l, err := Listen("test", "90000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, l, &fake{})
+	shared, err := SharedPath("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var groups []uint32
+	for n := range uint32(500) {
+		groups = append(groups, 20000+n)
+	}
+	if got := as(t, exe, shared, 12345, append(groups, 90000)...); got != "<nil>" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhoIsLetIn(t *testing.T) {
+	for _, try := range []struct {
+		uid    int
+		groups []int
+		group  int
+		in     bool
+	}{
+		{1000, nil, -1, true}, {0, nil, -1, true}, {1001, nil, -1, false}, {1001, []int{-1}, -1, false},
+		{1001, []int{7, 8}, 8, true}, {1001, []int{7}, 8, false}, {1001, []int{0}, 0, true}, {1001, nil, 0, false},
+	} {
+		if err := verdict(try.uid, try.groups, 1000, try.group); (err == nil) != try.in {
+			t.Errorf("%+v: %v", try, err)
+		}
+	}
+}
+
+func TestAGroupThatThereIsntIsAnErrorAndNothingIsLeft(t *testing.T) {
+	leaktest.Check(t)
+	if _, err := Listen("test", "no-such-group"); err == nil || !strings.Contains(err.Error(), `no group "no-such-group"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a supervisor that was killed has left is replaced; who answers is left alone, even
+// where its lock was removed.
+func TestOnlyTheSocketOfTheDeadIsReplaced(t *testing.T) {
+	leaktest.Check(t)
+	path, err := client.SocketPath("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dead, err := sys.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	l, err := Listen("test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path + ".lock"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("test", ""); !errors.Is(err, ErrRunning) {
+		t.Errorf("%v", err)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("the living one is gone: %v", err)
+	}
+	if err := errors.Join(conn.Close(), l.Close()); err != nil {
+		t.Error(err)
+	}
+}
