@@ -21,6 +21,7 @@ type Log struct {
 	mu        sync.Mutex
 	policy    Policy
 	recovered bool
+	stated    bool     // the state is written
 	end       position // of what is whole and stays
 	born      time.Time
 	spools    [2]spool
@@ -69,11 +70,14 @@ func (l *Log) open() error {
 		return err
 	}
 	l.state, l.file = state, file
-	if err := l.settleEnd(); err != nil {
-		l.close()
-		return err
+	err = l.settleEnd()
+	if err == nil && !l.stated { // before anything is in a spool that the state says nothing of
+		err = l.commit(l.end, nil, 0, false)
 	}
-	return nil
+	if err != nil {
+		l.close()
+	}
+	return err
 }
 
 // settleEnd makes the open file end where it is whole, and begins another where its
@@ -154,7 +158,7 @@ func (l *Log) commit(end position, s *spool, used int64, mid bool) error {
 	if _, err := l.state.WriteAt(b[:], 0); err != nil {
 		return err
 	}
-	l.end = end
+	l.end, l.stated = end, true
 	if s != nil {
 		s.used, s.mid = used, mid
 		s.scanned = max(s.scanned, used)
