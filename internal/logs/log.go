@@ -38,7 +38,13 @@ type Counters struct{ Bytes, Lines, Dropped uint64 }
 
 // Counters gives the totals.
 func (l *Log) Counters() Counters {
-	return Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
+	c := Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := range l.spools {
+		c.Dropped += l.spools[n].dropped
+	}
+	return c
 }
 
 // SetPolicy says how the log is kept from now on.
