@@ -36,6 +36,11 @@ func serveMany(conn *wire.Conn) {
 	debug.SetGCPercent(25) // there is little to collect, and each tree's share is to be small
 	go m.watch()
 	go m.receive(conn)
+	go m.run() // not on the main thread: who wakes it would have to wake that thread as well
+	<-m.loop.over
+}
+
+func (m *many) run() {
 	for !m.closed || len(m.servers) > 0 {
 		(<-m.loop.work)()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -248,6 +249,12 @@ func (f *forker) attr() *syscall.ProcAttr {
 }
 
 func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failure {
+	// A child begins with the mask of the thread that forks it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := sys.ClearSignalMask(); err != nil {
+		return &failure{StageFork, err}
+	}
 	pid, err := sys.ForkExec(path, args, attr)
 	if err != nil {
 		return &failure{guessStage(err, attr), err}
