@@ -62,6 +62,7 @@ In a container:
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
 		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
 		newPs(stdout), newTree(stdout),
+		newValidate(stdout, stderr), newGraph(stdout, stderr),
 		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),
 	)
 	root.InitDefaultCompletionCmd()

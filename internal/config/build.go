@@ -11,7 +11,7 @@ import (
 func (l *loader) project(root place, dir string) *Project {
 	root.node = withoutExtensions(root.node)
 	var p project
-	projectShape.read(&l.decoder, root, &p)
+	projectShape().read(&l.decoder, root, &p)
 	p.Dir, p.Files = dir, l.files
 	if p.Name == "" {
 		p.Name = folderName(dir)
@@ -91,7 +91,7 @@ func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherit
 	}
 	a.all = at
 	l.decoder.app = a
-	appShape.read(&l.decoder, at, a)
+	appShape().read(&l.decoder, at, a)
 	if at.kind != mapping {
 		return a
 	}
@@ -102,7 +102,9 @@ func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherit
 		}
 	}
 	if a.command.node == nil {
-		l.problems.add(a.at, "", "expected the key command: what is executed")
+		if !misspelt(at, "command") {
+			l.problems.add(a.at, "", "expected the key command: what is executed")
+		}
 	} else {
 		a.Command = l.command(a.command, a.shell)
 	}
@@ -116,6 +118,17 @@ func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherit
 	own := append(append([]variable{{"PWD", a.App.Dir}}, shared...), l.environmentOf(a.envFiles, a.environment)...)
 	a.Env, a.Inherited = environ(inherited, own)
 	return a
+}
+
+// misspelt says whether a map has an unknown key that was meant to be this one, which
+// was told then.
+func misspelt(at place, key string) bool {
+	for _, f := range at.fields {
+		if otherNames[f.key.text] == key || nearest(f.key.text, []string{key}) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // withLogs lays the logs of an application over those of the project.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"sync"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -87,84 +88,88 @@ func filesSchema() *Schema {
 }
 
 // shellShape is true, or the path of a shell.
-var shellShape = shape[string]{&Schema{AnyOf: []*Schema{{Type: "boolean"}, {Type: "string"}}}, func(d *decoder, at place, into *string) {
-	text, ok := d.text(at, "true, or the path of a shell")
-	switch {
-	case !ok || text == "false":
-	case text == "true":
-		*into = "/bin/sh"
-	default:
-		*into = text
-	}
-}, func(string) any { return nil }} // it is part of the commands
+func shellShape() shape[string] {
+	return shape[string]{&Schema{AnyOf: []*Schema{{Type: "boolean"}, {Type: "string"}}}, func(d *decoder, at place, into *string) {
+		text, ok := d.text(at, "true, or the path of a shell")
+		switch {
+		case !ok || text == "false":
+		case text == "true":
+			*into = "/bin/sh"
+		default:
+			*into = text
+		}
+	}, func(string) any { return nil }} // it is part of the commands
+}
 
 // appShape is one application.
-var appShape = mapOf(otherNames,
-	at("extends", raw(extendsSchema), func(a *app) *place { return new(place) },
-		"Another application from which all keys are taken that aren't here; or one of another file."),
-	at("description", text(), func(a *app) *string { return &a.Description },
-		"What it is, for people."),
-	at("command", raw(commandSchema()), func(a *app) *place { return &a.command },
-		"What is executed: a list, or a text that is parsed as a shell does. Nothing but variables is expanded."),
-	at("shell", shellShape, func(a *app) *string { return &a.shell },
-		"Have a shell run the command, and the other commands of the application that are texts: true is /bin/sh."),
-	at("working_dir", raw(textSchema()), func(a *app) *place { return &a.dir },
-		"The folder in which it runs; by default that of the file."),
-	at("environment", raw(environmentSchema()), func(a *app) *place { return &a.environment },
-		"Variables beside those that it inherits: a map, or a list of NAME=value."),
-	at("env_file", raw(filesSchema()), func(a *app) *place { return &a.envFiles },
-		"Files of NAME=value lines for its environment."),
-	at("port", port(), func(a *app) *int { return &a.Port },
-		"The variable PORT of its first replica; each further one has one more."),
-	at("user", text(), func(a *app) *string { return &a.User },
-		"The user it runs as, by name or number. It takes root."),
-	at("group", text(), func(a *app) *string { return &a.Group },
-		"The group it runs as; by default the user's."),
-	at("umask", optional(octal()), func(a *app) **int { return &a.Umask },
-		`The umask it runs with, in octal: "022".`),
-	at("rlimits", rlimits, func(a *app) *[]foster.Rlimit { return &a.Rlimits },
-		"Resource limits of its processes, as setrlimit(2) has them."),
-	at("limits", limits, func(a *app) *Limits { return &a.Limits },
-		"Limits of the whole tree, by its cgroup."),
-	at("containment", word(nil, foster.Auto, foster.Group, foster.Subreaper, foster.Cgroup, foster.PIDNS), func(a *app) *foster.Containment { return &a.Containment },
-		"How the tree is held together.").or("auto"),
-	at("until", word(nil, foster.UntilTree, foster.UntilLeader), func(a *app) *foster.Until { return &a.Until },
-		"What ends a run: the end of the whole tree, or that of its first process.").or("tree"),
-	at("on_leader_loss", word(nil, LossContinue, LossStop, LossRestart, LossFail), func(a *app) *LossPolicy { return &a.OnLeaderLoss },
-		"What to do when the first process has ended while others of its tree live.").or("continue"),
-	at("lease", lease, func(a *app) *foster.Lease { return &a.Lease },
-		"How long a run may last."),
-	at("watchdog", positive(), func(a *app) *time.Duration { return &a.Watchdog },
-		"It is stopped, and has failed, when it doesn't call its watchdog (WATCHDOG=1 by sd_notify) for so long."),
-	at("notify", boolean(), func(a *app) *bool { return &a.Notify },
-		"It is ready when it says so, by READY=1 of sd_notify."),
-	at("terminal", boolean(), func(a *app) *bool { return &a.Terminal },
-		"It has a terminal, for foster attach."),
-	at("autostart", boolean(), func(a *app) *bool { return &a.Autostart },
-		"Whether foster up starts it; else only foster start does.").or("true"),
-	at("replicas", integer(0), func(a *app) *int { return &a.Replicas },
-		"How many of it run at once.").or("1"),
-	at("stop", stop, func(a *app) *Stop { return &a.Stop },
-		"How it is stopped.").or("{}"),
-	at("restart", short("policy", []kind{scalar}, restart), func(a *app) *Restart { return &a.Restart },
-		"When it is started again: a policy, or a map.").or("{}"),
-	at("depends_on", dependsOn, func(a *app) *[]Dependency { return &a.DependsOn },
-		"The applications that it waits for: a list, or a map with what they have to be."),
-	at("readiness_probe", optional(probe), func(a *app) **Probe { return &a.Readiness },
-		"How foster finds out whether it is ready."),
-	at("liveness_probe", optional(probe), func(a *app) **Probe { return &a.Liveness },
-		"How foster finds out whether it still works. Where it doesn't, it is restarted."),
-	at("schedule", optional(short("cron", []kind{scalar}, timetable)), func(a *app) **Schedule { return &a.Schedule },
-		"When it is started: a cron expression, or a map."),
-	at("watch", optional(short("paths", []kind{scalar, list}, watch)), func(a *app) **Watch { return &a.Watch },
-		"Files whose change restarts it: globs, or a map."),
-	at("hooks", hooks, func(a *app) *Hooks { return &a.Hooks },
-		"Commands around a run.").or("{}"),
-	at("logs", logs, func(a *app) *Logs { return &a.Logs },
-		"What is kept of its output; by default as in the logs of the project.").or("{}"),
-	at("sockets", listOf(socket), func(a *app) *[]Socket { return &a.Sockets },
-		"Listening sockets that foster opens and hands over, as systemd does (LISTEN_FDS)."),
-)
+var appShape = sync.OnceValue(func() shape[app] {
+	return mapOf(otherNames,
+		at("extends", raw(extendsSchema), func(a *app) *place { return new(place) },
+			"Another application from which all keys are taken that aren't here; or one of another file."),
+		at("description", text(), func(a *app) *string { return &a.Description },
+			"What it is, for people."),
+		at("command", raw(commandSchema()), func(a *app) *place { return &a.command },
+			"What is executed: a list, or a text that is parsed as a shell does. Nothing but variables is expanded."),
+		at("shell", shellShape(), func(a *app) *string { return &a.shell },
+			"Have a shell run the command, and the other commands of the application that are texts: true is /bin/sh."),
+		at("working_dir", raw(textSchema()), func(a *app) *place { return &a.dir },
+			"The folder in which it runs; by default that of the file."),
+		at("environment", raw(environmentSchema()), func(a *app) *place { return &a.environment },
+			"Variables beside those that it inherits: a map, or a list of NAME=value."),
+		at("env_file", raw(filesSchema()), func(a *app) *place { return &a.envFiles },
+			"Files of NAME=value lines for its environment."),
+		at("port", port(), func(a *app) *int { return &a.Port },
+			"The variable PORT of its first replica; each further one has one more."),
+		at("user", text(), func(a *app) *string { return &a.User },
+			"The user it runs as, by name or number. It takes root."),
+		at("group", text(), func(a *app) *string { return &a.Group },
+			"The group it runs as; by default the user's."),
+		at("umask", optional(octal()), func(a *app) **int { return &a.Umask },
+			`The umask it runs with, in octal: "022".`),
+		at("rlimits", rlimits(), func(a *app) *[]foster.Rlimit { return &a.Rlimits },
+			"Resource limits of its processes, as setrlimit(2) has them."),
+		at("limits", limits(), func(a *app) *Limits { return &a.Limits },
+			"Limits of the whole tree, by its cgroup."),
+		at("containment", word(nil, foster.Auto, foster.Group, foster.Subreaper, foster.Cgroup, foster.PIDNS), func(a *app) *foster.Containment { return &a.Containment },
+			"How the tree is held together.").or("auto"),
+		at("until", word(nil, foster.UntilTree, foster.UntilLeader), func(a *app) *foster.Until { return &a.Until },
+			"What ends a run: the end of the whole tree, or that of its first process.").or("tree"),
+		at("on_leader_loss", word(nil, LossContinue, LossStop, LossRestart, LossFail), func(a *app) *LossPolicy { return &a.OnLeaderLoss },
+			"What to do when the first process has ended while others of its tree live.").or("continue"),
+		at("lease", lease(), func(a *app) *foster.Lease { return &a.Lease },
+			"How long a run may last."),
+		at("watchdog", positive(), func(a *app) *time.Duration { return &a.Watchdog },
+			"It is stopped, and has failed, when it doesn't call its watchdog (WATCHDOG=1 by sd_notify) for so long."),
+		at("notify", boolean(), func(a *app) *bool { return &a.Notify },
+			"It is ready when it says so, by READY=1 of sd_notify."),
+		at("terminal", boolean(), func(a *app) *bool { return &a.Terminal },
+			"It has a terminal, for foster attach."),
+		at("autostart", boolean(), func(a *app) *bool { return &a.Autostart },
+			"Whether foster up starts it; else only foster start does.").or("true"),
+		at("replicas", integer(0), func(a *app) *int { return &a.Replicas },
+			"How many of it run at once.").or("1"),
+		at("stop", stop(), func(a *app) *Stop { return &a.Stop },
+			"How it is stopped.").or("{}"),
+		at("restart", short("policy", []kind{scalar}, restart()), func(a *app) *Restart { return &a.Restart },
+			"When it is started again: a policy, or a map.").or("{}"),
+		at("depends_on", dependsOn(), func(a *app) *[]Dependency { return &a.DependsOn },
+			"The applications that it waits for: a list, or a map with what they have to be."),
+		at("readiness_probe", optional(probe()), func(a *app) **Probe { return &a.Readiness },
+			"How foster finds out whether it is ready."),
+		at("liveness_probe", optional(probe()), func(a *app) **Probe { return &a.Liveness },
+			"How foster finds out whether it still works. Where it doesn't, it is restarted."),
+		at("schedule", optional(short("cron", []kind{scalar}, timetable())), func(a *app) **Schedule { return &a.Schedule },
+			"When it is started: a cron expression, or a map."),
+		at("watch", optional(short("paths", []kind{scalar, list}, watch())), func(a *app) **Watch { return &a.Watch },
+			"Files whose change restarts it: globs, or a map."),
+		at("hooks", hooks(), func(a *app) *Hooks { return &a.Hooks },
+			"Commands around a run.").or("{}"),
+		at("logs", logs(), func(a *app) *Logs { return &a.Logs },
+			"What is kept of its output; by default as in the logs of the project.").or("{}"),
+		at("sockets", listOf(socket()), func(a *app) *[]Socket { return &a.Sockets },
+			"Listening sockets that foster opens and hands over, as systemd does (LISTEN_FDS)."),
+	)
+})
 
 var extendsSchema = &Schema{AnyOf: []*Schema{
 	{Type: "string"},

@@ -26,7 +26,7 @@ type Schema struct {
 
 // rootSchema describes a whole foster.yaml.
 func rootSchema() *Schema {
-	root := *projectShape.schema
+	root := *projectShape().schema
 	root.Version = "https://json-schema.org/draft/2020-12/schema"
 	root.ID = "https://raw.githubusercontent.com/foster-init/foster/main/doc/foster.schema.json"
 	root.Title = "foster.yaml"

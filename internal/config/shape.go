@@ -75,12 +75,16 @@ func mapOf[T any](wrong map[string]string, keys ...key[T]) shape[T] {
 	}, func(v T) any {
 		m := map[string]any{}
 		for _, k := range keys {
-			if w := k.write(&v); w != nil && (k.preset != nil || !reflect.ValueOf(w).IsZero()) {
+			if w := k.write(&v); w != nil && (k.preset != nil || !empty(reflect.ValueOf(w))) {
 				m[k.name] = w
 			}
 		}
 		return m
 	}}
+}
+
+func empty(v reflect.Value) bool {
+	return v.IsZero() || v.Kind() == reflect.Map && v.Len() == 0
 }
 
 func names[T any](keys []key[T]) (list []string) {

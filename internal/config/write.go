@@ -6,7 +6,7 @@ import "strings"
 // variables replaced, defaults written. What the applications inherit from the
 // environment is left out. It is made of what encoding/json takes.
 func (p *Project) Resolved() map[string]any {
-	root, _ := projectShape.write(project{Project: *p}).(map[string]any)
+	root, _ := projectShape().write(project{Project: *p}).(map[string]any)
 	apps := map[string]any{}
 	for _, a := range p.Apps {
 		apps[a.Name] = a.resolved()
@@ -16,7 +16,7 @@ func (p *Project) Resolved() map[string]any {
 }
 
 func (a App) resolved() map[string]any {
-	m, _ := appShape.write(app{App: a}).(map[string]any)
+	m, _ := appShape().write(app{App: a}).(map[string]any)
 	m["command"] = writeCommand(a.Command)
 	m["working_dir"] = escape(a.Dir)
 	environment := map[string]any{}
