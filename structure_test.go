@@ -74,7 +74,7 @@ const module = "github.com/foster-init/foster"
 // layers are the packages from the top down: each imports only what stands below
 // it.
 var layers = []string{
-	"cmd/foster", "cmd/foster-init", "internal/pid1", "internal/supervise", "internal/api", "internal/importer", "internal/config",
+	"examples/stack", "cmd/foster", "cmd/foster-init", "internal/pid1", "internal/supervise", "internal/api", "internal/importer", "internal/config",
 	"internal/logs", "internal/history", "internal/probe", "internal/schedule", "internal/watch", "internal/activate", "client", "internal/frames",
 	".", "proc", "internal/control", "internal/shim", "internal/journal",
 	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/sys",

@@ -37,7 +37,7 @@ func needs(example string, names ...string) cobra.PositionalArgs {
 	}
 }
 
-// completeID completes the first argument.
+// completeID completes the first argument by the name of a tree.
 func completeID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -45,7 +45,7 @@ func completeID(_ *cobra.Command, args []string, _ string) ([]string, cobra.Shel
 	return ids(), cobra.ShellCompDirectiveNoFileComp
 }
 
-const theTree = "the name of a tree"
+const theTree = "the name of an application or a tree"
 
 // act connects to a tree, and does something with it.
 func act(id string, do func(*control.Client) error) error {
@@ -65,58 +65,6 @@ func asRefusal(err error) error {
 		return refusalError{err}
 	}
 	return err
-}
-
-// newStop is foster stop.
-func newStop(stderr io.Writer) *cobra.Command {
-	var signal, timeout, scope string
-	cmd := &cobra.Command{
-		Use:   "stop [flags] ID",
-		Short: "Stop a tree, to its last process",
-		Long: `Stop a tree in the orderly way, as its own stop says (the --stop flags that foster
-run was given), and wait until no process of it is left. With a flag, the stop is
-another: the signal, the time until SIGKILL, whom the signal is sent to. A second
-stop while the first is under way is the one that counts.
-
-The status is 0 when nothing is left, 1 where there is no such tree, 123 where
-something couldn't be ended.`,
-		Example:           "  foster stop web\n  foster stop --timeout 0 web    # SIGKILL at once",
-		Args:              needs("foster stop web", theTree),
-		ValidArgsFunction: completeID,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, err := stopFlags(cmd, signal, timeout, scope)
-			if err != nil {
-				return err
-			}
-			return act(args[0], func(c *control.Client) error {
-				if err := c.Watch(); err != nil {
-					return err
-				}
-				if err := c.Stop(plan, string(foster.CauseStopped)); err != nil {
-					return err
-				}
-				end, err := awaitEnd(c)
-				if errors.Is(err, errShimGone) {
-					err = endedMeanwhile(args[0])
-				}
-				if k := end.killed; k.Count > 0 {
-					var list []foster.Process
-					for _, m := range k.Names {
-						list = append(list, foster.Process{PID: m.PID, Name: m.Name})
-					}
-					fmt.Fprintln(stderr, "foster: had to be ended by SIGKILL: "+processNames(list, max(k.Count, len(list))))
-				}
-				if err == nil && end.tree != nil && len(end.tree.Survivors) > 0 {
-					err = survivorsError(end.tree.Survivors)
-				}
-				return err
-			})
-		},
-	}
-	cmd.Flags().StringVarP(&signal, "signal", "s", "TERM", "the first signal")
-	cmd.Flags().StringVarP(&timeout, "timeout", "t", "10s", "how long to wait before SIGKILL; 0: not at all")
-	cmd.Flags().StringVar(&scope, "scope", "tree", "whom the signal is sent to: tree, group, leader or leader-first")
-	return cmd
 }
 
 // stopFlags makes the plan that the flags describe; nil is the tree's own.
@@ -150,17 +98,18 @@ var scopes = map[string]wire.Scope{
 }
 
 func newSignal() *cobra.Command {
+	var p projectFlags
 	var scope string
 	cmd := &cobra.Command{
 		Use:     "signal [flags] ID SIGNAL",
 		Aliases: []string{"kill"},
-		Short:   "Send a signal to a tree, once",
-		Long: `Send a signal once, to each process of a tree, or to some. It ends nothing by itself,
-and nobody waits for what comes of it: to end a tree, foster stop.`,
+		Short:   "Send a signal to an application or a tree, once",
+		Long: `Send a signal once, to each process of an application or of a tree, or to some. It ends
+nothing by itself, and nobody waits for what comes of it: to end one, foster stop.`,
 		Example:           "  foster signal web HUP\n  foster signal --scope leader web USR1",
 		Args:              needs("foster signal web HUP", theTree, "a signal"),
-		ValidArgsFunction: completeID,
-		RunE: func(_ *cobra.Command, args []string) error {
+		ValidArgsFunction: completeAny(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := units.Signal(args[1])
 			if err != nil {
 				return usageError{err}
@@ -169,6 +118,11 @@ and nobody waits for what comes of it: to end a tree, foster stop.`,
 			if !ok || number == wire.ScopeLeaderFirst {
 				return usageError{flagError("scope", fmt.Errorf("%q is none of tree, group, leader", scope))}
 			}
+			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
+				return o.Signal(cmd.Context(), units.SignalName(sig), scope, o.aim)
+			}); app {
+				return err
+			}
 			return act(args[0], func(c *control.Client) error {
 				_, err := c.Signal(sig, number)
 				return err
@@ -176,21 +130,23 @@ and nobody waits for what comes of it: to end a tree, foster stop.`,
 		},
 	}
 	cmd.Flags().StringVar(&scope, "scope", "tree", "whom: tree, group or leader")
+	p.add(cmd)
 	return cmd
 }
 
 func newExtend(stdout io.Writer) *cobra.Command {
+	var p projectFlags
 	var form string
 	cmd := &cobra.Command{
 		Use:   "extend [flags] ID TIME",
-		Short: "Let a tree run longer than its lease",
-		Long: `Let a tree run for this time from now, if its lease would end sooner; a lease that
+		Short: "Let an application or a tree run longer than its lease",
+		Long: `Let an application or a tree run for this time from now, if its lease would end sooner; a lease that
 runs longer isn't cut. The time that is left then is printed. More than foster run
 --lease-max allows is refused, and so is a tree without a lease.`,
 		Example:           "  foster extend web 10m\n  foster extend web '1h 30min'",
 		Args:              needs("foster extend web 10m", theTree, "a time"),
-		ValidArgsFunction: completeID,
-		RunE: func(_ *cobra.Command, args []string) error {
+		ValidArgsFunction: completeAny(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := validOutput(form); err != nil {
 				return err
 			}
@@ -200,6 +156,11 @@ runs longer isn't cut. The time that is left then is printed. More than foster r
 			}
 			if d <= 0 {
 				return usageError{fmt.Errorf("time: %q is not more than 0", args[1])}
+			}
+			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
+				return extendApp(cmd.Context(), stdout, form, o, d)
+			}); app {
+				return err
 			}
 			return act(args[0], func(c *control.Client) error {
 				left, err := c.Extend(d)
@@ -222,6 +183,7 @@ runs longer isn't cut. The time that is left then is printed. More than foster r
 		return cmd.Parent().FlagErrorFunc()(cmd, err)
 	})
 	outputFlag(cmd, &form)
+	p.add(cmd)
 	return cmd
 }
 

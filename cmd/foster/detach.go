@@ -16,39 +16,47 @@ import (
 // foster run --detach is two processes: the one that was typed, which ends when the
 // tree runs, and its monitor, which is foster run in a session of its own.
 
-// detach starts the monitor, and tells the tree's name, or what the monitor says.
+// detach starts the monitor of a foster run, and tells the tree's name, or what the
+// monitor says.
 func detach(args []string, form string, stdout, stderr io.Writer) error {
-	exe, err := sys.Executable()
-	if err != nil {
-		return err
-	}
-	null, err := sys.OpenNull(os.O_RDWR)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	r, w, err := sys.Pipe()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	files := []*os.File{null, null, null}
-	inherited := inherited()
-	files = append(files, inherited...)
-	fd := len(files)
-	files = append(files, w)
-	argv := append([]string{os.Args[0], "run", "--monitor", strconv.Itoa(fd)}, args...)
-	p, err := sys.StartProcess(exe, argv, &os.ProcAttr{Files: files, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setsid: true}})
-	w.Close()
-	if err != nil {
-		return fmt.Errorf("start the monitor: %w", err)
-	}
-	defer p.Release()
-	said, err := io.ReadAll(r)
+	said, err := startMonitor("run", args, nil, inherited())
 	if err != nil {
 		return err
 	}
 	return heed(said, form, stdout, stderr)
+}
+
+// startMonitor starts this program once more in a session of its own, and returns what
+// that one says of its start. Its standard error is a file, or nil: nowhere.
+func startMonitor(verb string, args []string, stderr *os.File, more []*os.File) (said []byte, err error) {
+	exe, err := sys.Executable()
+	if err != nil {
+		return nil, err
+	}
+	null, err := sys.OpenNull(os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	r, w, err := sys.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if stderr == nil {
+		stderr = null
+	}
+	files := append([]*os.File{null, null, stderr}, more...)
+	fd := len(files)
+	files = append(files, w)
+	argv := append([]string{os.Args[0], verb, "--monitor", strconv.Itoa(fd)}, args...)
+	p, err := sys.StartProcess(exe, argv, &os.ProcAttr{Files: files, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setsid: true}})
+	w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("start the monitor: %w", err)
+	}
+	defer p.Release()
+	return io.ReadAll(r)
 }
 
 // heed reads what a monitor has said: a status, and the tree's name or the error.

@@ -61,6 +61,8 @@ In a container:
 	root.AddCommand(
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
 		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
+		newUp(stdout, stderr), newDown(stderr), newStart(), newRestart(), newStatus(stdout, stderr), newLogs(stdout, stderr), newEvents(stdout),
+		newScale(), newUpdate(stdout), newHistory(stdout), newIsReady(stderr), newReload(), newExec(stdin, stdout, stderr),
 		newPs(stdout), newTree(stdout),
 		newValidate(stdout, stderr), newGraph(stdout, stderr),
 		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),

@@ -66,7 +66,10 @@ func openScripts(t *testing.T, e *testscript.Env) error {
 func nothingIsRegistered(t *testing.T, work string) {
 	for until := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) { // polls
 		found, problems, err := journal.Scan(filepath.Join(work, ".state", "foster"))
-		sockets, _ := filepath.Glob(filepath.Join(work, ".run", "foster", "*")) // the pattern is valid
+		sockets, _ := filepath.Glob(filepath.Join(work, ".run", "foster", "*")) // the patterns are valid
+		sockets = slices.DeleteFunc(sockets, func(path string) bool { return filepath.Base(path) == "projects" })
+		projects, _ := filepath.Glob(filepath.Join(work, ".run", "foster", "projects", "*"))
+		sockets = append(sockets, projects...)
 		living := func(f journal.Found) bool { return f.State == journal.Living || f.State == journal.Lost }
 		if err == nil && len(problems) == 0 && len(sockets) == 0 && !slices.ContainsFunc(found, living) {
 			return

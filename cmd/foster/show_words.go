@@ -32,6 +32,9 @@ func stateChange(e client.Event) (string, colour) {
 	case client.LeaderLost:
 		return e.Cause, yellow
 	case client.Stopping:
+		if e.Cause == "asked to stop" {
+			return "stopping", faint
+		}
 		return "stopping: " + e.Cause, faint
 	case client.Stopped:
 		if e.From == client.Stopping {

@@ -23,6 +23,7 @@ import (
 	"unicode"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/config"
 )
 
 // Exit statuses. All else is the application's: its code, or 128 and the number of
@@ -61,16 +62,27 @@ func complain(stderr io.Writer, err error) int {
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
+	if c, ok := config.IsError(err); ok {
+		tellProblems(stderr, c)
+		return exitUsage
+	}
 	text := strings.TrimPrefix(err.Error(), "foster: ")
 	fmt.Fprintln(stderr, "foster: "+printable(text))
 	if h, ok := errors.AsType[hinted](err); ok {
-		fmt.Fprintln(stderr, "hint: "+printable(h.hint))
+		first, more, _ := strings.Cut(h.hint, "\n")
+		fmt.Fprintln(stderr, "hint: "+printable(first))
+		for line := range strings.Lines(more) { // an example
+			fmt.Fprintln(stderr, printable(strings.TrimSuffix(line, "\n")))
+		}
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[refusalError](err); ok {
 		return exitRefused
+	}
+	if _, ok := errors.AsType[survivedError](err); ok {
+		return exitSurvivors
 	}
 	return startStatus(err)
 }

@@ -17,23 +17,37 @@ import (
 
 // newWait is foster wait.
 func newWait(stderr io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "wait ID",
-		Short: "Wait until a tree has ended, and exit with its status",
-		Long: `Wait until no process of a tree is left, and exit as foster run would have: with the
-status of the command; 128 and its number where a signal has ended it; 123 where
-something couldn't be ended; 124 where the lease was over. 125 is foster's own: there
-is no such tree, or nobody knows how it ended.
+	w := &waiter{stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "wait [flags] APP|ID…",
+		Short: "Wait until an application or a tree has ended, and exit with its status",
+		Long: `Wait until no process of a tree, or of an application's run, is left, and exit as foster
+run would have: with the status of the command; 128 and its number where a signal has
+ended it; 123 where something couldn't be ended; 124 where the lease was over. 125 is
+foster's own: there is no such tree, or nobody knows how it ended.
 
 The status of a tree that was started with --id or --detach stays to be asked for
-when it has ended; those of the newest 64 are kept.`,
-		Example:           "  foster run --id job --detach -- ./start.sh\n  foster wait job; echo $?",
-		Args:              needs("foster wait web", theTree),
-		ValidArgsFunction: completeID,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return waitFor(args[0], stderr)
+when it has ended; those of the newest 64 are kept. Of an application that doesn't run,
+it is that of its last run.
+
+With --for, applications of a running project, none for all of them, are waited for until
+they are ready, or stopped: until nothing of them runs, nor will by itself. The status is
+0 then, 1 where one has failed, so that it can't come true any more.`,
+		Example: "  foster run --id job --detach -- ./start.sh\n  foster wait job; echo $?\n  foster wait --for ready --timeout 1min",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if w.goal != "exit" {
+				return nil
+			}
+			return needs("foster wait web", theTree)(cmd, args)
 		},
+		ValidArgsFunction: completeAny(&w.projectFlags),
+		RunE:              func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
 	}
+	w.add(cmd)
+	cmd.Flags().StringVar(&w.goal, "for", "exit", "what to wait for: exit, ready or stopped")
+	cmd.Flags().StringVarP(&w.timeout, "timeout", "t", "", "how long to wait; then the status is 124")
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"exit", "ready", "stopped"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
 }
 
 // waitFor waits for the end of a tree. Where it comes between two questions, the

@@ -21,7 +21,6 @@ type Log struct {
 	mu        sync.Mutex
 	policy    Policy
 	recovered bool
-	stated    bool     // the state is written
 	end       position // of what is whole and stays
 	born      time.Time
 	spools    [2]spool
@@ -38,13 +37,7 @@ type Counters struct{ Bytes, Lines, Dropped uint64 }
 
 // Counters gives the totals.
 func (l *Log) Counters() Counters {
-	c := Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := range l.spools {
-		c.Dropped += l.spools[n].dropped
-	}
-	return c
+	return Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
 }
 
 // SetPolicy says how the log is kept from now on.
@@ -76,14 +69,11 @@ func (l *Log) open() error {
 		return err
 	}
 	l.state, l.file = state, file
-	err = l.settleEnd()
-	if err == nil && !l.stated { // before anything is in a spool that the state says nothing of
-		err = l.commit(l.end, nil, 0, false)
-	}
-	if err != nil {
+	if err := l.settleEnd(); err != nil {
 		l.close()
+		return err
 	}
-	return err
+	return nil
 }
 
 // settleEnd makes the open file end where it is whole, and begins another where its
@@ -164,7 +154,7 @@ func (l *Log) commit(end position, s *spool, used int64, mid bool) error {
 	if _, err := l.state.WriteAt(b[:], 0); err != nil {
 		return err
 	}
-	l.end, l.stated = end, true
+	l.end = end
 	if s != nil {
 		s.used, s.mid = used, mid
 		s.scanned = max(s.scanned, used)

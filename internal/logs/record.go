@@ -62,13 +62,14 @@ func plainHead(dst []byte, at time.Time, stream Stream, part, more bool) []byte 
 // is room for them, but at least one where must is set. more says that the first goes on
 // from a part. It returns how much of src was used, and how many lines that is.
 func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more bool, room int64, must bool) (out []byte, used, lines int) {
-	head := l.head(at, stream, more)
+	var store [64]byte
+	head := plainHead(store[:0], at, stream, false, more)
 	json := l.policy.JSON
 	for used < len(src) {
 		n := bytes.IndexByte(src[used:], '\n')
 		before := len(dst)
 		if json {
-			dst = appendJSON(dst, head, false, more, src[used:used+n])
+			dst = l.appendJSON(dst, at, stream, false, more, src[used:used+n])
 		} else {
 			dst = append(append(dst, head...), src[used:used+n+1]...)
 		}
@@ -77,7 +78,7 @@ func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more boo
 		}
 		if more {
 			more = false
-			head = l.head(at, stream, false)
+			head = plainHead(store[:0], at, stream, false, false)
 		}
 		must = false
 		used += n + 1
@@ -86,18 +87,10 @@ func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more boo
 	return dst, used, lines
 }
 
-// head is what stands before the text of whole lines.
-func (l *Log) head(at time.Time, stream Stream, more bool) []byte {
-	if l.policy.JSON {
-		return l.jsonHead(nil, at, stream)
-	}
-	return plainHead(nil, at, stream, false, more)
-}
-
 // appendRecord writes one record of a text without a newline.
 func (l *Log) appendRecord(dst []byte, at time.Time, stream Stream, part, more bool, text []byte) []byte {
 	if l.policy.JSON {
-		return appendJSON(dst, l.head(at, stream, more), part, more, text)
+		return l.appendJSON(dst, at, stream, part, more, text)
 	}
 	dst = plainHead(dst, at, stream, part, more)
 	return append(append(dst, text...), '\n')

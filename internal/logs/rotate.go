@@ -115,7 +115,7 @@ func (l *Log) recover() error {
 		s.used, s.mid = st.used[n], st.mid[n]
 		s.adopt(found.spools[n], known)
 	}
-	l.recovered, l.stated = true, known
+	l.recovered = true
 	return nil
 }
 

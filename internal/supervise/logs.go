@@ -128,8 +128,3 @@ func (s *Supervisor) logsOf(targets []client.Target) (list []*logs.Log, err erro
 	}
 	return list, err
 }
-
-// logCounters are the totals of what an instance has written.
-func (s *Supervisor) logCounters(i *instance) logs.Counters {
-	return s.logs.Log(i.app.spec.Name, i.replica).Counters()
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"syscall"
 	"time"
@@ -350,6 +351,6 @@ func (s *Supervisor) each(targets []client.Target, do func(*instance) error) err
 }
 
 // Events gives those after a number, and with follow those to come.
-func (s *Supervisor) Events(ctx context.Context, after uint64, follow bool) func(yield func(client.Event) bool) {
+func (s *Supervisor) Events(ctx context.Context, after uint64, follow bool) iter.Seq[client.Event] {
 	return s.events.read(ctx, after, follow)
 }

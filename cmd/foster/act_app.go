@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// completeAny completes the first argument by the name of an application or of a tree.
+func completeAny(p *projectFlags) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names := append(p.appNames(cmd.Context()), ids()...)
+		slices.Sort(names)
+		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// stopApps stops applications of a project.
+func stopApps(ctx context.Context, c *client.Client, plan *wire.Plan, of ...client.Target) error {
+	if plan != nil {
+		return usageError{hinted{errors.New("an application is stopped as its file says: with its name, --signal, --timeout and --scope aren't possible"),
+			"foster signal APP KILL ends it at once, when it was stopped"}}
+	}
+	return c.Stop(ctx, of...)
+}
+
+// extendApp extends the leases of an application's instances.
+func extendApp(ctx context.Context, stdout io.Writer, form string, o *ownedBy, by time.Duration) error {
+	if err := o.Extend(ctx, by, o.aim); err != nil {
+		return err
+	}
+	status, err := o.Status(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := chosen(status, []client.Target{o.aim})
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		if i.LeaseLeft == nil {
+			continue
+		}
+		if form == "json" {
+			err = writeJSON(stdout, extended{i.Tree, i.LeaseLeft.Seconds()})
+		} else {
+			_, err = fmt.Fprintf(stdout, "%s: %s left\n", printable(i.Tree), short(i.LeaseLeft.Round(time.Second)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newReload is foster reload.
+func newReload() *cobra.Command {
+	var p projectFlags
+	cmd := &cobra.Command{
+		Use:   "reload [flags] APP…",
+		Short: "Ask applications to read their own configuration again",
+		Long: `Send SIGHUP to the leader of each application that is named, or of one replica (web.2).
+What an application makes of that is its own matter. foster update is for foster.yaml.`,
+		Example: "  foster reload web",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{hinted{errors.New("foster reload needs the name of an application"), "foster reload web"}}
+			}
+			return nil
+		},
+		ValidArgsFunction: completeApps(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
+				return c.Signal(cmd.Context(), "HUP", "leader", of...)
+			})
+		},
+	}
+	p.add(cmd)
+	return cmd
+}

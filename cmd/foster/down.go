@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/client"
+)
+
+// newDown is foster down.
+func newDown(stderr io.Writer) *cobra.Command {
+	var p projectFlags
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "down [flags]",
+		Short: "Stop all applications of a project, and its supervisor",
+		Long: `Stop all applications in the reverse order of their start, each to its last process,
+and end foster up. The command returns when nothing is left; what can't be ended is
+named. Where the project doesn't run, there is nothing to do, and that is no error.`,
+		Example: "  foster down\n  foster down --project shop",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := p.withProject(cmd.Context(), func(c *client.Client) error { return c.Down(cmd.Context()) })
+			if errors.Is(err, client.ErrNotRunning) {
+				if !quiet {
+					fmt.Fprintln(stderr, "foster: "+printable(err.Error())+": there is nothing to stop")
+				}
+				return nil
+			}
+			return err
+		},
+	}
+	p.add(cmd)
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing where it doesn't run")
+	return cmd
+}

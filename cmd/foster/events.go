@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/client"
+)
+
+// newEvents is foster events.
+func newEvents(stdout *os.File) *cobra.Command {
+	e := &eventsCommand{stdout: stdout}
+	cmd := &cobra.Command{
+		Use:   "events [flags] [APP…]",
+		Short: "Show what has happened to the applications of a project",
+		Long: `Show the events of a running project that are kept, or those of the applications that
+are named: each change of a state, with its cause, and what else has happened. Each has
+a number; --after begins behind one.`,
+		Example:           "  foster events -f\n  foster events --after 120 -o json web",
+		ValidArgsFunction: completeApps(&e.projectFlags),
+		RunE:              func(cmd *cobra.Command, args []string) error { return e.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVarP(&e.follow, "follow", "f", false, "go on with those to come")
+	cmd.Flags().Uint64Var(&e.after, "after", 0, "only those after the one with this `number`")
+	e.projectFlags.add(cmd)
+	outputFlag(cmd, &e.form)
+	return cmd
+}
+
+type eventsCommand struct {
+	projectFlags
+	follow bool
+	after  uint64
+	form   string
+	stdout *os.File
+}
+
+func (e *eventsCommand) run(ctx context.Context, names []string) error {
+	if err := validOutput(e.form); err != nil {
+		return err
+	}
+	return e.withProject(ctx, func(c *client.Client) error {
+		status, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		of, err := aimsIn(status, names)
+		if err != nil {
+			return err
+		}
+		for event, err := range c.Events(ctx, e.after, e.follow) {
+			if errors.Is(err, client.ErrNotRunning) {
+				return nil
+			}
+			if err == nil && aimedAt(event, of) {
+				err = e.print(event)
+			}
+			if err != nil {
+				return unread(err)
+			}
+		}
+		return nil
+	})
+}
+
+func aimedAt(e client.Event, of []client.Target) bool {
+	for _, t := range of {
+		if e.App == t.App && (t.Replica == 0 || t.Replica == e.Replica) {
+			return true
+		}
+	}
+	return len(of) == 0
+}
+
+func (e *eventsCommand) print(event client.Event) error {
+	if e.form == "json" {
+		encoder := json.NewEncoder(e.stdout)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(event)
+	}
+	who, what := "-", event.Kind
+	if event.App != "" {
+		who = fmt.Sprintf("%s.%d", event.App, event.Replica)
+	}
+	if event.Kind == "state" {
+		what = fmt.Sprintf("%s -> %s", event.From, event.To)
+	}
+	_, err := fmt.Fprintf(e.stdout, "%d %s %s %s: %s\n", event.Seq, event.Time.Local().Format(stampLayout),
+		printable(who), what, printable(event.Cause))
+	return err
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/client"
+)
+
+// newIsReady is foster is-ready.
+func newIsReady(stderr io.Writer) *cobra.Command {
+	var p projectFlags
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "is-ready [flags] [APP…]",
+		Short: "Say by the exit status whether applications are ready",
+		Long: `Exit with 0 where all applications of a project, or those that are named, are ready:
+they run, and their readiness probes say so; or they have completed, wait for their
+time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
+		Example:           "  foster is-ready && echo go\n  until foster is-ready -q web; do sleep 1; done",
+		ValidArgsFunction: completeApps(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := p.withProject(cmd.Context(), func(c *client.Client) error {
+				status, err := c.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				of, err := aimsIn(status, args)
+				if err != nil {
+					return err
+				}
+				names := notReady(narrowed(status.Apps, of), len(of) > 0)
+				if len(names) > 0 && !quiet {
+					fmt.Fprintln(stderr, "foster: not ready: "+printable(strings.Join(names, ", ")))
+				}
+				if len(names) > 0 {
+					return statusError(exitRefused)
+				}
+				return nil
+			})
+			if quiet && errors.Is(err, client.ErrNotRunning) {
+				return statusError(exitRefused)
+			}
+			return err
+		},
+	}
+	p.add(cmd)
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing")
+	return cmd
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// newStop is foster stop.
+func newStop(stderr io.Writer) *cobra.Command {
+	var p projectFlags
+	var signal, timeout, scope string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "stop [flags] APP|ID…",
+		Short: "Stop applications or trees, to the last process",
+		Long: `Stop applications of a running project, or trees, in the orderly way: as the file of the
+project says, or the --stop flags that foster run was given; and wait until no process
+of them is left. Who depends on another is stopped before that one. An application that
+was stopped isn't started again before foster start.
+
+With a flag, the stop is another: the signal, the time until SIGKILL, whom the signal is
+sent to. A second stop while the first is under way is the one that counts.
+
+The status is 0 when nothing is left, 1 where there is none of that name, 123 where
+something couldn't be ended.`,
+		Example: "  foster stop web\n  foster stop web.2 worker\n  foster stop --timeout 0 web    # SIGKILL at once",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 || all {
+				return someApps(&all)(cmd, args)
+			}
+			return needs("foster stop web", theTree)(cmd, args)
+		},
+		ValidArgsFunction: completeAny(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := stopFlags(cmd, signal, timeout, scope)
+			if err != nil {
+				return err
+			}
+			if all {
+				return p.withProject(cmd.Context(), func(c *client.Client) error { return stopApps(cmd.Context(), c, plan) })
+			}
+			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
+				of, err := aims(cmd.Context(), o.Client, args[1:])
+				if err != nil {
+					return err
+				}
+				return stopApps(cmd.Context(), o.Client, plan, append(of, o.aim)...)
+			}); app {
+				return err
+			}
+			for _, id := range args {
+				if err := stopTree(id, plan, stderr); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&signal, "signal", "s", "TERM", "the first signal")
+	cmd.Flags().StringVarP(&timeout, "timeout", "t", "10s", "how long to wait before SIGKILL; 0: not at all")
+	cmd.Flags().StringVar(&scope, "scope", "tree", "whom the signal is sent to: tree, group, leader or leader-first")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications of the project")
+	p.add(cmd)
+	return cmd
+}
+
+// stopTree stops one tree, and waits for its end.
+func stopTree(id string, plan *wire.Plan, stderr io.Writer) error {
+	return act(id, func(c *control.Client) error {
+		if err := c.Watch(); err != nil {
+			return err
+		}
+		if err := c.Stop(plan, string(foster.CauseStopped)); err != nil {
+			return err
+		}
+		end, err := awaitEnd(c)
+		if errors.Is(err, errShimGone) {
+			err = endedMeanwhile(id)
+		}
+		if k := end.killed; k.Count > 0 {
+			var list []foster.Process
+			for _, m := range k.Names {
+				list = append(list, foster.Process{PID: m.PID, Name: m.Name})
+			}
+			fmt.Fprintln(stderr, "foster: had to be ended by SIGKILL: "+processNames(list, max(k.Count, len(list))))
+		}
+		if err == nil && end.tree != nil && len(end.tree.Survivors) > 0 {
+			err = survivorsError(end.tree.Survivors)
+		}
+		return err
+	})
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// newUp is foster up.
+func newUp(stdout, stderr *os.File) *cobra.Command {
+	u := &upper{stdout: stdout, stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "up [flags] [APP…]",
+		Short: "Start the applications of foster.yaml, and keep them running",
+		Long: `Start the applications of a project in the order of their dependencies, show what they
+say, and keep them running as foster.yaml, or a Procfile, wants it. With names, only
+those applications, and what they depend on.
+
+Ctrl-C, or SIGTERM, stops all in the reverse order, each to its last process; a second
+Ctrl-C ends them at once. SIGHUP reads the files again, as foster update does. When the
+last application has ended, foster up ends, too.
+
+With --detach it runs in the background: the command returns when the applications
+have been started, and says which couldn't be; foster status, logs and down do the rest.
+
+Where the project runs already, foster up changes what differs from its files, and
+nothing else. Where another version of foster runs it, this one takes it over, without
+a restart of any application. It does so, too, when the one before was killed.`,
+		Example: "  foster up\n  foster up -d --wait\n  foster up --dry-run\n  foster up -f stack.yaml -f local.yaml web",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u.only, u.typed = args, typed(cmd, args)
+			u.pipe = u.monitorPipe()
+			err := u.run(cmd.Context())
+			u.pipe.failed(err)
+			return err
+		},
+		ValidArgsFunction: completeApps(&u.projectFlags),
+	}
+	u.add(cmd)
+	return cmd
+}
+
+// upper is one foster up.
+type upper struct {
+	projectFlags
+	detach, wait, dryRun         bool
+	noColour, timestamps, silent bool
+	timeout                      string
+	form                         string
+	monitor                      int
+	pipe                         *monitorPipe // of the daemon; else nil
+
+	typed          []string // the command line
+	only           []string
+	stdout, stderr *os.File
+	project        *config.Project
+	folder         string // of the project's state
+}
+
+func (u *upper) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	u.projectFlags.add(cmd)
+	fl.BoolVarP(&u.detach, "detach", "d", false, "run in the background, and return once the applications were started")
+	fl.BoolVar(&u.wait, "wait", false, "with --detach, return once all of them are ready")
+	fl.StringVar(&u.timeout, "wait-timeout", "5min", "how long --wait waits")
+	fl.BoolVar(&u.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	fl.BoolVar(&u.noColour, "no-color", false, "show no colours, as with NO_COLOR in the environment")
+	fl.BoolVar(&u.timestamps, "timestamps", false, "show the time of each line")
+	fl.BoolVarP(&u.silent, "quiet", "q", false, "of foster itself, show only what is wrong")
+	fl.IntVar(&u.monitor, "monitor", 0, "the descriptor of the one who is to be told of the start")
+	_ = fl.MarkHidden("monitor")
+	outputFlag(cmd, &u.form)
+}
+
+func (u *upper) run(ctx context.Context) error {
+	if err := u.prepare(); err != nil {
+		return err
+	}
+	for {
+		lock, c, err := u.claim()
+		if err != nil {
+			return err
+		}
+		if lock != nil {
+			return u.begin(ctx, lock)
+		}
+		again, err := u.meet(ctx, c)
+		c.Close()
+		if !again {
+			return err
+		}
+	}
+}
+
+// prepare reads the project.
+func (u *upper) prepare() (err error) {
+	if err := validOutput(u.form); err != nil {
+		return err
+	}
+	if _, err := parseTime("--wait-timeout", u.timeout); err != nil {
+		return usageError{err}
+	}
+	if u.wait && !u.detach {
+		return usageError{hinted{errors.New("--wait: without --detach, foster up stays"), "foster up -d --wait, or foster wait --for ready in another terminal"}}
+	}
+	if u.project, err = u.load(); err != nil {
+		return err
+	}
+	for _, name := range u.only {
+		if !slices.ContainsFunc(u.project.Apps, func(a config.App) bool { return a.Name == name }) {
+			return usageError{hinted{fmt.Errorf("%s has no application %q", u.project.Name, name), hintApps(u.project)}}
+		}
+	}
+	u.folder, err = projectFolder(u.project.Name)
+	return err
+}
+
+func hintApps(p *config.Project) string {
+	names := make([]string, len(p.Apps))
+	for i, a := range p.Apps {
+		names[i] = a.Name
+	}
+	return "it has " + strings.Join(names, ", ")
+}
+
+// projectFolder makes the folder of a project's state.
+func projectFolder(name string) (string, error) {
+	state, _, err := journal.Folders()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(state, "projects", name)
+	return folder, os.MkdirAll(folder, 0o700)
+}
+
+// claimPatience is how long a supervisor may take between its lock and its socket, or
+// between the end of its socket and that of its lock.
+const claimPatience = 20 * time.Second
+
+// claim takes the project's lock, which one supervisor at a time has; or else connects
+// to the one that has it.
+func (u *upper) claim() (*os.File, *client.Client, error) {
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		lock, err := u.tryLock()
+		if lock != nil || err != nil {
+			return lock, nil, err
+		}
+		c, err := client.Dial(u.project.Name)
+		switch {
+		case err == nil:
+			return nil, c, nil
+		case !errors.Is(err, client.ErrNotRunning):
+			return nil, nil, err
+		case time.Since(begin) > claimPatience:
+			return nil, nil, hinted{fmt.Errorf("another foster up of %s is starting or ending, and doesn't answer", u.project.Name),
+				"fuser " + u.lockPath() + " names it"}
+		}
+	}
+}
+
+func (u *upper) lockPath() string { return filepath.Join(u.folder, "lock") }
+
+// tryLock gives the lock, or nil where another has it.
+func (u *upper) tryLock() (*os.File, error) {
+	lock, err := os.OpenFile(u.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	got, err := sys.TryLock(lock, false)
+	if err != nil || !got {
+		lock.Close()
+		return nil, err
+	}
+	return lock, nil
+}
+
+// begin starts the project, with the lock in hand.
+func (u *upper) begin(ctx context.Context, lock *os.File) error {
+	defer lock.Close()
+	switch {
+	case u.dryRun:
+		return u.announce()
+	case u.detach && u.monitor == 0:
+		lock.Close()
+		return u.daemon(ctx)
+	}
+	return u.serve(ctx)
+}
+
+// announce says what a first start would do.
+func (u *upper) announce() error {
+	var changes []client.Change
+	for _, a := range u.project.Apps {
+		if a.Autostart && len(u.only) == 0 || slices.Contains(u.only, a.Name) {
+			changes = append(changes, client.Change{App: a.Name, Action: "start"})
+		}
+	}
+	return writeChanges(u.stdout, u.form, changes, true)
+}
+
+// meet deals with the supervisor that runs the project already. It says whether the
+// project is to be had now.
+func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err error) {
+	status, err := c.Status(ctx)
+	switch {
+	case errors.Is(err, client.ErrNotRunning):
+		return true, nil
+	case err != nil:
+		return false, err
+	case u.monitor != 0:
+		return false, statusError(exitOutrun)
+	case len(status.Files) > 0 && len(u.project.Files) > 0 && status.Files[0] != u.project.Files[0]:
+		return false, hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", u.project.Name, status.Files[0]),
+			"--project gives this one another name, as does name: in its file"}
+	case status.Version != version() && !u.dryRun:
+		u.say("%s (pid %d) runs it: this version takes over", status.Version, status.PID)
+		u.detach = u.detach || status.Daemon
+		if err := c.Leave(ctx); err != nil && !errors.Is(err, client.ErrNotRunning) {
+			return false, err
+		}
+		return true, nil
+	}
+	err = u.apply(ctx, c, status)
+	return errors.Is(err, client.ErrNotRunning), err
+}
+
+// apply has the supervisor that runs bring the project to what its files say.
+func (u *upper) apply(ctx context.Context, c *client.Client, status client.Status) error {
+	changes, err := c.Update(ctx, u.dryRun)
+	if werr := writeChanges(u.stdout, u.form, changes, u.dryRun); werr != nil {
+		return werr
+	}
+	if err != nil {
+		return failedError(err)
+	}
+	if u.dryRun {
+		return nil
+	}
+	if len(u.only) > 0 {
+		if err := c.Start(ctx, u.targets()...); err != nil {
+			return failedError(err)
+		}
+	}
+	if u.wait {
+		return u.awaitReady(ctx, c)
+	}
+	if !u.detach {
+		u.say("%s runs already (pid %d): foster logs -f shows its output", u.project.Name, status.PID)
+	}
+	return nil
+}
+
+// targets are the applications that were asked for.
+func (u *upper) targets() (list []client.Target) {
+	for _, name := range u.only {
+		list = append(list, client.Target{App: name})
+	}
+	return list
+}
+
+func (u *upper) say(format string, args ...any) {
+	if !u.silent {
+		fmt.Fprintln(u.stderr, "foster: "+printable(fmt.Sprintf(format, args...)))
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/sys"
+)
+
+// foster up --detach is two processes: the one that was typed, which ends when the
+// applications were started, and the daemon, which is foster up in a session of its own.
+
+// daemon starts the daemon, and waits until it has started the applications.
+func (u *upper) daemon(ctx context.Context) error {
+	for _, fd := range sys.Inherited() {
+		syscall.CloseOnExec(fd) // it is for this command, which ends
+	}
+	log, err := openLog(filepath.Join(u.folder, logName))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	said, err := startMonitor("up", u.typed, log, nil)
+	if err != nil {
+		return err
+	}
+	first, rest, _ := bytes.Cut(said, []byte("\n"))
+	status, err := strconv.Atoi(string(first))
+	switch {
+	case err != nil:
+		return hinted{errors.New("the daemon ended before it had started"), "it may have told why in " + log.Name()}
+	case status == exitOutrun:
+		return u.run(ctx) // there is a supervisor now
+	case status != 0:
+		if _, err := u.stderr.Write(rest); err != nil {
+			return err
+		}
+		return statusError(status)
+	}
+	c, err := client.Dial(u.project.Name)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return u.tellStart(ctx, c)
+}
+
+// exitOutrun is what a daemon tells that found the project taken. No command exits so.
+const exitOutrun = 75
+
+// monitorPipe is where the daemon tells how it has started; nil: this isn't one.
+func (u *upper) monitorPipe() *monitorPipe {
+	if u.monitor == 0 {
+		return nil
+	}
+	sys.SetName("foster") // it was started by another name
+	syscall.CloseOnExec(u.monitor)
+	return &monitorPipe{os.NewFile(uintptr(u.monitor), "monitor")}
+}
+
+// tellStart waits until each application was started, or, with --wait, is ready, and
+// tells of those that couldn't be.
+func (u *upper) tellStart(ctx context.Context, c *client.Client) error {
+	if u.wait {
+		return u.awaitReady(ctx, c)
+	}
+	status, err := awaitStatus(ctx, c, started)
+	if err != nil {
+		return err
+	}
+	return u.told(status)
+}
+
+// told says what runs now, and what doesn't.
+func (u *upper) told(status client.Status) error {
+	failed := &client.FailedError{}
+	var names []string
+	for _, a := range status.Apps {
+		for _, i := range a.Instances {
+			switch i.State {
+			case client.Failed, client.Backoff, client.Stuck:
+				failed.Failures = append(failed.Failures, client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors})
+			case client.Stopped:
+			default:
+				names = append(names, instanceName(a, i))
+			}
+		}
+	}
+	if len(names) > 0 {
+		u.say("%s runs in the background (pid %d): %s", status.Project, status.PID, strings.Join(names, ", "))
+	}
+	if len(failed.Failures) > 0 {
+		return failedError(failed)
+	}
+	return nil
+}
+
+// started says whether no application is about to be started.
+func started(s client.Status) bool {
+	return !slices.ContainsFunc(s.Apps, func(a client.App) bool {
+		return slices.ContainsFunc(a.Instances, func(i client.Instance) bool {
+			return i.State == client.Waiting || i.State == client.Starting
+		})
+	})
+}
+
+// awaitReady waits until each application is ready, has completed, or waits for its
+// time; or one has failed.
+func (u *upper) awaitReady(ctx context.Context, c *client.Client) error {
+	d, err := parseTime("--wait-timeout", u.timeout)
+	if err != nil {
+		return usageError{err}
+	}
+	within, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	status, err := awaitStatus(within, c, func(s client.Status) bool { return allReady(s.Apps) || anyFailed(s.Apps) })
+	if within.Err() != nil && ctx.Err() == nil {
+		return refusalError{hinted{fmt.Errorf("not ready within %s: %s", short(d), strings.Join(notReady(status.Apps, false), ", ")), "foster status tells more"}}
+	}
+	if err != nil {
+		return err
+	}
+	return u.told(status)
+}
+
+// settled says whether an instance is as it should be, for now. A stopped one is, unless
+// it was asked for by name.
+func settled(i client.Instance, named bool) bool {
+	switch i.State {
+	case client.Running, client.LeaderLost:
+		return i.Ready
+	case client.Completed, client.Scheduled:
+		return true
+	case client.Stopped:
+		return !named
+	}
+	return false
+}
+
+func notReady(apps []client.App, named bool) (names []string) {
+	for _, a := range apps {
+		for _, i := range a.Instances {
+			if !settled(i, named) {
+				names = append(names, instanceName(a, i))
+			}
+		}
+	}
+	return names
+}
+
+func allReady(apps []client.App) bool { return len(notReady(apps, false)) == 0 }
+
+func anyFailed(apps []client.App) bool {
+	return slices.ContainsFunc(apps, func(a client.App) bool {
+		return slices.ContainsFunc(a.Instances, func(i client.Instance) bool { return i.State == client.Failed || i.State == client.Stuck })
+	})
+}
+
+// awaitStatus waits until the status is as it is to be. It gives the last that there was.
+func awaitStatus(ctx context.Context, c *client.Client, done func(client.Status) bool) (client.Status, error) {
+	status, err := c.Status(ctx)
+	for err == nil && !done(status) {
+		var last client.Status
+		if err = nextEvent(ctx, c, status.Seq); err == nil {
+			if last, err = c.Status(ctx); err == nil {
+				status = last
+			}
+		}
+	}
+	return status, err
+}
+
+// nextEvent waits for an event after a number.
+func nextEvent(ctx context.Context, c *client.Client, after uint64) error {
+	for _, err := range c.Events(ctx, after, true) {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return client.ErrNotRunning
+}
+
+// The daemon's own log: what foster up would show of itself on a terminal.
+const (
+	logName    = "up.log"
+	longestLog = 1 << 20
+)
+
+// openLog opens the log of a daemon. One that has become long is set aside.
+func openLog(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > longestLog {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/api"
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/supervise"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/units"
+)
+
+// server is a foster up that runs the project itself.
+type server struct {
+	*upper
+	supervisor *supervise.Supervisor
+	show       *show
+	terminal   bool         // it has one, whose end is its own
+	asked      atomic.Int32 // to stop, by Ctrl-C and the like
+	failed     atomic.Bool  // all has ended by itself, and some of it badly
+}
+
+// serve runs the project until it's stopped. The caller has its lock.
+func (u *upper) serve(ctx context.Context) error {
+	// If a shim is killed, its tree falls to this process.
+	if err := contain.Adopt(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("become the subreaper: %w", err)
+	}
+	signals := upSignals()
+	listener, err := api.Listen(u.project.Name, u.project.Group)
+	if err != nil {
+		return err
+	}
+	s := &server{upper: u, show: newShow(u.stdout, u.stderr, u.noColour)}
+	s.show.timestamps, s.show.quiet = u.timestamps || u.monitor != 0, u.silent
+	for _, a := range u.project.Apps {
+		s.show.app(a.Name, a.Replicas, a.Readiness != nil || a.Notify)
+	}
+	if tty := openTerminal(); tty != nil {
+		s.terminal = true
+		tty.file.Close()
+	}
+	s.supervisor = supervise.New(u.project, supervise.Options{
+		Load: u.load, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
+	})
+	return s.run(ctx, listener, signals)
+}
+
+// run is the supervisor, the socket, the output and the signals until all has ended.
+func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan os.Signal) error {
+	defer s.show.flush()
+	var watching, serving sync.WaitGroup
+	over, end := context.WithCancel(ctx)
+	defer end()
+	watching.Go(func() { s.watchEvents(over) })
+	if s.monitor == 0 {
+		watching.Go(func() { s.watchLogs(over) })
+	}
+	serving.Go(func() {
+		if err := api.Serve(over, listener, served{s.supervisor}); err != nil && over.Err() == nil {
+			s.show.say(red, fmt.Sprintf("the control socket: %v", err))
+		}
+	})
+	serving.Go(func() { s.heed(over, signals) })
+	s.pipe.started(s.project.Name)
+	err := s.supervisor.Run(ctx)
+	watching.Wait()
+	end()
+	serving.Wait()
+	return s.verdict(err)
+}
+
+// verdict is how foster up ends.
+func (s *server) verdict(err error) error {
+	switch {
+	case err != nil:
+		return failedError(err)
+	case s.supervisor.Left():
+		s.show.say(faint, "ended; the applications run on")
+		return nil
+	}
+	if !s.silent {
+		s.show.say(faint, "nothing is left")
+	}
+	if s.failed.Load() && s.asked.Load() == 0 {
+		return statusError(exitRefused)
+	}
+	return nil
+}
+
+// upSignals asks for the signals that foster up heeds.
+func upSignals() <-chan os.Signal {
+	wanted := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGCHLD}
+	wanted = slices.DeleteFunc(wanted, signal.Ignored) // nohup(1) sets SIGHUP so
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, wanted...)
+	signal.Ignore(syscall.SIGPIPE) // whoever read its output may go: the applications don't
+	return signals
+}
+
+// heed acts on signals until the end.
+func (s *server) heed(ctx context.Context, signals <-chan os.Signal) {
+	reap := time.NewTimer(time.Hour)
+	defer reap.Stop()
+	for {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGCHLD {
+				reap.Reset(time.Second) // one look at the process table for many
+				continue
+			}
+			s.signal(ctx, sig)
+		case <-reap.C:
+			reapFallen()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *server) signal(ctx context.Context, sig os.Signal) {
+	if sig == syscall.SIGHUP && !s.hungUp() {
+		go s.update(ctx)
+		return
+	}
+	switch s.asked.Add(1) {
+	case 1:
+		if sig == syscall.SIGINT {
+			s.show.say(plain, "stopping all; Ctrl-C once more ends them at once")
+		} else {
+			s.show.say(plain, "stopping all, at "+units.SignalName(sig.(syscall.Signal)))
+		}
+		go func() { _ = s.supervisor.Down(ctx) }() // its end is that of Run
+	default:
+		s.show.say(yellow, "ending the rest with SIGKILL")
+		go s.supervisor.Kill()
+	}
+}
+
+// hungUp says whether a SIGHUP came from a terminal that is gone.
+func (s *server) hungUp() bool {
+	if !s.terminal {
+		return false
+	}
+	tty, err := sys.OpenTerminal()
+	if err == nil {
+		tty.Close()
+	}
+	return err != nil
+}
+
+func (s *server) update(ctx context.Context) {
+	if _, err := s.supervisor.Update(ctx, false); err != nil {
+		s.show.say(red, "update: "+err.Error())
+	}
+}
+
+// reapFallen reaps what has left a process group, and so fell to this process.
+func reapFallen() {
+	for _, p := range fallen() {
+		if p.State == 'Z' && p.PPID == os.Getpid() {
+			_, _ = sys.WaitPid(p.PID) // it was reaped meanwhile: as wanted
+		}
+	}
+}
+
+// watchEvents tells what happens, and ends foster up in the foreground when all has come
+// to rest.
+func (s *server) watchEvents(ctx context.Context) {
+	for e := range s.supervisor.Events(ctx, 0, true) {
+		if e.Kind != "supervisor" || s.asked.Load() == 0 {
+			s.show.event(e)
+		}
+		switch e.To {
+		case client.Completed, client.Failed, client.Stopped:
+			if s.monitor == 0 && s.atRest() {
+				go func() { _ = s.supervisor.Down(ctx) }()
+			}
+		}
+	}
+}
+
+// atRest says whether nothing runs, nor will by itself.
+func (s *server) atRest() bool {
+	failed := false
+	for _, a := range s.supervisor.Status().Apps {
+		for _, i := range a.Instances {
+			switch i.State {
+			case client.Failed:
+				failed = true
+			case client.Completed, client.Stopped:
+			default:
+				return false
+			}
+		}
+	}
+	s.failed.Store(failed)
+	return true
+}
+
+func (s *server) watchLogs(ctx context.Context) {
+	for line, err := range s.supervisor.Logs(ctx, client.LogQuery{Newest: -1, Follow: true}) {
+		if err != nil {
+			s.show.say(red, "the output can't be shown: "+err.Error())
+			return
+		}
+		_ = s.show.line(line) // who can't read it any more sees nothing
+	}
+}
