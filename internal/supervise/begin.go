@@ -150,7 +150,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 	case a.err == nil:
 		i.run++
 		i.launches++
-		closeFiles(i.app.sockets.Adopt(a.tree.Kept()))
+		i.terminal = adoptTerminal(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
 		i.told, i.lineSeen = s.memory.hasShown(i.treeID)
 		s.follow(i, a.tree, s.capture(i, a.tree, false))

@@ -15,12 +15,13 @@ import (
 
 // instance is one replica of an application. The supervisor's loop owns it.
 type instance struct {
-	app     *app
-	replica int
-	tree    *foster.Tree // while there is one
-	treeID  string       // the same for each run: two at once can't be
-	spec    config.App   // for the next start
-	current config.App   // of the run under way
+	app      *app
+	replica  int
+	tree     *foster.Tree // while there is one
+	terminal *terminal    // of the run under way; nil: it has none
+	treeID   string       // the same for each run: two at once can't be
+	spec     config.App   // for the next start
+	current  config.App   // of the run under way
 
 	m       Machine
 	since   time.Time

@@ -29,7 +29,7 @@ func logPolicy(c config.Logs) logs.Policy {
 
 // keepOutput has the output of an application go to pipes that capture reads.
 func keepOutput(cmd *foster.Cmd, spec *config.App) {
-	cmd.KeepOutput = !spec.Logs.Disabled
+	cmd.KeepOutput = !spec.Logs.Disabled && !spec.Terminal // see terminal.open
 	cmd.Pipes = cmd.KeepOutput
 }
 
@@ -37,6 +37,9 @@ func keepOutput(cmd *foster.Cmd, spec *config.App) {
 // has just begun.
 func (s *Supervisor) capture(i *instance, tree *foster.Tree, fresh bool) (list captures) {
 	stdout, stderr := tree.Pipes()
+	if i.terminal != nil {
+		stdout = i.terminal.output
+	}
 	if stdout == nil && stderr == nil {
 		return nil
 	}

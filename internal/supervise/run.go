@@ -27,18 +27,37 @@ func (s *Supervisor) launch(i *instance) {
 	if i.restarted {
 		i.restarts++
 	}
-	run, spec, grace := i.run, i.spec, s.project.Grace
+	run, spec := i.run, i.spec
+	l := launching{id: i.treeID, spec: &spec, grace: s.project.Grace, sockets: &i.app.sockets}
+	if spec.Terminal {
+		l.terminal = newTerminal()
+	}
 	s.helpers.Go(func() {
 		defer cancel()
 		s.slots <- struct{}{}
-		tree, err := start(ctx, i.treeID, &spec, grace, &i.app.sockets)
+		tree, err := l.start(ctx)
 		<-s.slots
-		s.post(func() { s.launched(i, run, tree, err) })
+		s.post(func() {
+			if err == nil {
+				i.terminal = l.terminal
+			}
+			s.launched(i, run, tree, err)
+		})
 	})
 }
 
+// launching is a start under way.
+type launching struct {
+	id       string
+	spec     *config.App
+	grace    time.Duration
+	sockets  *activate.Set
+	terminal *terminal // nil: none
+}
+
 // start runs the hook before a start, and the start. It is cut short when ctx is done.
-func start(ctx context.Context, id string, spec *config.App, grace time.Duration, sockets *activate.Set) (*foster.Tree, error) {
+func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
+	spec := l.spec
 	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
 		return nil, err
 	}
@@ -49,12 +68,17 @@ func start(ctx context.Context, id string, spec *config.App, grace time.Duration
 	if err != nil {
 		return nil, err
 	}
-	if err := listen(cmd, sockets, spec); err != nil {
+	if err := listen(cmd, l.sockets, spec); err != nil {
 		return nil, err
 	}
-	cmd.ID, cmd.Grace = id, grace
+	cmd.ID, cmd.Grace = l.id, l.grace
 	keepOutput(cmd, spec)
-	return cmd.Start()
+	var tree *foster.Tree
+	if err = l.terminal.open(cmd, spec); err == nil {
+		tree, err = cmd.Start()
+	}
+	l.terminal.started(err)
+	return tree, err
 }
 
 // command is the command of an application, as package foster has it.
@@ -113,7 +137,10 @@ func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
 
 // follow tells the loop what happens to a tree, and when it has ended.
 func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
-	run, spec := i.run, i.current
+	run, spec, term := i.run, i.current, i.terminal
+	if term != nil {
+		s.helpers.Go(term.run)
+	}
 	s.helpers.Go(func() {
 		for e := range tree.Events(context.Background()) {
 			if e.Kind != foster.EventEnded {
@@ -121,6 +148,7 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 			}
 		}
 		exit, err := tree.Wait()
+		term.finished()
 		output.finish()
 		_ = runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
 		s.post(func() { s.ended(i, run, exit, err) })
@@ -183,7 +211,7 @@ func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error)
 	if run != i.run {
 		return
 	}
-	i.tree = nil
+	i.tree, i.terminal = nil, nil
 	i.exit = exitOf(exit)
 	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		for _, p := range survivors.Survivors {
