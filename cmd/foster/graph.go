@@ -17,8 +17,8 @@ var graphForms = map[string]func(io.Writer, *config.Project) error{
 }
 
 // newGraph is foster graph.
-func newGraph(stdout, stderr io.Writer) *cobra.Command {
-	var which configFlags
+func newGraph(stdout io.Writer) *cobra.Command {
+	var which projectFlags
 	var form string
 	cmd := &cobra.Command{
 		Use:   "graph [flags]",
@@ -32,7 +32,7 @@ order in which they are started; what is in the same step is started at once.`,
 			if !ok {
 				return usageError{flagError("output", fmt.Errorf("%q is none of text, dot, mermaid, json", form))}
 			}
-			project, err := which.load(stderr)
+			project, err := which.load()
 			if err != nil {
 				return err
 			}

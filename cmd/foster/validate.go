@@ -12,8 +12,8 @@ import (
 )
 
 // newValidate is foster validate.
-func newValidate(stdout, stderr io.Writer) *cobra.Command {
-	var which configFlags
+func newValidate(stdout io.Writer) *cobra.Command {
+	var which projectFlags
 	var form string
 	var schema bool
 	cmd := &cobra.Command{
@@ -34,7 +34,7 @@ extends and variables resolved, defaults written.`,
 				_, err := stdout.Write(config.JSONSchema())
 				return err
 			}
-			project, err := which.load(stderr)
+			project, err := which.load()
 			if err != nil {
 				return err
 			}
@@ -66,31 +66,4 @@ func summary(p *config.Project) string {
 		text += ", " + count(replicas, "instance")
 	}
 	return text
-}
-
-// configFlags say which files are read.
-type configFlags struct{ files []string }
-
-func (c *configFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&c.files, "file", "f", nil, "the `file` of the project, else foster.yaml or Procfile here; a second one is merged into the first")
-}
-
-// load reads the files, and tells all that is wrong with them.
-func (c *configFlags) load(stderr io.Writer) (*config.Project, error) {
-	project, err := config.Load(config.Source{Dir: ".", Files: c.files})
-	wrong, ok := config.IsError(err)
-	if !ok {
-		return project, err
-	}
-	for _, p := range wrong.Problems {
-		fmt.Fprintln(stderr, "foster: "+printable(p.String()))
-		if p.Source != "" {
-			plain := strings.NewReplacer("\t", " ").Replace
-			fmt.Fprintf(stderr, "  %s\n  %s\n", printable(plain(p.Source)), plain(p.Caret()))
-		}
-		if p.Hint != "" {
-			fmt.Fprintln(stderr, "hint: "+printable(p.Hint))
-		}
-	}
-	return nil, statusError(exitUsage)
 }

@@ -59,12 +59,12 @@ func (l *loader) checkCondition(at place, dep Dependency, on *app) {
 			never("", "has no readiness_probe with the key log_line")
 		}
 	case Completed, CompletedSuccessfully:
-		if endless && on.Schedule == nil {
+		switch {
+		case on.Schedule != nil && dep.Condition == CompletedSuccessfully:
+			never("process_completed is met when it has run", "never completes: it waits for its schedule again")
+		case endless && on.Schedule == nil:
 			never("", fmt.Sprintf("never completes: its restart policy is %s", on.Restart.Policy))
 		}
-	}
-	if on.Replicas == 0 {
-		never("", "has 0 replicas")
 	}
 }
 

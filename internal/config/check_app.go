@@ -7,6 +7,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/schedule"
+	"github.com/foster-init/foster/internal/watch"
 )
 
 // key is the place of a key of the application, or of the last one of a path that is
@@ -36,9 +37,7 @@ func (l *loader) checkApp(a *app) {
 	if b := a.Restart.Backoff; b.Initial > b.Max {
 		l.problems.add(a.key("restart", "backoff"), "", "the first pause, %v, is longer than the longest, %v", b.Initial, b.Max)
 	}
-	if a.Watch != nil && len(a.Watch.Paths) == 0 {
-		l.problems.add(a.key("watch"), "", "expected the key paths: the files to watch")
-	}
+	l.checkWatch(a)
 	if a.Limits != (Limits{}) && !a.Limits.Optional && (a.Containment == foster.Group || a.Containment == foster.Subreaper) {
 		l.problems.add(a.key("containment"), "cgroup has limits; optional: true goes on without them", "limits are those of a cgroup, and containment is %s", a.Containment)
 	}
@@ -100,6 +99,26 @@ func (l *loader) checkSchedule(a *app) {
 		l.problems.add(a.key("schedule"), "", `expected the key cron: when it is started, as "0 3 * * *"`)
 	} else if _, err := schedule.Parse(s.Cron, s.Zone); err != nil {
 		l.problems.add(a.key("schedule", "cron"), "", "%s", err)
+	}
+}
+
+func (l *loader) checkWatch(a *app) {
+	if a.Watch == nil {
+		return
+	}
+	if len(a.Watch.Paths) == 0 {
+		l.problems.add(a.key("watch"), "", "expected the key paths: the files to watch")
+	}
+	for _, list := range []struct {
+		name  string
+		globs []string
+	}{{"paths", a.Watch.Paths}, {"ignore", a.Watch.Ignore}} {
+		at := a.key("watch", list.name).each()
+		for i, glob := range list.globs {
+			if err := watch.Check(glob); err != nil {
+				l.problems.add(at[min(i, len(at)-1)], "", "%s", err)
+			}
+		}
 	}
 }
 

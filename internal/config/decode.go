@@ -85,6 +85,16 @@ func (d *decoder) path(at place, text string) string {
 	return filepath.Join(at.file.dir(), text)
 }
 
+// glob is absolute, like a path. The folder of the file is no glob, whatever its name.
+func (d *decoder) glob(at place, text string) string {
+	if filepath.IsAbs(text) {
+		return filepath.Clean(text)
+	}
+	return filepath.Join(literal.Replace(at.file.dir()), text)
+}
+
+var literal = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`, `\`, `\\`)
+
 // value is a scalar as JSON has it.
 func (n *node) value() any {
 	if n.quoted {

@@ -160,7 +160,7 @@ var appShape = sync.OnceValue(func() shape[app] {
 			"How foster finds out whether it still works. Where it doesn't, it is restarted."),
 		at("schedule", optional(short("cron", []kind{scalar}, timetable())), func(a *app) **Schedule { return &a.Schedule },
 			"When it is started: a cron expression, or a map."),
-		at("watch", optional(short("paths", []kind{scalar, list}, watch())), func(a *app) **Watch { return &a.Watch },
+		at("watch", optional(short("paths", []kind{scalar, list}, watchMap())), func(a *app) **Watch { return &a.Watch },
 			"Files whose change restarts it: globs, or a map."),
 		at("hooks", hooks(), func(a *app) *Hooks { return &a.Hooks },
 			"Commands around a run.").or("{}"),

@@ -188,12 +188,12 @@ func timetable() shape[Schedule] {
 func globs() shape[[]string] {
 	return listOf(shape[string]{&Schema{Type: "string"}, func(d *decoder, at place, into *string) {
 		if text, ok := d.text(at, "a glob, as src/**/*.go"); ok {
-			*into = d.path(at, text)
+			*into = d.glob(at, text)
 		}
 	}, func(s string) any { return escape(s) }})
 }
 
-func watch() shape[Watch] {
+func watchMap() shape[Watch] {
 	return mapOf(map[string]string{"path": "paths", "files": "paths", "exclude": "ignore", "delay": "debounce"},
 		at("paths", globs(), func(w *Watch) *[]string { return &w.Paths }, "Globs, with ** for any folders between."),
 		at("ignore", globs(), func(w *Watch) *[]string { return &w.Ignore }, "Globs of what doesn't count."),
