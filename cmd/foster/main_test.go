@@ -28,9 +28,15 @@ func TestMain(m *testing.M) {
 	// A program with the race detector would sleep for a second before it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(adopting{m}, map[string]func(){
-		"foster": main, "tini": main, "dumb-init": main,
+		"foster": main, "newer-foster": newerMain, "tini": main, "dumb-init": main,
 		"neglect": neglectRole, "heed": heedRole, "listen": listenRole, "first": firstRole,
 	})
+}
+
+// newerMain is another version of foster.
+func newerMain() {
+	release = "v9.9.9"
+	main()
 }
 
 // adopting is leaktest.Main for a test binary that testscript ends.

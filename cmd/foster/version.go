@@ -6,10 +6,16 @@ import (
 	"runtime/debug"
 )
 
+// release is the version of a build without the Go tool's record of it:
+// -ldflags "-X main.release=v1.2.3".
+var release string
+
 // version tells what was built, from what the Go tool has recorded.
 func version() string {
 	v, revision := "(devel)", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
+	if release != "" {
+		v = release
+	} else if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
 			v = info.Main.Version
 		}
