@@ -17,24 +17,36 @@ import (
 )
 
 // newAttach is foster attach.
-func newAttach(stdout, stderr *os.File) *cobra.Command {
-	return &cobra.Command{
-		Use:   "attach ID",
-		Short: "Show the output of a tree, and wait for its end",
-		Long: `Show what a tree writes, and has written since nobody read it, and exit with its
-status when it ends, as foster wait does. Ctrl-C, SIGTERM and SIGHUP detach: the tree
-runs on. One at a time reads the output of a tree.
+func newAttach(stdin, stdout, stderr *os.File) *cobra.Command {
+	var p projectFlags
+	cmd := &cobra.Command{
+		Use:   "attach [flags] APP|ID",
+		Short: "Use the terminal of an application, or show the output of a tree",
+		Long: `Connect this terminal with that of an application that has one ("terminal: true" in
+foster.yaml): what is typed goes there, what it shows comes here. Ctrl-P Ctrl-Q, and
+SIGTERM and SIGHUP, detach: the application runs on.
+
+Of a tree by itself, show what it writes, and has written since nobody read it, and exit
+with its status when it ends, as foster wait does. Ctrl-C, SIGTERM and SIGHUP detach: the
+tree runs on. One at a time reads the output of a tree.
 
 Kept is the output of a tree that was started with --detach; of others only the end is
 waited for. What isn't read stays in two pipes: a tree that writes more than they hold
 waits for a reader. A tree whose owner is gone is taken over until you detach.`,
 		Example:           "  foster run --id web --detach -- ./start.sh\n  foster attach web",
 		Args:              needs("foster attach web", theTree),
-		ValidArgsFunction: completeID,
-		RunE: func(_ *cobra.Command, args []string) error {
+		ValidArgsFunction: completeAny(&p),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
+				return (&seat{stdin: stdin, stdout: stdout, stderr: stderr}).attach(cmd.Context(), o)
+			}); app {
+				return err
+			}
 			return (&attacher{id: args[0], stdout: stdout, stderr: stderr}).run()
 		},
 	}
+	p.add(cmd)
+	return cmd
 }
 
 // showKept prints what nobody had read when a tree ended.

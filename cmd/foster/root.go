@@ -59,7 +59,7 @@ In a container:
 		return usageError{hinted{err, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
 	})
 	root.AddCommand(
-		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdout, stderr), newWait(stderr),
+		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdin, stdout, stderr), newWait(stderr),
 		newStop(stderr), newSignal(), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
 		newUp(stdout, stderr), newDown(stderr), newStart(), newRestart(), newStatus(stdout, stderr), newLogs(stdout, stderr), newEvents(stdout),
 		newScale(), newUpdate(stdout), newHistory(stdout), newIsReady(stderr), newReload(), newExec(stdin, stdout, stderr),

@@ -51,6 +51,22 @@ func SetMode(tty *os.File, m TerminalMode) error {
 	return unix.IoctlSetTermios(int(tty.Fd()), setTermiosDrain, m.termios)
 }
 
+// SetRaw has a terminal pass on each key as it is typed, and show what is written to it
+// as it is (cfmakeraw(3)).
+func SetRaw(tty *os.File) error {
+	t, err := unix.IoctlGetTermios(int(tty.Fd()), getTermios)
+	if err != nil {
+		return err
+	}
+	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	t.Cflag &^= unix.CSIZE | unix.PARENB
+	t.Cflag |= unix.CS8
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	return unix.IoctlSetTermios(int(tty.Fd()), setTermiosDrain, t)
+}
+
 // Getpgrp is the process group of this process.
 func Getpgrp() int { return unix.Getpgrp() }
 
