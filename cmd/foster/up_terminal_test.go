@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+// inProject writes a foster.yaml, and gives its path.
+func inProject(t *testing.T, yaml string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "foster.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const twoApps = `
+name: two
+apps:
+  db: {command: [sh, -c, 'trap "exit 0" TERM; echo db is up; sleep 1000 & wait']}
+  web: {command: [sh, -c, 'trap "" TERM INT; echo web is up; sleep 1000 & wait; sleep 1000'], depends_on: [db], stop: {timeout: 1h}}
+`
+
+func TestCtrlCStopsAllAndASecondOneAtOnce(t *testing.T) {
+	leaktest.Check(t)
+	p := sit(t, "foster", "up", "-f", inProject(t, twoApps))
+	p.sees(`web \| web is up`)
+	p.types(ctrlC)
+	p.sees(`stopping all; Ctrl-C once more ends them at once`)
+	p.sees(`web: stopping\r\n`)
+	p.types(ctrlC)
+	p.sees(`ending the rest with SIGKILL`)
+	p.sees(`db: stopped`)
+	p.sees(`nothing is left`)
+	p.leaves(0)
+}
+
+func TestNamesHaveColoursOnATerminalOnly(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "apps: {a: {command: [echo, one]}, b: {command: [echo, two]}}")
+	for _, c := range []struct {
+		command string
+		colours bool
+	}{
+		{"TERM=xterm foster up -f " + path, true},
+		{"TERM=xterm foster up --no-color -f " + path, false},
+		{"TERM=xterm NO_COLOR=1 foster up -f " + path, false},
+		{"foster up -f " + path, false},
+	} {
+		p := sit(t, "sh", "-c", c.command)
+		p.sees(`nothing is left`)
+		p.leaves(0)
+		if got := strings.Contains(string(p.screen), "\x1b["); got != c.colours {
+			t.Errorf("%s: colours: %v\n%q", c.command, got, p.screen)
+		}
+	}
+}
+
+// SIGHUP is an update; but from a terminal that is gone, it's the end.
+func TestUpEndsWithItsTerminal(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "apps: {a: {command: [sh, -c, 'echo is up; sleep 1000']}}")
+	p := sit(t, "foster", "up", "-f", path)
+	p.sees(`a \| is up`)
+	if err := p.pty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	nothingIsLeft(t)
+}
+
+func TestStatusWatchShowsWhatChanges(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "name: seen\napps: {a: {command: [sleep, '1000']}, b: {command: [sleep, '1000'], autostart: false}}")
+	up := begin(t, "foster", "up", "-f", path)
+	up.err.next(`a: started`)
+	p := sit(t, "foster", "status", "--watch", "-f", path)
+	p.sees(`a +running`)
+	p.sees(`b +stopped`)
+	start := begin(t, "foster", "start", "-f", path, "b")
+	start.ends(0)
+	p.sees(`b +running`)
+	p.types(ctrlC)
+	_ = p.cmd.Wait() // by SIGINT
+	up.signal(15)
+	up.ends(0)
+	leaktest.ReapOrphans(t)
+}
