@@ -76,12 +76,14 @@ func parseStat(b []byte) (Stat, error) {
 
 const pfExiting = 0x4 // PF_EXITING of the kernel's sched.h
 
+// Exiting says that the first thread has ended or is on its way to; others may run on.
+func (s Stat) Exiting() bool { return s.State == 'Z' || s.State == 'X' || s.Flags&pfExiting != 0 }
+
 // Ended says that the process is a zombie, or is on its way to be one and runs
 // no code of its own any more. A process whose first thread has ended while
 // others run on looks like a zombie but for the number of its threads.
 func (s Stat) Ended() bool {
-	gone := s.State == 'Z' || s.State == 'X' || s.Flags&pfExiting != 0
-	return gone && s.Threads <= 1
+	return s.Exiting() && s.Threads <= 1
 }
 
 // Zombie says that the process has ended and only waits to be reaped: it holds

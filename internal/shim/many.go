@@ -193,7 +193,7 @@ func (s *server) settle() {
 	}
 	empty, err := s.held.tree.Empty()
 	s.toldLeaderEnd(err != nil || !empty)
-	if h := s.held; h != nil && h.leaderDone && !h.dying() {
+	if h := s.held; h != nil && h.leaderDone {
 		s.checkEmpty()
 	}
 }
@@ -213,12 +213,12 @@ func (s *server) expect(reached []procfs.Stat) {
 	}
 }
 
-// dying says whether somebody who was signalled is about to be reaped here: who ends
-// leaves the cgroup a moment before it can be waited for.
+// dying says, of a tree whose cgroup is empty, whether somebody who was signalled is
+// about to be reaped here: who ends leaves the cgroup a moment before it can be waited for.
 func (h *holding) dying() bool {
 	for pid, seen := range h.expected {
 		now, err := procfs.Read(pid)
-		if err == nil && now.Start == seen.Start && now.Ended() {
+		if err == nil && now.Start == seen.Start && now.Exiting() {
 			if _, also := h.expected[now.PPID]; also || now.PPID == os.Getpid() {
 				return true
 			}

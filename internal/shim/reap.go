@@ -207,6 +207,9 @@ func (s *server) checkEmpty() {
 		return
 	}
 	empty, err := h.tree.Empty()
+	if err == nil && empty && h.dying() {
+		return // that it was reaped is told
+	}
 	if err == nil && empty {
 		if h.anchored {
 			if w, err := sys.WaitPid(h.leader); err == nil && w.PID == h.leader {

@@ -191,7 +191,9 @@ func (s *server) do(a Action) {
 			s.clock.Reset(a.Wait)
 		}
 		s.pause, s.killing, s.sweeps = firstPause, time.Now(), 0
-		s.calm = sys.Hurry() // a storm takes all the time that there is
+		if s.many == nil { // else it's a cgroup, which the kernel kills as a whole
+			s.calm = sys.Hurry() // a storm takes all the time that there is
+		}
 		s.kill()
 	case TellEnded:
 		s.tellEnded(&wire.Ended{})
