@@ -70,3 +70,40 @@ func (d *draft) cutCycles() {
 		}
 	}
 }
+
+// fitConditions takes back conditions that can never come true: what is never ready, or
+// never completes.
+func (d *draft) fitConditions() {
+	for _, a := range d.apps {
+		deps := a.dependencies()
+		for i := range deps.fields {
+			f := &deps.fields[i]
+			on, dep := d.find(f.key), f.value.(*object)
+			why := ""
+			switch dep.get("condition") {
+			case healthy:
+				if on.get("readiness_probe") == nil && on.get("notify") == nil {
+					why = "has no way to tell that it is ready"
+				}
+			case logReady:
+				if probe, ok := on.get("readiness_probe").(*object); !ok || probe.get("log_line") == nil {
+					why = "has no line of output to wait for"
+				}
+			case completed, anyOutcome:
+				if on.endless() {
+					why = "never completes: it is always restarted"
+				}
+			}
+			if why != "" {
+				f.remarks = append(f.remarks, Remark{d.origin[0], 0, fmt.Sprint(dep.get("condition")), on.name + " " + why})
+				dep.set("condition", started)
+			}
+		}
+	}
+}
+
+// endless says whether an application never completes.
+func (a *app) endless() bool {
+	restart, ok := a.get("restart").(*object)
+	return ok && restart.get("policy") == "always" && a.get("schedule") == nil
+}

@@ -41,7 +41,7 @@ var byContent = []struct {
 
 var (
 	script      = regexp.MustCompile(`\.(js|cjs|mjs|ts)$`)
-	services    = regexp.MustCompile(`(?m)^services:`)
+	containers  = regexp.MustCompile(`(?m)^services:`)
 	procfileRow = regexp.MustCompile(`\A(\s*(#.*)?\n)*[A-Za-z0-9_.-]+:\s*\S`)
 )
 
@@ -63,7 +63,7 @@ func detect(in input) (Format, error) {
 		}
 	}
 	switch {
-	case services.MatchString(text):
+	case containers.MatchString(text):
 		return "", &Error{File: in.path, Text: "it describes containers, as docker compose does: foster runs commands, not images"}
 	case procfileRow.MatchString(text) && !strings.HasSuffix(name, "ml"):
 		return Procfile, nil

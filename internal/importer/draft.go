@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -108,6 +110,8 @@ func (d *draft) find(name string) *app {
 // a tree.
 const longestName = 48
 
+var replicaName = regexp.MustCompile(`\.(\d+)$`)
+
 // validName makes a name that foster takes.
 func validName(name string) string {
 	name = strings.Map(func(r rune) rune {
@@ -121,6 +125,7 @@ func validName(name string) string {
 	}
 	name = strings.TrimLeft(name, "_.-")
 	name = strings.TrimRight(name[:min(len(name), longestName)], "-.")
+	name = replicaName.ReplaceAllString(name, "-$1") // web.2 is what the second replica of web is called
 	if name == "" {
 		return "app"
 	}
@@ -137,8 +142,38 @@ func (d *draft) complete() {
 	d.project.clean()
 	for _, a := range d.apps {
 		a.clean()
+		a.sort()
 	}
 	d.cutCycles()
+	d.fitConditions()
+}
+
+// keyOrder is the order in which keys are written; others follow.
+var keyOrder = []string{
+	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "umask",
+	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "terminal", "autostart",
+	"replicas", "depends_on", "schedule", "restart", "stop",
+}
+
+// sort brings keys and remarks into order.
+func (a *app) sort() {
+	place := func(f field) int {
+		if i := slices.Index(keyOrder, f.key); i >= 0 {
+			return i
+		}
+		return len(keyOrder)
+	}
+	slices.SortStableFunc(a.fields, func(x, y field) int { return cmp.Compare(place(x), place(y)) })
+	first := map[string]int{}
+	for _, r := range a.remarked {
+		if _, ok := first[r.File]; !ok {
+			first[r.File] = len(first)
+		}
+	}
+	slices.SortStableFunc(a.remarked, func(x, y Remark) int {
+		return cmp.Or(cmp.Compare(first[x.File], first[y.File]), cmp.Compare(x.Line, y.Line))
+	})
+	a.remarked = slices.Compact(a.remarked)
 }
 
 // clean leaves out empty maps, and bytes that can't be part of a text.

@@ -44,3 +44,19 @@ func FuzzProcfile(f *testing.F) {
 		whatever(t, Procfile, map[string]string{"Procfile": s}, "Procfile")
 	})
 }
+
+func FuzzSystemd(f *testing.F) {
+	for _, s := range []string{
+		"[Service]\nExecStart=/bin/x $A ${B} \\x41 \"c d\" %n %z ; /bin/y\nType=oneshot",
+		"[Unit]\nAfter=b.service\n[Service]\nType=notify\nExecStart=-@/bin/x y z\nRestart=on-failure\nRestartSec=5min\nEnvironment=A='b c' D=%h\n",
+		"[Service]\nExecStart=x\nExecStop=kill -9 $MAINPID\nKillMode=mixed\nLimitNOFILE=1:2\nLimitAS=1G\nMemoryMax=1.5G\nCPUQuota=20%\nTimeoutSec=0\nRestart=always\nRestartSteps=3\nRestartMaxDelaySec=1h",
+		"[Service]\nExecStart=/x \\\n# c\n  y\nSuccessExitStatus=1 2 TERM\nRuntimeMaxSec=1us\nWatchdogSec=10\nUMask=77\nExecStartPre=/a\nExecStartPre=-/b $C\nEnvironmentFile=-/x",
+	} {
+		f.Add(s, "[Timer]\nOnCalendar=Mon *-*-1..5 0/2:00\nOnBootSec=5", "[Socket]\nListenStream=80\nListenDatagram=[::1]:90\nListenStream=/x y\nSocketMode=0600\n")
+	}
+	f.Fuzz(func(t *testing.T, service, timer, socket string) {
+		whatever(t, Systemd, map[string]string{
+			"a.service": service, "a.timer": timer, "a.socket": socket, "b.service": "[Service]\nExecStart=/b\n[Unit]\nAfter=a.service",
+		}, "a.service", "b.service")
+	})
+}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"io/fs"
@@ -113,8 +114,12 @@ func load(t testing.TB, text []byte, content map[string]string) (*config.Project
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "project")
 	for name, data := range content {
-		if strings.HasPrefix(path.Base(name), ".env") || strings.HasSuffix(name, ".env") {
-			write(t, filepath.Join(dir, name), data)
+		if !strings.HasSuffix(name, ".env") {
+			continue
+		}
+		write(t, filepath.Join(dir, name), data)
+		if path.IsAbs(name) {
+			text = bytes.ReplaceAll(text, []byte(name), []byte(filepath.Join(dir, name)))
 		}
 	}
 	write(t, filepath.Join(dir, "foster.yaml"), string(text))

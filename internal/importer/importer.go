@@ -1,5 +1,6 @@
 // Package importer reads what other supervisors are configured by, and writes it as
-// foster.yaml: supervisord.conf and Procfile.
+// foster.yaml: supervisord.conf, Procfile, process-compose.yaml, units of systemd, and
+// pm2's ecosystem.config.json.
 //
 // What it writes can be loaded by package config. Where foster has no equal for a thing,
 // or means something else by it, a comment says so, at the place, with the file and line
@@ -27,7 +28,7 @@ const (
 )
 
 // Formats are all of them.
-var Formats = []Format{Supervisord, Procfile}
+var Formats = []Format{Supervisord, Procfile, Systemd}
 
 // Source is what is imported.
 type Source struct {
@@ -83,6 +84,7 @@ func (e *Error) Error() string {
 var readers = map[Format]func(*reader, []input) error{
 	Supervisord: (*reader).supervisord,
 	Procfile:    (*reader).procfile,
+	Systemd:     (*reader).systemd,
 }
 
 // reader makes one foster.yaml.

@@ -317,7 +317,7 @@ func (p *program) stop(a *app, e expansions) error {
 		if err != nil {
 			return o.at.wrong("stopsignal: %v", err)
 		}
-		stop.set("signal", strings.TrimPrefix(units.SignalName(sig), "SIG"))
+		stop.set("signal", signalName(sig))
 	}
 	scope := "leader-first"
 	if o := p.get("stopasgroup"); o != nil && truth(o.value) {
