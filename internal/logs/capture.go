@@ -202,13 +202,10 @@ func (c *Capture) discard() (n int, err error) {
 	}
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	lines := uint64(bytes.Count(b.in[:n], []byte("\n")))
-	if c.spool.skip = b.in[n-1] != '\n'; c.spool.skip {
-		lines++
-	}
+	s := c.spool
+	s.torn, s.skip = true, b.in[n-1] != '\n'
+	s.dropped += uint64(bytes.Count(b.in[:n], []byte("\n")))
 	c.log.bytes.Add(uint64(n))
-	c.log.dropped.Add(lines)
-	c.spool.dropped += lines
 	return n, nil
 }
 

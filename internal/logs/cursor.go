@@ -21,16 +21,20 @@ const joinBound = 16 << 20
 // cursor reads a log from a place on, file after file, whether they are compressed or
 // not. What it has open stays readable when it is removed.
 type cursor struct {
-	log  *Log
-	at   position
-	file *os.File
-	zip  *gzip.Reader
-	from *upTo
-	buf  *bufio.Reader
-	long []byte
-	join map[string][]byte // parts of lines, by stream
-	last time.Time
-	torn bool // the last line's beginning was before where the cursor began
+	log   *Log
+	since time.Time // older lines aren't given
+	at    position
+	bound position     // up to which it reads
+	head  *client.Line // the next that is asked for; nil: there is none before bound
+	key   time.Time    // by which it is merged: the time, but never back
+	file  *os.File
+	zip   *gzip.Reader
+	from  *upTo
+	buf   *bufio.Reader
+	long  []byte
+	join  map[string][]byte // parts of lines, by stream
+	last  time.Time
+	torn  bool // the last line's beginning was before where the cursor began
 }
 
 func (c *cursor) close() {

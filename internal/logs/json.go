@@ -18,8 +18,8 @@ type jsonRecord struct {
 	Raw    []byte  `json:"raw"`
 }
 
-// appendJSON writes a record as a line of JSON.
-func (l *Log) appendJSON(dst []byte, at time.Time, stream Stream, part, more bool, text []byte) []byte {
+// jsonHead is what stands before what differs from line to line.
+func (l *Log) jsonHead(dst []byte, at time.Time, stream Stream) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = at.UTC().AppendFormat(dst, stampLayout)
 	dst = append(dst, `","app":`...)
@@ -27,7 +27,12 @@ func (l *Log) appendJSON(dst []byte, at time.Time, stream Stream, part, more boo
 	dst = append(dst, `,"replica":`...)
 	dst = strconv.AppendInt(dst, int64(l.replica), 10)
 	dst = append(append(dst, `,"stream":"`...), stream.String()...)
-	dst = append(dst, '"')
+	return append(dst, '"')
+}
+
+// appendJSON writes a record as a line of JSON.
+func appendJSON(dst, head []byte, part, more bool, text []byte) []byte {
+	dst = append(dst, head...)
 	if part {
 		dst = append(dst, `,"part":true`...)
 	}
@@ -44,6 +49,15 @@ func (l *Log) appendJSON(dst []byte, at time.Time, stream Stream, part, more boo
 	return append(dst, "}\n"...)
 }
 
+// escaped are the bytes that can't stand in a string as they are.
+var escaped = func() (t [256]bool) {
+	for c := range 0x20 {
+		t[c] = true
+	}
+	t['"'], t['\\'] = true, true
+	return t
+}()
+
 const hexDigits = "0123456789abcdef"
 
 // appendJSONString writes valid UTF-8 as a string of JSON.
@@ -51,7 +65,7 @@ func appendJSONString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	plain := 0 // since when nothing had to be escaped
 	for n, c := range text {
-		if c >= 0x20 && c != '"' && c != '\\' {
+		if !escaped[c] {
 			continue
 		}
 		dst = append(dst, text[plain:n]...)

@@ -21,14 +21,15 @@ type Log struct {
 	mu        sync.Mutex
 	policy    Policy
 	recovered bool
+	stated    bool     // the state is written
 	end       position // of what is whole and stays
 	born      time.Time
 	spools    [2]spool
 	users     int // captures that have it open
 	state     *os.File
 	file      *os.File
-	followers []chan struct{} // who is told of news
-	trouble   string          // what was told last
+	watchers  watchers
+	trouble   string // what was told last
 }
 
 // Counters are the totals of a log since the store was made: what the instance wrote, in
@@ -37,7 +38,13 @@ type Counters struct{ Bytes, Lines, Dropped uint64 }
 
 // Counters gives the totals.
 func (l *Log) Counters() Counters {
-	return Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
+	c := Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := range l.spools {
+		c.Dropped += l.spools[n].dropped
+	}
+	return c
 }
 
 // SetPolicy says how the log is kept from now on.
@@ -69,11 +76,14 @@ func (l *Log) open() error {
 		return err
 	}
 	l.state, l.file = state, file
-	if err := l.settleEnd(); err != nil {
-		l.close()
-		return err
+	err = l.settleEnd()
+	if err == nil && !l.stated { // before anything is in a spool that the state says nothing of
+		err = l.commit(l.end, nil, 0, false)
 	}
-	return nil
+	if err != nil {
+		l.close()
+	}
+	return err
 }
 
 // settleEnd makes the open file end where it is whole, and begins another where its
@@ -154,17 +164,12 @@ func (l *Log) commit(end position, s *spool, used int64, mid bool) error {
 	if _, err := l.state.WriteAt(b[:], 0); err != nil {
 		return err
 	}
-	l.end = end
+	l.end, l.stated = end, true
 	if s != nil {
 		s.used, s.mid = used, mid
 		s.scanned = max(s.scanned, used)
 	}
-	for _, f := range l.followers {
-		select {
-		case f <- struct{}{}:
-		default: // is told already
-		}
-	}
+	l.watchers.tell()
 	return nil
 }
 

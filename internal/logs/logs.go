@@ -34,12 +34,13 @@ type Policy struct {
 
 // Store has the logs of a project. Its methods may be called from any goroutine.
 type Store struct {
-	folder  string
-	problem func(log string, err error)
-	slots   chan *buffers
-	mu      sync.Mutex
-	logs    map[string]*Log
-	keeper  keeper
+	folder   string
+	problem  func(log string, err error)
+	slots    chan *buffers
+	mu       sync.Mutex
+	logs     map[string]*Log
+	keeper   keeper
+	watchers watchers
 }
 
 // NewStore makes the store of a folder, which need not exist yet. Each log tells by
@@ -47,7 +48,7 @@ type Store struct {
 func NewStore(folder string, problem func(log string, err error)) *Store {
 	s := &Store{folder: folder, problem: problem, logs: map[string]*Log{}}
 	s.keeper.news = make(chan struct{}, 1)
-	s.slots = make(chan *buffers, max(2, runtime.GOMAXPROCS(0)))
+	s.slots = make(chan *buffers, min(max(2, runtime.GOMAXPROCS(0)), 4))
 	for range cap(s.slots) {
 		s.slots <- nil
 	}
@@ -69,6 +70,7 @@ func (s *Store) Log(app string, replica int) *Log {
 			l.spools[n] = spool{log: l, stream: Stream(n)}
 		}
 		s.logs[name] = l
+		s.watchers.tell()
 	}
 	return l
 }
@@ -86,8 +88,8 @@ func (s *Store) all() (list []*Log) {
 	return list
 }
 
-// buffers are what one turn of a capture works with. There are as many as processors, so
-// that a thousand pipes cost no more memory than a few, and none while all is quiet.
+// buffers are what one turn of a capture works with. There are a few, so that a
+// thousand pipes cost no more memory than ten, and none while all is quiet.
 type buffers struct{ in, out []byte }
 
 // batch is how much is moved at once. A line that is longer is written in parts.

@@ -2,7 +2,9 @@ package logs
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,13 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(roleVariable); dir != "" {
 		captureUntilKilled(dir)
+		return
+	}
+	if dir := os.Getenv(benchVariable); dir != "" {
+		if err := captureStdin(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	leaktest.Main(m)
@@ -74,10 +83,15 @@ func (w *written) end() {
 	<-w.capture.Done()
 }
 
+// read reads some logs of one store.
+func read(ctx context.Context, q client.LogQuery, logs ...*Log) iter.Seq2[client.Line, error] {
+	return logs[0].store.Read(ctx, Query{LogQuery: q, Logs: func() ([]*Log, error) { return logs, nil }})
+}
+
 // texts are the lines that a query gives.
 func texts(t *testing.T, logs []*Log, q client.LogQuery) (list []string) {
 	t.Helper()
-	for line, err := range Read(t.Context(), logs, q, nil) {
+	for line, err := range read(t.Context(), q, logs...) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +213,7 @@ func TestFollowersSeeAllAcrossRotations(t *testing.T) {
 		}
 	}()
 	next := -1
-	for line, err := range Read(t.Context(), []*Log{l}, client.LogQuery{Follow: true}, nil) {
+	for line, err := range read(t.Context(), client.LogQuery{Follow: true}, l) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +263,7 @@ func TestLinesOfManyComeInTheOrderOfTime(t *testing.T) {
 		t.Errorf("%d lines of stderr", len(got))
 	}
 	var middle time.Time
-	for line, err := range Read(t.Context(), logs, client.LogQuery{}, nil) {
+	for line, err := range read(t.Context(), client.LogQuery{}, logs...) {
 		if err == nil && line.Text == number(30) {
 			middle = line.Time
 		}
@@ -272,6 +286,44 @@ func TestALineWaitsForItsEnd(t *testing.T) {
 	w.write(" and end\nrest")
 	w.end()
 	if got := texts(t, []*Log{l}, client.LogQuery{}); strings.Join(got, "|") != "one|begin and end|rest" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhoFollowsSeesNewLogsAndOnlyWhatIsNew(t *testing.T) {
+	leaktest.Check(t)
+	s := NewStore(t.TempDir(), nil)
+	old := pipe(t, s.Log("old", 1), Stdout)
+	for n := range 10_000 { // more than is looked back at first
+		old.write(number(n) + "\n")
+	}
+	leaktest.Eventually(t, "all is written", func() bool { return old.Counters().Lines == 10_000 })
+	quiet := make(chan struct{})
+	lines := s.Read(t.Context(), Query{
+		LogQuery: client.LogQuery{Newest: -1, Follow: true}, Quiet: quiet,
+		Logs: func() ([]*Log, error) { return s.all(), nil },
+	})
+	// What is written before anybody looks, but after the call, is new.
+	old.write("new\n")
+	leaktest.Eventually(t, "it is written", func() bool { return old.Counters().Lines == 10_001 })
+	var got []string
+	for line, err := range lines {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.App+" "+line.Text)
+		switch len(got) {
+		case 1:
+			other := pipe(t, s.Log("other", 1), Stderr)
+			other.write("first\n")
+			other.end()
+		case 2:
+			old.write("last")
+			old.end()
+			close(quiet)
+		}
+	}
+	if strings.Join(got, ", ") != "old new, other first, old last" {
 		t.Errorf("%q", got)
 	}
 }

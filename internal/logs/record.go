@@ -62,14 +62,13 @@ func plainHead(dst []byte, at time.Time, stream Stream, part, more bool) []byte 
 // is room for them, but at least one where must is set. more says that the first goes on
 // from a part. It returns how much of src was used, and how many lines that is.
 func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more bool, room int64, must bool) (out []byte, used, lines int) {
-	var store [64]byte
-	head := plainHead(store[:0], at, stream, false, more)
+	head := l.head(at, stream, more)
 	json := l.policy.JSON
 	for used < len(src) {
 		n := bytes.IndexByte(src[used:], '\n')
 		before := len(dst)
 		if json {
-			dst = l.appendJSON(dst, at, stream, false, more, src[used:used+n])
+			dst = appendJSON(dst, head, false, more, src[used:used+n])
 		} else {
 			dst = append(append(dst, head...), src[used:used+n+1]...)
 		}
@@ -78,7 +77,7 @@ func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more boo
 		}
 		if more {
 			more = false
-			head = plainHead(store[:0], at, stream, false, false)
+			head = l.head(at, stream, false)
 		}
 		must = false
 		used += n + 1
@@ -87,10 +86,18 @@ func (l *Log) appendLines(dst, src []byte, at time.Time, stream Stream, more boo
 	return dst, used, lines
 }
 
+// head is what stands before the text of whole lines.
+func (l *Log) head(at time.Time, stream Stream, more bool) []byte {
+	if l.policy.JSON {
+		return l.jsonHead(nil, at, stream)
+	}
+	return plainHead(nil, at, stream, false, more)
+}
+
 // appendRecord writes one record of a text without a newline.
 func (l *Log) appendRecord(dst []byte, at time.Time, stream Stream, part, more bool, text []byte) []byte {
 	if l.policy.JSON {
-		return l.appendJSON(dst, at, stream, part, more, text)
+		return appendJSON(dst, l.head(at, stream, more), part, more, text)
 	}
 	dst = plainHead(dst, at, stream, part, more)
 	return append(append(dst, text...), '\n')

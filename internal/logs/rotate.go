@@ -115,7 +115,7 @@ func (l *Log) recover() error {
 		s.used, s.mid = st.used[n], st.mid[n]
 		s.adopt(found.spools[n], known)
 	}
-	l.recovered = true
+	l.recovered, l.stated = true, known
 	return nil
 }
 

@@ -26,7 +26,8 @@ type spool struct {
 	scanned int64 // of the stream, up to where no newline is after used
 	mid     bool  // what was used last is a part of a line
 
-	dropped uint64 // lines, since the disk is full
+	torn    bool   // something was dropped since the log could be written last
+	dropped uint64 // whole lines of it
 	skip    bool   // the beginning of a line was dropped: its rest is, too
 }
 

@@ -21,8 +21,8 @@ type keyed struct {
 // newest gives the newest lines of all logs together.
 func (r *reading) newest(ctx context.Context, n int) ([]client.Line, error) {
 	var all []keyed
-	for k, c := range r.cursors {
-		lines, err := r.tail(ctx, c, r.bounds[k], n)
+	for _, c := range r.cursors {
+		lines, err := r.tail(ctx, c, n)
 		if err != nil {
 			return nil, err
 		}
@@ -48,13 +48,13 @@ func (r *reading) newest(ctx context.Context, n int) ([]client.Line, error) {
 const firstLook = 64 << 10
 
 // tail gives the newest lines of one log.
-func (r *reading) tail(ctx context.Context, oldest *cursor, bound position, n int) ([]keyed, error) {
+func (r *reading) tail(ctx context.Context, c *cursor, n int) ([]keyed, error) {
 	for look := int64(firstLook); ; look *= 4 {
-		from, first, err := lookBack(oldest, bound, look)
+		from, first, err := lookBack(c.log.dir, c.at, c.bound, look)
 		if err != nil {
 			return nil, err
 		}
-		lines, err := r.last(ctx, &cursor{log: oldest.log, at: from}, bound, n)
+		lines, err := r.last(ctx, &cursor{log: c.log, at: from, since: c.since, bound: c.bound}, n)
 		if err != nil {
 			return nil, err
 		}
@@ -65,18 +65,18 @@ func (r *reading) tail(ctx context.Context, oldest *cursor, bound position, n in
 }
 
 // last reads from a cursor on and keeps the last lines.
-func (r *reading) last(ctx context.Context, c *cursor, bound position, n int) ([]keyed, error) {
+func (r *reading) last(ctx context.Context, c *cursor, n int) ([]keyed, error) {
 	defer c.close()
 	var kept []keyed
 	for ctx.Err() == nil {
-		line, err := c.next(bound)
+		line, err := c.next(c.bound)
 		if err == io.EOF {
 			return kept[max(0, len(kept)-n):], nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !r.wants(&line) {
+		if !r.wants(c, &line) {
 			continue
 		}
 		if len(kept) >= 2*n && len(kept) >= 64 {
@@ -89,16 +89,16 @@ func (r *reading) last(ctx context.Context, c *cursor, bound position, n int) ([
 
 // lookBack finds where a line begins that is about so many bytes before a position. first
 // says that there is nothing before it.
-func lookBack(oldest *cursor, bound position, look int64) (from position, first bool, err error) {
-	found, err := list(oldest.log.dir)
+func lookBack(dir string, oldest, bound position, look int64) (from position, first bool, err error) {
+	found, err := list(dir)
 	if err != nil {
 		return from, false, err
 	}
 	for _, f := range slices.Backward(found.files) {
-		if f.seq > bound.seq || f.seq < oldest.at.seq {
+		if f.seq > bound.seq || f.seq < oldest.seq {
 			continue
 		}
-		path, size := logPath(oldest.log.dir, f.seq), bound.off
+		path, size := logPath(dir, f.seq), bound.off
 		if f.seq < bound.seq {
 			if size, err = sizeOf(path, f); err != nil {
 				continue // was removed meanwhile
@@ -108,12 +108,12 @@ func lookBack(oldest *cursor, bound position, look int64) (from position, first 
 		case size < look:
 			look -= size
 		case !f.plain:
-			return position{seq: f.seq}, f.seq == oldest.at.seq, nil
+			return position{seq: f.seq}, f.seq == oldest.seq, nil
 		default:
 			return lineAt(path, f.seq, size-look)
 		}
 	}
-	return position{seq: oldest.at.seq}, true, nil
+	return oldest, true, nil
 }
 
 func sizeOf(path string, f numbered) (int64, error) {

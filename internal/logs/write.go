@@ -43,11 +43,8 @@ func (l *Log) ready(s *spool, b *buffers) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if s.dropped > 0 {
-		if err := l.write(s, b, true); err != nil {
-			return err
-		}
-		return l.note(s, b)
+	if s.torn {
+		return l.resume(s, b)
 	}
 	if s.end()-s.used >= batch {
 		return l.write(s, b, false)
@@ -55,14 +52,29 @@ func (l *Log) ready(s *spool, b *buffers) error {
 	return nil
 }
 
-// note writes how many lines were dropped.
-func (l *Log) note(s *spool, b *buffers) error {
-	text := fmt.Sprintf("%d lines of %s were dropped here: %s", s.dropped, s.stream, l.trouble)
-	b.out = l.appendRecord(b.out[:0], time.Now(), Foster, false, false, []byte(text))
-	if err := l.put(b.out, s, s.used, s.mid); err != nil {
+// resume writes what the spool has when there is room again, and how many lines were
+// dropped since. A line whose rest is among them isn't written, and one that was begun is
+// ended.
+func (l *Log) resume(s *spool, b *buffers) error {
+	if err := l.write(s, b, false); err != nil {
 		return err
 	}
-	s.dropped = 0
+	if s.mid {
+		if err := l.writePart(s, b, nil, false); err != nil {
+			return err
+		}
+	}
+	dropped := s.dropped
+	if s.skip {
+		dropped++
+	}
+	text := fmt.Sprintf("%d lines of %s were dropped here: %s", dropped, s.stream, l.trouble)
+	b.out = l.appendRecord(b.out[:0], time.Now(), Foster, false, false, []byte(text))
+	if err := l.put(b.out, s, s.end(), false); err != nil {
+		return err
+	}
+	l.dropped.Add(dropped)
+	s.torn, s.dropped = false, 0
 	return nil
 }
 

@@ -92,14 +92,10 @@ func (list captures) await() {
 // Logs gives lines of output, in the order of time. With query.Follow it ends when ctx is
 // done, or when the supervisor has ended, and all that was written before then was given.
 func (s *Supervisor) Logs(ctx context.Context, query client.LogQuery) iter.Seq2[client.Line, error] {
-	return func(yield func(client.Line, error) bool) {
-		list, err := s.logsOf(query.Targets)
-		if err != nil {
-			yield(client.Line{}, err)
-			return
-		}
-		logs.Read(ctx, list, query, s.quiet)(yield)
-	}
+	return s.logs.Read(ctx, logs.Query{
+		LogQuery: query, Quiet: s.quiet,
+		Logs: func() ([]*logs.Log, error) { return s.logsOf(query.Targets) },
+	})
 }
 
 // logsOf gives the logs of targets.
@@ -130,4 +126,9 @@ func (s *Supervisor) logsOf(targets []client.Target) (list []*logs.Log, err erro
 		return nil, asked
 	}
 	return list, err
+}
+
+// logCounters are the totals of what an instance has written.
+func (s *Supervisor) logCounters(i *instance) logs.Counters {
+	return s.logs.Log(i.app.spec.Name, i.replica).Counters()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/logs"
 )
 
 // logged are the lines of a project's logs, with what they are of.
@@ -32,6 +33,13 @@ func TestWhatApplicationsWriteIsKept(t *testing.T) {
 	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{web, mute}}, Options{})
 	awaitState(t, s, "web", client.Failed)
 	awaitState(t, s, "mute", client.Completed)
+	var c logs.Counters
+	if err := s.ask(func() { c = s.logCounters(s.apps["web"].instances[0]) }); err != nil {
+		t.Fatal(err)
+	}
+	if c.Lines != 6 || c.Bytes != 24 || c.Dropped != 0 {
+		t.Errorf("%+v", c)
+	}
 	got := logged(t, s, client.LogQuery{})
 	if len(got) != 6 || strings.Count(strings.Join(got, ","), "web.1 stdout out") != 3 {
 		t.Errorf("%q", got)
