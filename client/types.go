@@ -86,7 +86,7 @@ type Exit struct {
 	Signal  string        `json:"signal,omitempty"`
 	Core    bool          `json:"core,omitempty"`
 	Started time.Time     `json:"started"`
-	Ended   time.Time     `json:"ended"`
+	Ended   time.Time     `json:"ended,omitzero"` // zero: nobody saw it
 	User    time.Duration `json:"user"`
 	System  time.Duration `json:"system"`
 	MaxRSS  int64         `json:"max_rss"` // bytes
@@ -104,8 +104,7 @@ type Run struct {
 	Replica int       `json:"replica"`
 	Started time.Time `json:"started"`
 	PID     int       `json:"pid"`
-	Seq     uint64    `json:"seq"` // of the last event that is in here
-	By      string    `json:"by"`  // what started it
+	By      string    `json:"by"` // what started it
 	Exit    *Exit     `json:"exit,omitempty"`
 }
 

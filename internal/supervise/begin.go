@@ -29,6 +29,7 @@ func (s *Supervisor) begin() {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 		s.takeOver(last)
 	}
+	s.loseRuns()
 	s.memory.saveProject(s.project)
 	s.memory.save()
 	s.problem("state", s.memory.broken)
@@ -152,6 +153,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		i.launches++
 		i.terminal = adoptTerminal(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
+		s.goOnWithRun(i)
 		i.told, i.lineSeen = s.memory.hasShown(i.treeID)
 		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})

@@ -56,6 +56,8 @@ type instance struct {
 	launches int // begun
 	ends     int // trees that were proven empty
 	exit     *client.Exit
+	record   client.Run // the last, as the history has it
+	totals   totals
 	left     []string // survivors
 }
 

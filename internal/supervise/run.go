@@ -103,11 +103,16 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 	if err != nil {
 		i.facts.ran = !errors.Is(err, context.Canceled)
 		i.exit = &client.Exit{Cause: "not started: " + err.Error(), Started: time.Now(), Ended: time.Now()}
+		if i.facts.ran {
+			s.failedRun(i)
+		}
 		s.step(i, NotLaunched, err.Error(), s.judgeEnd(i, false, 0))
 		return
 	}
 	s.hold(i, tree)
 	i.started = time.Now()
+	i.totals.starts++
+	s.beginRun(i, i.startedBy())
 	s.follow(i, tree, s.capture(i, tree, true))
 	s.step(i, Launched, i.launchCause(), outcome{})
 	if i.m.State == client.Running {
@@ -163,9 +168,7 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 	}
 	switch e.Kind {
 	case foster.EventStarted:
-		if i.started.IsZero() {
-			i.started = e.Time
-		}
+		s.learnStart(i, e.Time)
 	case foster.EventLeaderLost:
 		s.step(i, LostLeader, "start script lost, application alive: its leader "+endWords(e.Status), outcome{})
 	case foster.EventNotified:
@@ -213,6 +216,7 @@ func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error)
 	}
 	i.tree, i.terminal = nil, nil
 	i.exit = exitOf(exit)
+	s.endRun(i)
 	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		for _, p := range survivors.Survivors {
 			i.left = append(i.left, p.String())

@@ -53,6 +53,7 @@ type Supervisor struct {
 	leaving   []*instance
 	requests  []*request
 	memory    *memory
+	past      past
 	problems  map[string]string
 	unsettled bool
 	alarm     *time.Timer // of the schedules
@@ -93,6 +94,7 @@ func New(project *config.Project, options Options) *Supervisor {
 // returns an error that names what couldn't be ended.
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.logs.Begin()
+	s.openHistory()
 	defer s.close()
 	s.problem("shim", foster.Share(treesPerShim)) // each start tries again
 	defer foster.Share(0)
@@ -141,15 +143,13 @@ func (s *Supervisor) close() {
 	defer s.logs.Close()
 	defer close(s.quiet)
 	defer s.leaveSockets()
-	if s.resigned && !s.ending {
-		s.memory.save()
-		s.events.close()
-		return
+	if !s.Left() {
+		s.helpers.Wait()
+		s.memory.Clean = true
+		s.memory.Rests = map[string]restNote{}
 	}
-	s.helpers.Wait()
-	s.memory.Clean = true
-	s.memory.Rests = map[string]restNote{}
 	s.memory.save()
+	_ = s.past.store.Close() // it was told what is wrong with it
 	s.events.close()
 }
 

@@ -116,6 +116,7 @@ func (s *Supervisor) apply(next *config.Project) {
 		}
 	}
 	s.adjust(old)
+	s.setHistoryLimits(next.History)
 	s.memory.saveProject(next)
 	s.problem("state", s.memory.broken)
 	s.event(nil, "supervisor", "the configuration was read again")
