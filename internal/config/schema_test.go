@@ -194,7 +194,7 @@ func TestSchemaRefusesWhatLoadRefuses(t *testing.T) {
 
 // The pages of the configuration show files: each loads, and is of the schema.
 func TestPagesShowWhatLoads(t *testing.T) {
-	pages, err := filepath.Glob("../../doc/config-*.md")
+	pages, err := filepath.Glob("../../doc/config*.md")
 	if err != nil || len(pages) == 0 {
 		t.Skip("no pages yet")
 	}
