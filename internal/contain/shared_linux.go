@@ -1,6 +1,7 @@
 package contain
 
 import (
+	"cmp"
 	"io/fs"
 	"maps"
 	"os"
@@ -86,7 +87,8 @@ func (t *sharedCgroup) Kill() (Sent, error) {
 
 // heldIn proves who is a member of a cgroup, but for those that skip leaves out. The
 // list is read again behind the handles: who stands in both is a member, and no other
-// that was given its number. Where handles run out, full is false.
+// that was given its number. The oldest come first, so that a parent hears of a signal
+// before it sees its children end by it. Where handles run out, full is false.
 func heldIn(root *os.Root, skip func(pid int) bool) (found []held, full bool) {
 	full = true
 	var fresh []held
@@ -116,6 +118,9 @@ func heldIn(root *os.Root, skip func(pid int) bool) (found []held, full bool) {
 			release([]held{h})
 		}
 	}
+	slices.SortFunc(found, func(a, b held) int {
+		return cmp.Or(cmp.Compare(a.stat.Start, b.stat.Start), a.stat.PID-b.stat.PID)
+	})
 	return found, full
 }
 
