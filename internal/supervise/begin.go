@@ -99,9 +99,14 @@ func (s *Supervisor) takeOver(last *config.Project) {
 	}
 	trees := s.attachAll()
 	for _, i := range s.instances() {
+		note := s.memory.Rests[i.treeID]
 		s.attached(i, trees[i])
-		if i.removed && hasTree(i.m.State) {
+		switch {
+		case !hasTree(i.m.State):
+		case i.removed:
 			s.step(i, Stop, "no longer of the project", outcome{})
+		case note.State == client.Stopped:
+			s.step(i, Stop, "was being stopped when the supervisor before was killed", outcome{})
 		}
 	}
 	s.adjust(last)
@@ -158,6 +163,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):
+		i.ends++
 		s.step(i, Ended, "its tree has ended", outcome{}) // where it was stuck
 	default:
 		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})
@@ -197,6 +203,7 @@ func (s *Supervisor) startFirst(killed bool) {
 		case killed && resting && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
 			i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
 			i.facts.ran = note.State != client.Stopped
+			i.facts.started = i.facts.ran
 		case len(only) > 0 && !only[i.app.spec.Name], len(only) == 0 && !i.spec.Autostart:
 		default:
 			first = append(first, i)

@@ -28,7 +28,7 @@ const (
 func judge(c config.Condition, f fact) (verdict, string) {
 	switch c {
 	case config.Started:
-		if f.started {
+		if f.started && f.state != client.Stopping && f.state != client.Stuck {
 			return met, ""
 		}
 	case config.Healthy, config.LogReady:

@@ -40,7 +40,9 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	if cmd.Credential, err = units.Credential(spec.User, spec.Group); err != nil {
 		return err
 	}
-	said, err := cmd.CombinedOutput()
+	said := &tail{}
+	cmd.Stdout, cmd.Stderr = said, said
+	err = cmd.Run()
 	switch {
 	case err == nil:
 		return nil
@@ -49,14 +51,32 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	words := strings.TrimSpace(string(said))
-	if words == "" {
-		return fmt.Errorf("%s: %w", argv[0], err)
+	if words := said.String(); words != "" {
+		return fmt.Errorf("%s: %w: %q", argv[0], err, words)
 	}
-	if len(words) > lastWords {
-		words = "…" + words[len(words)-lastWords:]
+	return fmt.Errorf("%s: %w", argv[0], err)
+}
+
+// tail keeps the end of what is written to it, however much that is.
+type tail struct {
+	end []byte
+	cut bool
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.end = append(t.end, p...)
+	if extra := len(t.end) - lastWords; extra > 0 {
+		t.end, t.cut = append(t.end[:0], t.end[extra:]...), true
 	}
-	return fmt.Errorf("%s: %w: %q", argv[0], err, words)
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	words := strings.TrimSpace(string(t.end))
+	if t.cut {
+		words = "…" + words
+	}
+	return words
 }
 
 // hook runs a command that nobody waits for; that it fails is told.
@@ -66,7 +86,7 @@ func (s *Supervisor) hook(i *instance, name string, command []string) {
 	}
 	spec := i.current
 	s.helpers.Go(func() {
-		if err := runHook(context.Background(), &spec, name, command); err != nil {
+		if err := runHook(s.patient, &spec, name, command); err != nil {
 			s.post(func() { s.event(i, "hook", "%v", err) })
 		}
 	})

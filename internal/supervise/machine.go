@@ -206,7 +206,7 @@ func notLaunched(m Machine, t Terms) (Machine, []Act) {
 
 func loseLeader(m Machine, t Terms) (Machine, []Act) {
 	if t.Loss == config.LossRestart {
-		return restart(m, t)
+		return unwell(m, t) // with a pause: a start script that ends each time isn't restarted in a rush
 	}
 	m.State = client.LeaderLost
 	return m, nil
@@ -218,7 +218,7 @@ func restart(m Machine, _ Terms) (Machine, []Act) {
 }
 
 // unwell ends what doesn't work, whatever the policy says of ends: who asks for a
-// liveness probe wants a restart.
+// liveness probe, or for a restart when the leader is lost, wants one.
 func unwell(m Machine, t Terms) (Machine, []Act) {
 	m.Failing = true
 	return restart(m, t)

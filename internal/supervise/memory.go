@@ -74,8 +74,10 @@ func readJSON(path string, to any) error {
 
 // rest notes that an instance has come to rest, or no longer is.
 func (m *memory) rest(id string, n *restNote) {
-	_, had := m.Rests[id]
+	before, had := m.Rests[id]
 	switch {
+	case n != nil && had && *n == before:
+		return
 	case n != nil:
 		m.Rests[id] = *n
 	case had:

@@ -90,7 +90,7 @@ func (s *Supervisor) request(ctx context.Context, targets []client.Target, begin
 // find gives the instances that targets name.
 func (s *Supervisor) find(targets []client.Target) (found []*instance, err error) {
 	if len(targets) == 0 {
-		return s.instances(), nil
+		return slices.DeleteFunc(s.instances(), func(i *instance) bool { return i.removed }), nil
 	}
 	for _, t := range targets {
 		a := s.apps[t.App]

@@ -28,15 +28,13 @@ func (s *Supervisor) launch(i *instance) {
 		i.restarts++
 	}
 	run, spec := i.run, i.spec
-	l := launching{id: i.treeID, spec: &spec, grace: s.project.Grace, sockets: &i.app.sockets}
+	l := launching{slots: s.slots, id: i.treeID, spec: &spec, grace: s.project.Grace, sockets: &i.app.sockets}
 	if spec.Terminal {
 		l.terminal = newTerminal()
 	}
 	s.helpers.Go(func() {
 		defer cancel()
-		s.slots <- struct{}{}
 		tree, err := l.start(ctx)
-		<-s.slots
 		s.post(func() {
 			if err == nil {
 				i.terminal = l.terminal
@@ -48,6 +46,7 @@ func (s *Supervisor) launch(i *instance) {
 
 // launching is a start under way.
 type launching struct {
+	slots    chan struct{}
 	id       string
 	spec     *config.App
 	grace    time.Duration
@@ -55,12 +54,15 @@ type launching struct {
 	terminal *terminal // nil: none
 }
 
-// start runs the hook before a start, and the start. It is cut short when ctx is done.
+// start runs the hook before a start, and the start. It is cut short when ctx is done. A
+// hook may wait for another application: so it doesn't count among the starts at one time.
 func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 	spec := l.spec
 	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
 		return nil, err
 	}
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -155,8 +157,13 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		exit, err := tree.Wait()
 		term.finished()
 		output.finish()
-		_ = runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop) // it is told by its own event
-		s.post(func() { s.ended(i, run, exit, err) })
+		hook := runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop)
+		s.post(func() {
+			if hook != nil {
+				s.event(i, "hook", "%v", hook)
+			}
+			s.ended(i, run, exit, err)
+		})
 		output.await()
 	})
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,12 +58,16 @@ func said(t *testing.T, out, want string) {
 // told waits for an event of an application.
 func told(t *testing.T, s *Supervisor, kind, text string) {
 	t.Helper()
-	for e := range s.Events(t.Context(), 0, true) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var seen []string
+	for e := range s.Events(ctx, 0, true) {
 		if e.Kind == kind && strings.Contains(e.Cause, text) {
 			return
 		}
+		seen = append(seen, e.Kind+": "+e.Cause)
 	}
-	t.Fatalf("there was no event %s %q", kind, text)
+	t.Fatalf("there was no event %s %q:\n%s", kind, text, strings.Join(seen, "\n"))
 }
 
 func touch(t *testing.T, path string) {

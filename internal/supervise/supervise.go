@@ -159,6 +159,8 @@ func (s *Supervisor) end() {
 		return
 	}
 	s.ending = true
+	s.memory.Rests = map[string]restNote{}
+	s.memory.save()
 	if slices.ContainsFunc(s.instances(), func(i *instance) bool { return hasTree(i.m.State) }) {
 		s.event(nil, "supervisor", "stops all applications")
 	} else {
@@ -216,6 +218,7 @@ func (s *Supervisor) step(i *instance, e Event, cause string, o outcome) {
 	for _, a := range acts {
 		s.do(i, a)
 	}
+	s.noteRest(i)
 	s.unsettled = true
 }
 
@@ -242,12 +245,19 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		s.readiness(i)
 	}
 	s.unlisten(i.app)
-	if i.removed {
+}
+
+// noteRest keeps for the next life which instances are not to run only because there is
+// another supervisor. When all is stopped for the end, that says nothing of any of them.
+func (s *Supervisor) noteRest(i *instance) {
+	if i.removed || s.ending {
 		return
 	}
-	switch i.m.State {
-	case client.Stopped, client.Completed, client.Failed:
-		s.memory.rest(i.treeID, &restNote{State: i.m.State, Cause: cause, Since: i.since})
+	switch m := i.m; {
+	case m.State == client.Stopped, m.State == client.Completed, m.State == client.Failed:
+		s.memory.rest(i.treeID, &restNote{State: m.State, Cause: i.cause, Since: i.since})
+	case m.State == client.Stopping && !m.Again, m.State == client.Stuck && !m.Again, m.Doomed && !m.Again:
+		s.memory.rest(i.treeID, &restNote{State: client.Stopped, Cause: i.cause, Since: i.since})
 	default:
 		s.memory.rest(i.treeID, nil)
 	}
@@ -301,6 +311,10 @@ func rest(leaving []*instance) (kept []*instance) {
 
 // awaitDeps looks whether an instance may start.
 func (s *Supervisor) awaitDeps(i *instance) {
+	if s.lastRunLives(i) {
+		i.cause = "waits for the end of its last run"
+		return
+	}
 	v, why := dependenciesOf(&i.spec, s.factsOf)
 	switch v {
 	case met:
@@ -314,6 +328,14 @@ func (s *Supervisor) awaitDeps(i *instance) {
 		}
 		i.cause = why
 	}
+}
+
+// lastRunLives says whether the tree of an instance that was taken out of the
+// configuration, and that this one is in the place of, isn't empty yet.
+func (s *Supervisor) lastRunLives(i *instance) bool {
+	return slices.ContainsFunc(s.leaving, func(old *instance) bool {
+		return old.treeID == i.treeID && hasTree(old.m.State)
+	})
 }
 
 func (s *Supervisor) factsOf(name string) (facts []fact) {

@@ -1,0 +1,162 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+// single is an application that tells where a process of a first copy lives while a second
+// begins.
+func single(name, dir string) config.App {
+	return script(name, fmt.Sprintf(`exec 9>%[1]s/lock.%[2]s; flock -n 9 || echo a second %[2]s >> %[1]s/out
+trap 'echo stop %[2]s >> %[1]s/out; exit 0' TERM
+echo start %[2]s >> %[1]s/out; sleep 1000 & wait`, dir, name))
+}
+
+func oneApp(app config.App) *config.Project {
+	return &config.Project{Name: "test", Apps: []config.App{app}}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func TestCommandsAtOnceAreSerialised(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := running(t, oneApp(single("web", dir)), Options{})
+	targets := []client.Target{{App: "web"}}
+	var all sync.WaitGroup
+	for _, ask := range []func(context.Context, []client.Target) error{s.Start, s.Stop, s.Restart, s.Restart} {
+		all.Go(func() {
+			for range 5 {
+				_ = ask(t.Context(), targets) // one that was overtaken by another says so
+			}
+		})
+	}
+	all.Wait()
+	if err := s.Stop(t.Context(), targets); err != nil {
+		t.Error(err)
+	}
+	if i := instanceOf(t, s, "web"); i.State != client.Stopped || i.Members != 0 {
+		t.Errorf("after the last stop: %s, %d members", i.State, i.Members)
+	}
+	if err := s.Start(t.Context(), targets); err != nil {
+		t.Error(err)
+	}
+	if i := instanceOf(t, s, "web"); i.State != client.Running {
+		t.Errorf("after the last start: %s", i.State)
+	}
+	if got := lines(t, filepath.Join(dir, "out")); strings.Contains(got, "second") {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestARestartDuringThePauseDoesNotWaitForItsEnd(t *testing.T) {
+	app := script("web", "exit 1")
+	app.Restart = config.Restart{Policy: config.RestartAlways, MaxRestarts: 1, Backoff: config.Backoff{Initial: time.Hour, Factor: 1, Max: time.Hour}}
+	s, _ := running(t, oneApp(app), Options{})
+	for range 3 { // and by hand, the count of restarts begins anew
+		awaitState(t, s, "web", client.Backoff)
+		if err := s.Restart(t.Context(), []client.Target{{App: "web"}}); err != nil && !strings.Contains(err.Error(), "exited with status 1") {
+			t.Fatal(err)
+		}
+	}
+	if i := awaitState(t, s, "web", client.Backoff); time.Until(i.Due) < time.Minute {
+		t.Errorf("due %s", i.Due)
+	}
+}
+
+func TestARestartReachesWhoAskedForIt(t *testing.T) {
+	dir := t.TempDir()
+	db, web, other := single("db", dir), single("web", dir), single("other", dir)
+	web.DependsOn = []config.Dependency{{App: "db", Condition: config.Started, Restart: true}}
+	other.DependsOn = []config.Dependency{{App: "db", Condition: config.Started}}
+	db.Hooks.PreStop = []string{"/bin/sh", "-c", fmt.Sprintf("until grep 'stop web' %s/out; do sleep 0.01; done", dir)} // web has ended long before
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{other, web, db}}, Options{})
+	out := filepath.Join(dir, "out")
+	leaktest.Eventually(t, "all run", func() bool { return strings.Count(lines(t, out), "start") == 3 })
+	before := awaitState(t, s, "other", client.Running)
+	awaitState(t, s, "web", client.Running)
+	if err := s.Restart(t.Context(), []client.Target{{App: "db"}}); err != nil {
+		t.Fatal(err)
+	}
+	leaktest.Eventually(t, "both were restarted", func() bool { return strings.Count(lines(t, out), "start") == 5 })
+	if got := lines(t, out); !strings.HasSuffix(got, "stop web, stop db, start db, start web") {
+		t.Errorf("%s", got)
+	}
+	if i := instanceOf(t, s, "other"); i.PID != before.PID {
+		t.Error("who didn't ask for it was restarted, too")
+	}
+	told(t, s, "state", "db was restarted")
+	if err := s.Stop(t.Context(), nil); err != nil { // where its hook has nothing to wait for
+		t.Error(err)
+	}
+}
+
+// A stop that fails names who is left, and is done when they are gone, though nobody asks
+// again.
+func TestAStopThatFailsNamesWhoIsLeftAndGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	app := script("deaf", "trap '' TERM; touch "+dir+"/runs; while :; do sleep 0.01; done")
+	app.Stop.Timeout = time.Hour
+	s, _ := running(t, oneApp(app), Options{})
+	leaktest.Eventually(t, "it is deaf", func() bool { return exists(dir + "/runs") })
+	i := awaitState(t, s, "deaf", client.Running)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(context.Background(), []client.Target{{App: "deaf"}}) }()
+	awaitState(t, s, "deaf", client.Stopping)
+	left := foster.Survivor{PID: i.PID, Name: "sh"}
+	_ = s.ask(func() { // what the shim says of processes that SIGKILL doesn't end
+		deaf := s.apps["deaf"].instances[0]
+		s.ended(deaf, deaf.run, foster.Exit{}, &foster.SurvivorsError{Survivors: []foster.Survivor{left}})
+		deaf.run++ // that they have ended isn't told by the tree that this supervisor held
+	})
+	failed, ok := errors.AsType[*client.FailedError](<-stopped)
+	if !ok || len(failed.Failures) != 1 || len(failed.Failures[0].Survivors) != 1 || !strings.Contains(failed.Failures[0].Survivors[0], fmt.Sprint(i.PID)) {
+		t.Errorf("%v", failed)
+	}
+	if i = instanceOf(t, s, "deaf"); i.State != client.Stuck || len(i.Survivors) != 1 {
+		t.Errorf("%s, left: %v", i.State, i.Survivors)
+	}
+	if err := syscall.Kill(left.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	awaitState(t, s, "deaf", client.Stopped)
+}
+
+// An instance that takes the place of one that is still being stopped waits for its end.
+func TestWhatIsScaledDownAndUpIsNotDoubled(t *testing.T) {
+	dir := t.TempDir()
+	app := single("web", dir)
+	app.Hooks.PreStop = []string{"/bin/sh", "-c", "until [ -e " + dir + "/go ]; do sleep 0.01; done"}
+	s, _ := running(t, oneApp(app), Options{})
+	out := filepath.Join(dir, "out")
+	said(t, out, "start web")
+	down, up := make(chan error, 1), make(chan error, 1)
+	go func() { down <- s.Scale(context.Background(), "web", 0) }()
+	leaktest.Eventually(t, "it is scaled down", func() bool { return s.Status().Apps[0].Replicas == 0 })
+	go func() { up <- s.Scale(context.Background(), "web", 1) }()
+	leaktest.Eventually(t, "another waits", func() bool {
+		list := s.Status().Apps[0].Instances
+		return len(list) == 1 && list[0].Cause == "waits for the end of its last run"
+	})
+	touch(t, dir+"/go")
+	if err := errors.Join(<-down, <-up); err != nil {
+		t.Error(err)
+	}
+	said(t, out, "start web, stop web, start web")
+}
