@@ -64,7 +64,7 @@ In a container:
 		newUp(stdout, stderr), newDown(stderr), newStart(), newRestart(), newStatus(stdout, stderr), newLogs(stdout, stderr), newEvents(stdout),
 		newScale(), newUpdate(stdout), newHistory(stdout), newIsReady(stderr), newReload(), newExec(stdin, stdout, stderr),
 		newPs(stdout), newTree(stdout),
-		newValidate(stdout), newGraph(stdout),
+		newValidate(stdout), newGraph(stdout), newImport(stdout, stderr),
 		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),
 	)
 	root.InitDefaultCompletionCmd()

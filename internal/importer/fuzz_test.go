@@ -60,3 +60,30 @@ func FuzzSystemd(f *testing.F) {
 		}, "a.service", "b.service")
 	})
 }
+
+func FuzzProcessCompose(f *testing.F) {
+	for _, s := range []string{
+		"processes: {a: {command: x}}",
+		"environment: [A=b]\nshell: {shell_command: zsh}\nprocesses:\n  a:\n    command: x $$ ${A} $B '$1' {{.C}}\n    availability: {restart: always, backoff_seconds: 100, max_restarts: 3}\n    depends_on: {b: {condition: process_healthy}}\n  b.1: {entrypoint: [x, y]}\n  b: &b {command: y, replicas: 2}\n",
+		"processes:\n  a:\n    command: |\n      x\n       y\t\n    readiness_probe: {http_get: {port: 80, host: h, headers: {a: b}}, period_seconds: 3}\n    shutdown: {signal: 9, timeout_seconds: 5, command: z}\n    schedule: {interval: 5m}\n    watch: {paths: [{path: ., include: ['*']}], debounce: 1s}\n",
+		"x: &x {exec: {command: c}}\nprocesses:\n  a:\n    command: x\n    liveness_probe: {<<: *x}\n    ready_log_line: a(b\n    environment: {A: 1, B: }\n    log_configuration: {rotation: {max_size_mb: 1, max_age_days: 3}}",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		whatever(t, ProcessCompose, map[string]string{"process-compose.yaml": s}, "process-compose.yaml")
+	})
+}
+
+func FuzzPM2(f *testing.F) {
+	for _, s := range []string{
+		`{"apps": [{"script": "a.js", "args": ["x"], "instances": 2, "watch": true, "env": {"A": 1}}]}`,
+		`[{"name": "a", "script": "a", "min_uptime": 10, "max_restarts": 3, "restart_delay": 70000, "stop_exit_codes": [1], "max_memory_restart": "1G"}]`,
+		`{"script": "x.py", "exp_backoff_restart_delay": 100, "kill_timeout": "3s", "cwd": "/x", "watch": ["a"], "ignore_watch": "b"}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		whatever(t, PM2, map[string]string{"ecosystem.config.json": s}, "ecosystem.config.json")
+	})
+}

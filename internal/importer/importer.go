@@ -28,7 +28,7 @@ const (
 )
 
 // Formats are all of them.
-var Formats = []Format{Supervisord, Procfile, Systemd}
+var Formats = []Format{Supervisord, Procfile, ProcessCompose, Systemd, PM2}
 
 // Source is what is imported.
 type Source struct {
@@ -82,9 +82,11 @@ func (e *Error) Error() string {
 
 // readers read one format each.
 var readers = map[Format]func(*reader, []input) error{
-	Supervisord: (*reader).supervisord,
-	Procfile:    (*reader).procfile,
-	Systemd:     (*reader).systemd,
+	Supervisord:    (*reader).supervisord,
+	Procfile:       (*reader).procfile,
+	ProcessCompose: (*reader).compose,
+	Systemd:        (*reader).systemd,
+	PM2:            (*reader).pm2,
 }
 
 // reader makes one foster.yaml.

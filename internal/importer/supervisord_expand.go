@@ -82,7 +82,11 @@ func unmarked(text string) any {
 func (r *reader) resolved(text string) (string, error) {
 	parts := strings.Split(text, mark)
 	for i := 1; i < len(parts); i += 2 {
-		value, ok := r.variable(parts[i])
+		name, otherwise, optional := strings.Cut(parts[i], "-")
+		value, ok := r.variable(strings.TrimSuffix(name, ":"))
+		if !ok && optional {
+			value, ok = otherwise, true
+		}
 		if !ok {
 			return "", fmt.Errorf("the variable %s isn't set", parts[i])
 		}
