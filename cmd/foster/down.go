@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +25,7 @@ named. Where the project doesn't run, there is nothing to do, and that is no err
 		Example: "  foster down\n  foster down --project shop",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := p.withProject(cmd.Context(), func(c *client.Client) error { return c.Down(cmd.Context()) })
+			err := p.withProject(cmd.Context(), func(c *client.Client) error { return downWhole(cmd.Context(), c) })
 			if errors.Is(err, client.ErrNotRunning) {
 				if !quiet {
 					fmt.Fprintln(stderr, "foster: "+printable(err.Error())+": there is nothing to stop")
@@ -36,4 +38,25 @@ named. Where the project doesn't run, there is nothing to do, and that is no err
 	p.add(cmd)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing where it doesn't run")
 	return cmd
+}
+
+// downWhole ends a supervisor, and waits until its process has let the project go, so
+// that the next command finds none.
+func downWhole(ctx context.Context, c *client.Client) error {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	down := c.Down(ctx)
+	for begin := time.Now(); time.Since(begin) < claimPatience; time.Sleep(5 * time.Millisecond) { // polls its socket
+		again, err := client.Dial(status.Project)
+		if err != nil {
+			break
+		}
+		again.Close()
+	}
+	if errors.Is(down, client.ErrNotRunning) {
+		return nil // it was ended by another
+	}
+	return down
 }

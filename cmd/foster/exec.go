@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,8 +24,8 @@ holds one; the application need not run. The exit status is the command's.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return usageError{hinted{fmt.Errorf("foster exec needs the name of an application"), "foster exec web -- env"}}
-			case len(args) == 1:
+				return usageError{hinted{errors.New("foster exec needs the name of an application"), "foster exec web -- env"}}
+			case len(afterDashes(args[1:])) == 0:
 				return usageError{hinted{errNoProgram, "foster exec " + args[0] + " -- env"}}
 			}
 			return nil
@@ -44,7 +44,8 @@ holds one; the application need not run. The exit status is the command's.`,
 			}); err != nil {
 				return err
 			}
-			run := foster.Command(args[1], args[2:]...)
+			argv := afterDashes(args[1:])
+			run := foster.Command(argv[0], argv[1:]...)
 			run.Dir, run.Env = e.Dir, e.Env
 			var err error
 			if run.Credential, err = units.Credential(e.User, e.Group); err != nil {
@@ -57,4 +58,12 @@ holds one; the application need not run. The exit status is the command's.`,
 	cmd.Flags().SetInterspersed(false)
 	p.add(cmd)
 	return cmd
+}
+
+// afterDashes is a command without the -- before it.
+func afterDashes(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		return args[1:]
+	}
+	return args
 }

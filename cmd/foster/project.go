@@ -51,7 +51,7 @@ func (p *projectFlags) given() (string, error) {
 		return "", nil
 	}
 	if err := journal.ValidID(name); err != nil {
-		return "", usageError{flagError("project", err)}
+		return "", usageError{flagError("project", errors.New(strings.Replace(err.Error(), "a tree's", "a project's", 1)))}
 	}
 	return name, nil
 }

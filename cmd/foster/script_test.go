@@ -53,12 +53,24 @@ func openScripts(t *testing.T, e *testscript.Env) error {
 		err = errors.Join(err, os.Mkdir(folder, 0o700))
 	}
 	e.Defer(func() { nothingIsRegistered(t, e.WorkDir) })
+	e.Defer(func() { endProjects(e) })
 	scripts, gerr := filepath.Glob(filepath.Join(e.WorkDir, "*.sh"))
 	err = errors.Join(err, gerr)
 	for _, s := range scripts {
 		err = errors.Join(err, os.Chmod(s, 0o755))
 	}
 	return errors.Join(err, os.Chmod(filepath.Dir(e.WorkDir), 0o755), os.Chmod(e.WorkDir, 0o777))
+}
+
+// endProjects ends the supervisors that a script which has failed has left. One that has
+// not has left none.
+func endProjects(e *testscript.Env) {
+	sockets, _ := filepath.Glob(filepath.Join(e.WorkDir, ".run", "foster", "projects", "*.sock")) // the pattern is valid
+	for _, path := range sockets {
+		down := exec.Command("foster", "down", "--project", strings.TrimSuffix(filepath.Base(path), ".sock"))
+		down.Env, down.Dir = e.Vars, e.WorkDir
+		_ = down.Run() // what it has left is told below
+	}
 }
 
 // nothingIsRegistered proves that no tree of a script lives or was lost. Who was told of

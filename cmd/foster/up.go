@@ -223,8 +223,8 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 	case u.monitor != 0:
 		return false, statusError(exitOutrun)
 	case len(status.Files) > 0 && len(u.project.Files) > 0 && status.Files[0] != u.project.Files[0]:
-		return false, hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", u.project.Name, status.Files[0]),
-			"--project gives this one another name, as does name: in its file"}
+		return false, refusalError{hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", u.project.Name, status.Files[0]),
+			"--project gives this one another name, as does name: in its file"}}
 	case status.Version != version() && !u.dryRun:
 		u.say("%s (pid %d) runs it: this version takes over", status.Version, status.PID)
 		u.detach = u.detach || status.Daemon

@@ -67,7 +67,7 @@ func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan
 		watching.Go(func() { s.watchLogs(over) })
 	}
 	serving.Go(func() {
-		if err := api.Serve(over, listener, served{s.supervisor}); err != nil && over.Err() == nil {
+		if err := api.Serve(over, listener, s.supervisor); err != nil && over.Err() == nil {
 			s.show.say(red, fmt.Sprintf("the control socket: %v", err))
 		}
 	})
@@ -177,7 +177,7 @@ func reapFallen() {
 // watchEvents tells what happens, and ends foster up in the foreground when all has come
 // to rest.
 func (s *server) watchEvents(ctx context.Context) {
-	for e := range s.supervisor.Events(ctx, 0, true) {
+	for e := range s.supervisor.News(ctx) {
 		if e.Kind != "supervisor" || s.asked.Load() == 0 {
 			s.show.event(e)
 		}

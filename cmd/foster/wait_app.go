@@ -93,7 +93,11 @@ func (w *waiter) until(ctx context.Context, names []string, look func(client.Ins
 					done, hopeless := look(i)
 					all = all && (done || i.State == client.Stopped && len(names) == 0)
 					if hopeless {
-						never = append(never, fmt.Sprintf("%s is %s: %s", instanceName(a, i), i.State, i.Cause))
+						text := fmt.Sprintf("%s is %s", instanceName(a, i), i.State)
+						if i.Cause != string(i.State) {
+							text += ": " + i.Cause
+						}
+						never = append(never, text)
 					}
 				}
 			}

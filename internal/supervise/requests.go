@@ -354,3 +354,14 @@ func (s *Supervisor) each(targets []client.Target, do func(*instance) error) err
 func (s *Supervisor) Events(ctx context.Context, after uint64, follow bool) iter.Seq[client.Event] {
 	return s.events.read(ctx, after, follow)
 }
+
+// News gives the events of this life of the supervisor, until it ends.
+func (s *Supervisor) News(ctx context.Context) iter.Seq[client.Event] {
+	return func(yield func(client.Event) bool) {
+		var first uint64
+		if s.ask(func() { first = s.first }) != nil {
+			first = s.first // nobody changes it any more
+		}
+		s.events.read(ctx, first, true)(yield)
+	}
+}

@@ -40,6 +40,7 @@ type Supervisor struct {
 	inbox   chan func()
 	done    chan struct{}
 	events  *eventLog
+	first   uint64 // the last event of the life before
 	began   time.Time
 	slots   chan struct{} // of the starts at one time
 	helpers sync.WaitGroup
@@ -95,6 +96,7 @@ func New(project *config.Project, options Options) *Supervisor {
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.logs.Begin()
 	s.openHistory()
+	s.first = s.events.seq()
 	defer s.close()
 	s.problem("shim", foster.Share(treesPerShim)) // each start tries again
 	defer foster.Share(0)
