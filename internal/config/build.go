@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ func (l *loader) project(root place, dir string) *Project {
 	var apps []*app
 	for _, f := range p.apps.fields {
 		if strings.HasPrefix(f.key.text, ".") {
+			l.template(p.apps.below(f.key.text, f.value), p.apps.node)
 			continue
 		}
 		apps = append(apps, l.app(p.apps.below(f.key.text, f.value), f.key, &p, root.get("logs"), inherited, shared))
@@ -78,6 +80,13 @@ func folderName(dir string) string {
 	return cmp.Or(name[:min(len(name), 48)], "project")
 }
 
+// template looks at the keys of what is only there to be extended.
+func (l *loader) template(at place, apps *node) {
+	at.node = l.extended(at, apps, nil)
+	l.decoder.app = &app{}
+	appShape().read(&l.decoder, at, l.decoder.app)
+}
+
 // app reads one application.
 func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherited, shared []variable) *app {
 	a := &app{at: place{key, at.path}}
@@ -88,6 +97,10 @@ func (l *loader) app(at place, key *node, p *project, projectLogs *node, inherit
 	at.node = l.extended(at, p.apps.node, nil)
 	if projectLogs != nil && at.kind == mapping {
 		at.node = withLogs(at.node, projectLogs)
+	}
+	if at.kind == scalar {
+		l.problems.add(at, fmt.Sprintf("write %s: {command: …}", a.Name), "expected a map with the key command: got %q", clip(at.text))
+		return a
 	}
 	a.all = at
 	l.decoder.app = a

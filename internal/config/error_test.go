@@ -36,7 +36,7 @@ func TestProblems(t *testing.T) {
 			`7:18 apps.a.environment: expected a map of variables, or a list of NAME=value: got "5"`,
 			`8:11 apps.a.user: expected a text: got a list`,
 			`9:19 apps.a.limits.cpu: expected a number of at least 0: got "x"`,
-			`10:6 apps.b: expected a map with extends, description, command, shell …: got "prog"`,
+			`10:6 apps.b: expected a map with the key command: got "prog" | write b: {command: …}`,
 		}},
 		{"a number in quotes is none", "apps: {a: {command: x, replicas: \"2\"}}\n", []string{
 			`1:34 apps.a.replicas: expected a whole number of at least 0: got "2"`,
@@ -78,6 +78,11 @@ func TestProblems(t *testing.T) {
 		{"a cycle of extends", "apps:\n  a: {extends: b}\n  b: {extends: a, command: x}\n", []string{
 			`2:16 apps.a.extends: applications extend each other: b -> a -> b`,
 			`3:16 apps.b.extends: applications extend each other: a -> b -> a`,
+		}},
+		{"what is only extended", "apps:\n  .base: {comand: x, restart: {max: 1}, extends: .nobody}\n  a: {command: x}\n", []string{
+			`2:11 apps..base.comand: unknown key | did you mean command?`,
+			`2:32 apps..base.restart.max: unknown key | here it is called max_restarts`,
+			`2:50 apps..base.extends: there is no application ".nobody" to extend | there are .base, a`,
 		}},
 		{"extends", "apps:\n  a: {extends: bas, command: x}\n  base: {command: x}\n  c: {extends: {service: base}, command: x}\n  d: {extends: {file: no.yaml, app: x}, command: x}\n", []string{
 			`2:16 apps.a.extends: there is no application "bas" to extend | did you mean base?`,
@@ -145,6 +150,7 @@ func TestProblems(t *testing.T) {
 		}},
 		{"YAML", "apps:\n\ta: 1\n", []string{`2:1 : not YAML: found character that cannot start any token, while scanning for the next token | YAML is indented by blanks, never by tabs`}},
 		{"more YAML", "apps:\n  a: b: c\n", []string{`2:7 : not YAML: mapping values are not allowed in this context | a text with ": " in it stands in quotes`}},
+		{"a variable in braces", "apps: {a: {command: x ${Y}}}\n", []string{"1:24 : not YAML: did not find expected ',' or '}', while parsing a flow mapping | within { } and [ ], a text that has one of , [ ] { } in it, as ${NAME}, stands in quotes"}},
 		{"an open quote", "name: x\napps: \"\n", []string{`2:7 : not YAML: found unexpected end of stream, while scanning a quoted scalar | is the quote that begins here closed?`}},
 		{"two documents", "apps: {a: {command: x}}\n---\napps: {}\n", []string{`2:1 : a second document begins: a file holds one | give several files by -f, or name them with include`}},
 		{"an empty file", "# nothing\n", []string{`: the file is empty: expected a map with the key apps`}},

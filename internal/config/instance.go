@@ -35,11 +35,21 @@ func (a App) Instance(project string, replica int) App {
 	h.PreStart, h.PostStart, h.PreStop, h.PostStop = each(h.PreStart), each(h.PostStart), each(h.PreStop), each(h.PostStop)
 	a.Readiness, a.Liveness = a.Readiness.instance(each, fill), a.Liveness.instance(each, fill)
 	if a.Port > 0 {
-		a.Env = append(a.Env, "PORT="+strconv.Itoa(a.Port+replica-1))
+		values["PORT"] = strconv.Itoa(a.Port + replica - 1)
+	}
+	env, inherited := a.Env[:0], a.Inherited
+	for i, e := range a.Env {
+		name, _, _ := strings.Cut(e, "=")
+		if _, given := values[name]; !given {
+			env = append(env, e)
+		} else if i < inherited {
+			a.Inherited--
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		a.Env = append(a.Env, name+"="+values[name])
+		env = append(env, name+"="+values[name])
 	}
+	a.Env = env
 	return a
 }
 

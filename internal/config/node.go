@@ -165,6 +165,8 @@ func notYAML(f *file, err error, p *problems) {
 		hint = "a text that begins with @, ` or % stands in quotes"
 	case strings.Contains(load.Message, "mapping values are not allowed"):
 		hint = `a text with ": " in it stands in quotes`
+	case strings.Contains(load.Message, "expected ',' or"):
+		hint = "within { } and [ ], a text that has one of , [ ] { } in it, as ${NAME}, stands in quotes"
 	case strings.Contains(load.Message, "did not find expected key"):
 		hint = "are the lines of this map indented alike?"
 	case strings.Contains(load.Message, "end of stream"):

@@ -231,10 +231,21 @@ apps:
 	a := p.Apps[0].Instance(p.Name, 2)
 	same(t, "command", a.Command, []string{"web", "--id", "2", "web-x"})
 	same(t, "folder", a.Dir, filepath.Join(p.Dir, "run/2"))
-	same(t, "environment", own(a), []string{"ID=shop-2/3", "PORT=8001", "FOSTER_APP=web", "FOSTER_PROJECT=shop", "FOSTER_REPLICA=2", "FOSTER_REPLICAS=3"})
+	same(t, "environment", own(a), []string{"ID=shop-2/3", "FOSTER_APP=web", "FOSTER_PROJECT=shop", "FOSTER_REPLICA=2", "FOSTER_REPLICAS=3", "PORT=8001"})
 	same(t, "probe", a.Readiness.Exec, []string{"check", "2"})
 	same(t, "path", a.Liveness.HTTP.Path, "/2")
 	same(t, "header", a.Liveness.HTTP.Headers["A"], "web")
+	p = mustLoad(t, "apps: {web: {command: x, port: 1, environment: {FOSTER_APP: mine}}}\n", "PORT=9", "FOSTER_REPLICA=7", "A=b")
+	a = p.Apps[0].Instance(p.Name, 1)
+	same(t, "whole environment", a.Env, []string{"A=b", "PWD=" + p.Dir, "FOSTER_APP=web", "FOSTER_PROJECT=shop", "FOSTER_REPLICA=1", "FOSTER_REPLICAS=1", "PORT=1"})
+	same(t, "what is inherited of it", a.Inherited, 1)
+}
+
+func TestAnInstanceLeavesTheApplicationAsItIs(t *testing.T) {
+	p := mustLoad(t, "apps: {web: {command: x, liveness_probe: {http_get: {headers: {A: \"${FOSTER_APP}\"}}}}}\n", "FOSTER_APP=other", "A=b")
+	before := strings.Join(p.Apps[0].Env, " ")
+	_ = p.Apps[0].Instance(p.Name, 1)
+	same(t, "environment", strings.Join(p.Apps[0].Env, " "), before)
 	same(t, "the application itself", p.Apps[0].Liveness.HTTP.Headers["A"], "${FOSTER_APP}")
 }
 
