@@ -32,11 +32,15 @@ func WithPipes() AttachOption { return func(a *attachment) { a.pipes = true } }
 // WithKept takes the files that the owner before had the shim keep: Tree.Kept gives them.
 func WithKept() AttachOption { return func(a *attachment) { a.keep = true } }
 
+// WithConfirmEnd says that Tree.ConfirmEnd will be called, as with Cmd.ConfirmEnd.
+func WithConfirmEnd() AttachOption { return func(a *attachment) { a.confirm = true } }
+
 // attachment is an Attach under way.
 type attachment struct {
 	id      string
 	writers map[uint8]io.Writer // nil: the outputs stay where they are
 	pipes   bool                // they are read by the caller
+	confirm bool                // its end is for the next owner, too, until this one confirms it
 	keep    bool                // what Cmd.Keep has kept is taken, too
 	entry   *wire.Entry
 	client  *control.Client
@@ -109,7 +113,9 @@ func (a *attachment) take() (err error) {
 	if a.status, err = a.client.Status(); err != nil {
 		return err
 	}
-	a.files, a.kept, err = a.client.ClaimWith(self(), a.writers != nil || a.pipes, a.keep)
+	a.files, a.kept, err = a.client.ClaimWith(wire.Claim{
+		Owner: self(), Output: a.writers != nil || a.pipes, Kept: a.keep, Confirm: a.confirm,
+	})
 	refused, ok := errors.AsType[*control.RefusedError](err)
 	switch {
 	case !ok:
@@ -125,7 +131,7 @@ func (a *attachment) take() (err error) {
 // stopping says whether the tree is being stopped, where a claim was refused.
 func (a *attachment) stopping() bool {
 	now, err := a.client.Status()
-	return err == nil && now.Stopping != ""
+	return err == nil && now.Stopping != "" && now.State != "ended"
 }
 
 func (a *attachment) tree(ctx context.Context) *Tree {
@@ -155,7 +161,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 	o.shim = shim.Attached(a.client.Conn, e.Shim.PID)
 	o.start = a.status.Leader.Start
 	o.kept = cmd.outputs
-	o.cgroup = cgroupOf(e)
+	o.cgroup, o.confirm = cgroupOf(e), a.confirm
 	t.log.add(Event{Time: e.At, Kind: EventStarted})
 	go o.run()
 	return t

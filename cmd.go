@@ -95,6 +95,10 @@ type Cmd struct {
 	// Nobody else can read them as long as it lives, and what is in them when the tree
 	// ends is this program's to read.
 	Pipes bool
+	// ConfirmEnd has the end of the tree, and what is left in its Pipes, outlive this
+	// program for Grace, as the tree does, until Tree.ConfirmEnd was called. It is for
+	// who has to write down how each run ended, whoever is killed meanwhile.
+	ConfirmEnd bool
 	// KeepExit keeps how the run ended in the journal, for foster wait; of the newest
 	// 64 trees.
 	KeepExit bool

@@ -37,6 +37,8 @@ type owner struct {
 	early    []wire.Message // what came while it was taken over
 	over     bool           // the tree is empty, or no longer ours
 	claimed  bool           // the shim ends with this tree: it had more owners than this side
+	told     bool           // by the shim, how it ended
+	confirm  bool           // the shim keeps the end until it is confirmed
 	shared   *sharedShim    // which holds other trees as well; nil: it holds this one alone
 }
 
@@ -258,6 +260,7 @@ func (o *owner) ownerNews(m *wire.OwnerNews) {
 
 // ended takes the shim's last word on the tree.
 func (o *owner) ended(m *wire.Ended) {
+	o.told = true
 	o.exit.Usage = newUsage(m.Usage)
 	o.exit.Reaped, o.exit.Adopted, o.exit.Killed = m.Reaped, m.Adopted, m.Killed
 	o.exit.Survivors = survivors(m.Survivors)
@@ -310,14 +313,18 @@ func (o *owner) finish() {
 	for _, in := range o.cmd.inputs {
 		in.w.Close()
 	}
-	if len(o.exit.Survivors) > 0 {
+	if o.confirm = o.confirm && o.told && len(o.exit.Survivors) == 0 && !o.exit.Released; o.confirm {
+		o.tree.confirm = o.confirmEnd
+	} else if len(o.exit.Survivors) > 0 {
 		// The shim goes on holding them, and ends when they have: nobody waits for
 		// that here.
 		go o.shim.Close()
 	} else if !o.reusable() || !ready.put(o.shim) {
 		o.shim.Close()
 	}
-	o.shared.leave()
+	if !o.confirm {
+		o.shared.leave()
+	}
 	if o.cgroup != nil && len(o.exit.Survivors) == 0 {
 		_ = o.cgroup.Remove() // by the shim already
 	}
@@ -325,7 +332,9 @@ func (o *owner) finish() {
 		r.answer <- answer{err: ErrEnded}
 	}
 	o.closeKept()
-	o.registered.end(len(o.exit.Survivors) > 0)
+	if !o.confirm {
+		o.registered.end(len(o.exit.Survivors) > 0)
+	}
 	if o.exit.Cause == CauseCanceled {
 		o.failed = append(o.failed, o.cmd.ctx.Err())
 	}

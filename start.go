@@ -117,7 +117,7 @@ func (s *starter) prepare() (err error) {
 	for _, out := range c.kept {
 		s.msg.Outputs = append(s.msg.Outputs, out.stream)
 	}
-	s.msg.Read = c.Pipes
+	s.msg.Read, s.msg.Confirm = c.Pipes, c.ConfirmEnd
 	for _, f := range c.Keep {
 		s.msg.Kept = append(s.msg.Kept, f.Name())
 	}
@@ -305,6 +305,7 @@ func (s *starter) tree() *Tree {
 	}
 	t.pipes = takePipes(s.cmd.pipes)
 	o := newOwner(t, s.cmd)
+	o.confirm = s.cmd.ConfirmEnd
 	if t.pipes != nil {
 		o.kept = nil // they are the caller's
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,8 +29,11 @@ type Tree struct {
 	kept        atomic.Pointer[[]*os.File]
 
 	// Set before done is closed.
-	exit Exit
-	err  error
+	exit    Exit
+	err     error
+	confirm func() // what ConfirmEnd does
+
+	confirming sync.Once
 }
 
 // Process is one member of a tree, as it was when it was looked at.

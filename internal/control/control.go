@@ -195,15 +195,16 @@ func (c *Client) ClaimFor(owner wire.Member, pidfd int) error {
 // Claim makes this connection the owner's side of the tree. Its news follow, from the
 // beginning as far as they are kept.
 func (c *Client) Claim(owner wire.Member) error {
-	_, _, err := c.ClaimWith(owner, false, false)
+	_, _, err := c.ClaimWith(wire.Claim{Owner: owner})
 	return err
 }
 
 // ClaimWith is Claim and more in one: of several who ask at once, one gets the tree with
 // its output and with what is kept beside, as it asked for, and the others nothing.
-func (c *Client) ClaimWith(owner wire.Member, output, kept bool) (files map[uint8]*os.File, other []*os.File, err error) {
+func (c *Client) ClaimWith(claim wire.Claim) (files map[uint8]*os.File, other []*os.File, err error) {
 	id := c.id()
-	r, err := replied(c.ask(nil, &wire.Claim{ID: id, Owner: owner, Output: output, Kept: kept}, id))
+	claim.ID = id
+	r, err := replied(c.ask(nil, &claim, id))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,6 +26,11 @@ import (
 // long. The owner's side, which is a connection, may be gone while the owner, which
 // is a process with a name, lives: the tree is Running then, alone.
 //
+// An owner may ask that the end, too, outlives it. The tree is Told then when it has
+// ended, until the owner confirms that it has taken that in. If it is gone before, the
+// end is Kept, as if nobody had known it; and who claims that, and will confirm it, is
+// Told in turn.
+//
 // The table below is all of it: a pair that isn't listed can't happen, and is an
 // error where it does.
 
@@ -41,6 +46,7 @@ const (
 	Done                      // nothing to hold, nobody to serve
 	Waiting                   // running without an owner, in the time of grace
 	Kept                      // ended, and nobody knows it yet
+	Told                      // ended, and its owner hasn't confirmed yet that it knows
 )
 
 // Event is what can happen to a tree.
@@ -58,6 +64,7 @@ const (
 	SideGone                     // the owner's side has closed the socket; the owner may live
 	GraceOver                    // nobody has claimed the tree in time
 	Claimed                      // it has another owner
+	Confirmed                    // the owner knows the end
 )
 
 // Act is what a transition asks the executor to do.
@@ -94,6 +101,7 @@ type Machine struct {
 	Alone       bool          // no owner's side is connected
 	Grace       time.Duration // how long the tree outlives its owner
 	GraceOver   bool
+	Confirm     bool // the owner will confirm that it knows the end
 }
 
 type transition func(Machine, wire.Plan) (Machine, []Action)
@@ -153,7 +161,13 @@ var table = map[State]map[Event]transition{
 		Stop:      stay,
 		OwnerGone: stay,
 		GraceOver: leave,
-		Claimed:   leave,
+		Claimed:   tellNext,
+	},
+	Told: {
+		Stop:      stay,
+		OwnerGone: keepEnd,
+		SideGone:  noteSide,
+		Confirmed: leave,
 	},
 	Done: {},
 }
@@ -171,7 +185,7 @@ func (m Machine) next(e Event, plan wire.Plan) (Machine, []Action, error) {
 func stay(m Machine, _ wire.Plan) (Machine, []Action) { return m, nil }
 
 func begin(m Machine, onOwnerGone wire.Plan) (Machine, []Action) {
-	return Machine{State: Running, OnOwnerGone: onOwnerGone, Grace: m.Grace}, nil
+	return Machine{State: Running, OnOwnerGone: onOwnerGone, Grace: m.Grace, Confirm: m.Confirm}, nil
 }
 
 func noteLeader(m Machine, _ wire.Plan) (Machine, []Action) {
@@ -219,8 +233,29 @@ func finish(m Machine, _ wire.Plan) (Machine, []Action) {
 	case m.Alone, m.OwnerGone:
 		m.State = Done
 		return m, []Action{told, {Act: Exit}}
+	case m.Confirm:
+		m.State = Told
+		return m, []Action{told}
 	}
 	return Machine{State: Idle}, []Action{told}
+}
+
+// keepEnd keeps an end that its owner hasn't confirmed.
+func keepEnd(m Machine, _ wire.Plan) (Machine, []Action) {
+	if m.Grace == 0 {
+		return leave(m, wire.Plan{})
+	}
+	m.State, m.OwnerGone = Kept, true
+	return m, []Action{{Act: StartGrace, Wait: m.Grace}}
+}
+
+// tellNext is the claim of an end that is kept: the news of it go along.
+func tellNext(m Machine, _ wire.Plan) (Machine, []Action) {
+	if !m.Confirm {
+		return leave(m, wire.Plan{})
+	}
+	m.State, m.OwnerGone, m.Alone = Told, false, false
+	return m, []Action{{Act: StopGrace}}
 }
 
 func stop(m Machine, plan wire.Plan) (Machine, []Action) {

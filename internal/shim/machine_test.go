@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	allStates = []State{Idle, Running, Stopping, Killing, Stuck, Done, Waiting, Kept}
+	allStates = []State{Idle, Running, Stopping, Killing, Stuck, Done, Waiting, Kept, Told}
 	allEvents = []Event{
-		Started, LeaderEnded, Empty, Stop, StepOver, GiveUp, OwnerGone, Released, SideGone, GraceOver, Claimed,
+		Started, LeaderEnded, Empty, Stop, StepOver, GiveUp, OwnerGone, Released, SideGone, GraceOver, Claimed, Confirmed,
 	}
 )
 
@@ -72,6 +72,8 @@ func ownerGone(m *Machine) { m.OwnerGone = true }
 
 func in(s State) func(*Machine) { return func(m *Machine) { m.State = s } }
 
+func confirms(m *Machine) { m.Confirm = true }
+
 func both(m *Machine) { leaderEnded(m); ownerGone(m) }
 
 func alone(m *Machine) { m.Alone = true }
@@ -92,6 +94,7 @@ var (
 	stuck   = Machine{State: Stuck, OnOwnerGone: orphan, Plan: four, Step: 4}
 	waiting = with(with(running, in(Waiting)), unowned)
 	kept    = with(waiting, in(Kept))
+	told    = with(with(running, in(Told)), confirms)
 )
 
 // transitions says what the essay in machine.go promises of each pair that can
@@ -196,6 +199,15 @@ var transitions = []struct {
 	{"there is nothing to stop in what is kept", kept, Stop, four, kept, nil},
 	{"what is kept has no owner to lose", kept, OwnerGone, none, kept, nil},
 	{"what is kept is forgotten after the grace", kept, GraceOver, none, with(kept, in(Done)), acts(Exit)},
+	{"an end that is to be confirmed is told, and kept", with(running, confirms), Empty, none, told, acts(TellEnded)},
+	{"so it is after a stop", with(stopping(four, 1), confirms), Empty, none, with(with(stopping(four, 1), confirms), in(Told)), acts(TellEnded)},
+	{"who has confirmed it knows its end", told, Confirmed, none, with(told, in(Done)), acts(Exit)},
+	{"there is nothing to stop in what was told", told, Stop, four, told, nil},
+	{"the side goes before the owner", told, SideGone, none, with(told, alone), nil},
+	{"an end that wasn't confirmed is kept for the next", with(with(told, graced), alone), OwnerGone, none,
+		with(kept, confirms), graces()},
+	{"without a grace there is no next", with(told, alone), OwnerGone, none, with(with(told, alone), in(Done)), acts(Exit)},
+	{"who claims it may have to confirm it, too", with(kept, confirms), Claimed, none, with(told, graced), acts(StopGrace)},
 	{"who claims it knows its end", kept, Claimed, none, with(kept, in(Done)), acts(Exit)},
 }
 
@@ -244,8 +256,8 @@ func TestNoPairIsListedWithoutATest(t *testing.T) {
 
 func TestEveryOtherPairIsAnErrorAndChangesNothing(t *testing.T) {
 	pairs := listed()
-	for _, state := range append([]State{0, Kept + 1}, allStates...) {
-		for _, event := range append([]Event{0, Claimed + 1}, allEvents...) {
+	for _, state := range append([]State{0, Told + 1}, allStates...) {
+		for _, event := range append([]Event{0, Confirmed + 1}, allEvents...) {
 			if pairs[pair{state, event}] {
 				continue
 			}
@@ -301,14 +313,24 @@ func TestATreeKnowsNothingOfTheOneBefore(t *testing.T) {
 	}
 }
 
+// walker is where a walk of so many steps begins: with and without a grace, and with an
+// owner who confirms the end and one who doesn't.
+func walker(steps int) Machine {
+	m := idle
+	if steps%2 == 1 {
+		m = with(m, graced)
+	}
+	if steps/2%2 == 1 {
+		m = with(m, confirms)
+	}
+	return m
+}
+
 // walk lets a machine see any events, and returns why it isn't what the essay
 // says. Each byte is an event in its low half and a plan in its high half.
 func walk(input []byte) error {
 	plans := []wire.Plan{none, bare, orphan, other, four}
-	m, trees, told := idle, 0, 0
-	if len(input)%2 == 1 {
-		m = with(idle, graced)
-	}
+	m, trees, told := walker(len(input)), 0, 0
 	for i, b := range input {
 		event, plan := Event(b&15), plans[int(b>>4)%len(plans)]
 		to, actions, err := m.next(event, plan)
@@ -376,11 +398,8 @@ func TestRandomWalksStayWithinTheEssay(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, seed))
 	reached := map[State]bool{}
 	for n := range 2000 {
-		input := make([]byte, 100+n%2)
-		m := idle
-		if n%2 == 1 {
-			m = with(idle, graced)
-		}
+		input := make([]byte, 100+n%4)
+		m := walker(len(input))
 		for i := range input {
 			// What can happen is taken more often, else most walks would soon be over.
 			event := allEvents[r.IntN(len(allEvents))]

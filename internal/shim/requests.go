@@ -69,6 +69,7 @@ func (s *server) serveFormer(c *client, msg wire.Message) error {
 	case *wire.Release:
 		s.refuse(c, m.ID, syscall.EPERM, "it is another's now")
 	case *wire.Drop: // the output, too, is another's
+	case *wire.Confirm: // it is another's to say
 	default:
 		return errNonsense
 	}
@@ -88,6 +89,11 @@ func (s *server) serveSide(msg wire.Message) error {
 				sys.Close(fd)
 				delete(t.outputs, m.Stream)
 			}
+		}
+	case *wire.Confirm:
+		if s.machine.State == Told {
+			s.step(Confirmed, wire.Plan{})
+			s.forget() // before its side reads the end of the connection, and takes the name again
 		}
 	default:
 		return errNonsense
@@ -130,7 +136,7 @@ func (s *server) asked(c *client, m *wire.Stop) {
 	if m.ID == 0 {
 		return
 	}
-	if s.terms == nil || s.machine.State == Kept {
+	if s.terms == nil || s.machine.State == Kept || s.machine.State == Told {
 		s.refuse(c, m.ID, syscall.ESRCH, noTree)
 		return
 	}
@@ -187,7 +193,7 @@ func (s *server) status(id uint64) *wire.Status {
 // stateNames are the states as people are told of them.
 var stateNames = map[State]string{
 	Idle: "ended", Running: "running", Stopping: "stopping", Killing: "killing", Stuck: "stuck",
-	Done: "ended", Waiting: "waiting", Kept: "ended",
+	Done: "ended", Waiting: "waiting", Kept: "ended", Told: "ended",
 }
 
 // handOut gives the reading ends of the outputs to one reader at a time.
@@ -262,7 +268,7 @@ func (s *server) claimed(c *client, m *wire.Claim) error {
 			s.refuse(c, m.ID, syscall.ESRCH, noTree)
 			return nil
 		}
-	case Running:
+	case Running, Told:
 		closeFile(pidfd)
 		s.refuse(c, m.ID, syscall.EBUSY, fmt.Sprintf("it has an owner: %s", describe(t.owner)))
 		return nil
@@ -305,6 +311,7 @@ func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
 		}
 		reply.Kept, fds = t.start.Kept, append(fds, held...)
 	}
+	s.machine.Confirm = m.Confirm && !m.Named
 	closeFile(t.ownerPidfd)
 	t.ownerPidfd, t.owner, t.claimed = pidfd, m.Owner, true
 	s.give(c, fds, reply)

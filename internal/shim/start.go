@@ -154,7 +154,7 @@ func (s *server) started(h *holding, f *forker, t *terms) {
 		told.PIDFDs = 1
 	}
 	s.give(s.side, fds, told)
-	s.machine.Grace = f.msg.Grace
+	s.machine.Grace, s.machine.Confirm = f.msg.Grace, f.msg.Confirm && !f.msg.OwnerNamed
 	s.step(Started, f.msg.OwnerGone)
 	t.start.Args, t.start.Env = nil, nil // they may be large, and have served
 	s.begin(t, wire.Member{PID: f.pid, Start: told.Start, Name: filepath.Base(f.msg.Path)})

@@ -23,6 +23,7 @@ func (*Output) kind() kind      { return kindOutput }
 func (*Watch) kind() kind       { return kindWatch }
 func (*Drop) kind() kind        { return kindDrop }
 func (*Open) kind() kind        { return kindOpen }
+func (*Confirm) kind() kind     { return kindConfirm }
 func (*Status) kind() kind      { return kindStatus }
 func (*LeaseNews) kind() kind   { return kindLease }
 func (*Notified) kind() kind    { return kindNotified }
@@ -31,8 +32,9 @@ func (*Stopping) kind() kind    { return kindStopping }
 func (*Entry) kind() kind       { return kindEntry }
 func (*Life) kind() kind        { return kindLife }
 
-func (*Files) fields(*codec) {}
-func (*Open) fields(*codec)  {}
+func (*Files) fields(*codec)   {}
+func (*Open) fields(*codec)    {}
+func (*Confirm) fields(*codec) {}
 
 func (m *Start) fields(c *codec) {
 	c.string(1, &m.Path)
@@ -69,6 +71,7 @@ func (m *Start) fields(c *codec) {
 	c.strings(32, &m.Kept)
 	list(c, 33, &m.Writes, (*Write).fields)
 	c.strings(34, &m.Groups)
+	c.bool(35, &m.Confirm)
 }
 
 func (m *Signal) fields(c *codec) {
@@ -163,6 +166,7 @@ func (m *Claim) fields(c *codec) {
 	c.bool(3, &m.Named)
 	c.bool(4, &m.Output)
 	c.bool(5, &m.Kept)
+	c.bool(6, &m.Confirm)
 }
 
 func (m *Output) fields(c *codec) { num(c, 1, &m.ID) }

@@ -22,6 +22,7 @@ const (
 	kindWatch   kind = 10
 	kindDrop    kind = 11
 	kindOpen    kind = 12
+	kindConfirm kind = 13
 
 	kindHello    kind = 65
 	kindStarted  kind = 66
@@ -64,6 +65,7 @@ var kinds = map[kind]func() Message{
 	kindWatch:    func() Message { return new(Watch) },
 	kindDrop:     func() Message { return new(Drop) },
 	kindOpen:     func() Message { return new(Open) },
+	kindConfirm:  func() Message { return new(Confirm) },
 	kindStatus:   func() Message { return new(Status) },
 	kindLease:    func() Message { return new(LeaseNews) },
 	kindNotified: func() Message { return new(Notified) },
@@ -157,6 +159,7 @@ type Start struct {
 	Kept        []string      // names of descriptors that are only held, for the next owner's side
 	Writes      []Write       // what the leader writes to files, the last before it is the program
 	Groups      []string      // folders of cgroups that are removed with the tree: see Writes
+	Confirm     bool          // what was told of its end is kept for another owner until a Confirm
 }
 
 // Write is what is written to a file, as by a process that enters a cgroup.
@@ -237,7 +240,13 @@ type Claim struct {
 	Named  bool
 	Output bool
 	Kept   bool
+	// Confirm says that this owner will send a Confirm, too.
+	Confirm bool
 }
+
+// Confirm says that the owner's side has taken in the end of its tree, and what was left
+// of its output: nobody needs it any more.
+type Confirm struct{}
 
 // Output asks for the reading ends of the outputs that are kept. The descriptors come
 // with the Replied, as many as its Count, those of the streams that Status tells.

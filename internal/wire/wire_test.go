@@ -16,6 +16,7 @@ import (
 var samples = []Message{
 	&Files{},
 	&Open{},
+	&Confirm{},
 	&Start{
 		Path: "/bin/sh", Args: []string{"sh", "", "a b", "\xff\n"}, Env: []string{"A=1", "B="}, Dir: "x",
 		Files: 3, Closed: []int{4, 7}, Containment: Cgroup, CgroupPath: "/sys/fs/cgroup/x", Session: true, Foreground: true,
