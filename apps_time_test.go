@@ -62,6 +62,8 @@ func roleKeeper(args []string) {
 			cmd.KeepOutput, cmd.Pipes, read = true, true, value
 		case "exit":
 			cmd.KeepExit = true
+		case "confirm": // which it never does
+			cmd.ConfirmEnd = true
 		case "pids":
 			cmd.Limits = foster.Limits{PIDs: int64(mustAtoi(value)), Memory: 64 << 20}
 		case "socket": // which is handed over, and kept

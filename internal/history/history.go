@@ -48,8 +48,9 @@ type Store struct {
 	mu      sync.Mutex
 	db      *bolt.DB // nil where it can't be had
 	limits  Options
-	queue   []record // nobody has tried to write them
-	backlog []record // they couldn't be written
+	flushed []chan struct{} // each closed when all before it was tried
+	queue   []record        // nobody has tried to write them
+	backlog []record        // they couldn't be written
 	writing []record
 	corrupt error // what a reader has come upon
 	closed  bool
@@ -114,6 +115,25 @@ func (s *Store) add(r record) {
 	}
 }
 
+// Flush waits until what was added so far is written, or can't be, or the time is over.
+func (s *Store) Flush(bound time.Duration) {
+	tried := make(chan struct{})
+	s.mu.Lock()
+	s.flushed = append(s.flushed, tried)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will look
+	}
+	clock := time.NewTimer(bound)
+	defer clock.Stop()
+	select {
+	case <-tried:
+	case <-s.done:
+	case <-clock.C:
+	}
+}
+
 // Close writes what is left, and ends.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -164,8 +184,13 @@ func (s *Store) writeOnce() (last bool) {
 	fresh := s.queue
 	batch := append(s.backlog, fresh...)
 	s.queue, s.backlog, s.writing, last = nil, nil, batch, s.closed
+	flushed := s.flushed
+	s.flushed = nil
 	s.mu.Unlock()
 	err := s.commit(batch)
+	for _, tried := range flushed {
+		close(tried)
+	}
 	s.mu.Lock()
 	if s.writing = nil; err != nil {
 		s.backlog = batch[max(0, len(batch)-backlogBound):]

@@ -143,7 +143,7 @@ const attachPatience = 5 * time.Second
 
 func attach(id string) (*foster.Tree, error) {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // polls: the kernel says when a process is dead, not when its sockets are
-		tree, err := foster.Attach(context.Background(), id, foster.WithKept(), foster.WithPipes())
+		tree, err := foster.Attach(context.Background(), id, foster.WithKept(), foster.WithPipes(), foster.WithConfirmEnd())
 		if !errors.Is(err, foster.ErrOwned) || time.Since(begin) > attachPatience {
 			return tree, err
 		}
@@ -178,7 +178,7 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 	}
 	s.setClock(i, time.Now().Add(pause), func() {
 		s.helpers.Go(func() {
-			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept(), foster.WithPipes())
+			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept(), foster.WithPipes(), foster.WithConfirmEnd())
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
 				if i.m.State == client.Stuck {

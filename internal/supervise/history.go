@@ -91,8 +91,22 @@ func (s *Supervisor) goOnWithRun(i *instance) {
 		i.record = r
 		delete(s.past.unfinished, of)
 	default:
+		if r, noted := s.endedBefore(i); noted {
+			i.record = r
+			return
+		}
 		s.beginRun(i, "by the supervisor before")
 	}
+}
+
+// endedBefore finds the record of a tree whose end the supervisor before has noted, and
+// was killed before it had told the shim that it has.
+func (s *Supervisor) endedBefore(i *instance) (client.Run, bool) {
+	runs, err := s.past.store.Runs(i.app.spec.Name, i.replica, 1)
+	if err != nil || len(runs) == 0 || i.pid == 0 || runs[0].PID != i.pid || runs[0].Exit == nil {
+		return client.Run{}, false
+	}
+	return runs[0], true
 }
 
 // learnStart notes when a run began that was taken over.

@@ -13,6 +13,7 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -66,6 +67,18 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	tree, err := l.startTree()
+	if errors.Is(err, journal.ErrLost) { // of a supervisor that was killed in the middle of a start
+		_, _, rerr := foster.Recover(ctx)
+		if tree, err = l.startTree(); err != nil {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return tree, err
+}
+
+func (l *launching) startTree() (*foster.Tree, error) {
+	spec := l.spec
 	cmd, err := command(spec)
 	if err != nil {
 		return nil, err
@@ -74,6 +87,7 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 		return nil, err
 	}
 	cmd.ID, cmd.Grace = l.id, l.grace
+	cmd.ConfirmEnd = true
 	keepOutput(cmd, spec)
 	var tree *foster.Tree
 	if err = l.terminal.open(cmd, spec); err == nil {
@@ -157,6 +171,8 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		exit, err := tree.Wait()
 		term.finished()
 		output.finish()
+		_ = s.ask(func() { s.noteEnd(i, run, exit) }) // who has left notes nothing: the next life is told
+		s.confirmEnd(tree)
 		hook := runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop)
 		s.post(func() {
 			if hook != nil {
@@ -216,14 +232,39 @@ func endWords(s foster.Status) string {
 	return "was killed by " + units.SignalName(s.Signal)
 }
 
+// noteEnd writes into the history how a run has ended.
+func (s *Supervisor) noteEnd(i *instance, run uint64, exit foster.Exit) {
+	if run == i.run {
+		i.exit = exitOf(exit)
+		s.endRun(i)
+	}
+}
+
+// noteBound is how long the history may take. A disk that hangs doesn't make a tree look
+// alive.
+const noteBound = time.Second
+
+// confirmEnd has the shim forget how a tree has ended, once the history has it, and the
+// log the tree's last words. A supervisor that is killed before is told again when the
+// next attaches.
+func (s *Supervisor) confirmEnd(tree *foster.Tree) {
+	select {
+	case <-s.done:
+		if s.Left() {
+			return // it is for the next supervisor to note
+		}
+	default:
+	}
+	s.past.store.Flush(noteBound)
+	tree.ConfirmEnd()
+}
+
 // ended takes the news that a run is over.
 func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error) {
 	if run != i.run {
 		return
 	}
 	i.tree, i.terminal = nil, nil
-	i.exit = exitOf(exit)
-	s.endRun(i)
 	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		for _, p := range survivors.Survivors {
 			i.left = append(i.left, p.String())
