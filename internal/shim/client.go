@@ -10,12 +10,12 @@ import (
 )
 
 // client is a connection: that of the owner's side, or of a command that looks at
-// the tree, stops it, claims it. A goroutine receives from it, another sends to it, so
-// that who doesn't read holds up nobody.
+// the tree, stops it, claims it. A goroutine receives from it. What doesn't go out at once
+// is queued, and sent by another goroutine, so that who doesn't read holds up nobody.
 type client struct {
 	conn     *wire.Conn
-	pid      int // as it was when it connected; 0: not to be seen from here
-	out      chan *parcel
+	pid      int           // as it was when it connected; 0: not to be seen from here
+	out      chan *parcel  // nil as long as all has gone out at once
 	sent     chan struct{} // closed when nothing is sent any more
 	watching bool          // it gets the news
 	gone     bool
@@ -23,8 +23,8 @@ type client struct {
 
 // parcel is what is sent in one go. Its descriptors are closed afterwards.
 type parcel struct {
-	fds      []int
-	messages []wire.Message
+	fds    []int
+	frames []byte
 }
 
 const (
@@ -38,21 +38,39 @@ const (
 
 // welcome serves a connection.
 func (s *server) welcome(conn *wire.Conn, pid int) *client {
-	c := &client{conn: conn, pid: pid, out: make(chan *parcel, longestQueue), sent: make(chan struct{})}
-	go c.send()
+	c := &client{conn: conn, pid: pid, sent: make(chan struct{})}
 	go s.receive(c)
 	return c
+}
+
+// queue begins to send from a queue.
+func (c *client) queue() {
+	c.out = make(chan *parcel, longestQueue)
+	go c.send()
 }
 
 func (c *client) send() {
 	defer close(c.sent)
 	failed := false
 	for p := range c.out {
-		if !failed && c.conn.Send(p.fds, p.messages...) != nil {
+		if !failed && c.conn.SendFrames(p.fds, p.frames) != nil {
 			failed = true // that it's gone, receive tells
 		}
 		sys.CloseAll(p.fds)
 	}
+}
+
+// finish sends no more than what is queued.
+func (c *client) finish() {
+	switch {
+	case c.gone:
+		return
+	case c.out != nil:
+		close(c.out)
+	default:
+		close(c.sent)
+	}
+	c.gone = true
 }
 
 // receive passes on what a client says, one message after the other: descriptors that
@@ -75,14 +93,29 @@ func (s *server) receive(c *client) {
 	}
 }
 
-// give queues a parcel for a client. One whose queue is full is sent away.
+// give sends messages to a client, or queues them. One whose queue is full is sent away.
 func (s *server) give(c *client, fds []int, messages ...wire.Message) {
 	if c == nil || c.gone {
 		sys.CloseAll(fds)
 		return
 	}
+	frames, err := wire.Frames(messages...)
+	rest := frames
+	if err == nil && c.out == nil {
+		rest, err = c.conn.TrySendFrames(fds, frames)
+	}
+	if len(rest) < len(frames) || err != nil {
+		sys.CloseAll(fds)
+		fds = nil
+	}
+	if err != nil || len(rest) == 0 {
+		return // that it's gone, receive tells
+	}
+	if c.out == nil {
+		c.queue()
+	}
 	select {
-	case c.out <- &parcel{fds, messages}:
+	case c.out <- &parcel{fds, rest}:
 	default:
 		sys.CloseAll(fds)
 		c.conn.Abort()
@@ -163,9 +196,8 @@ func (s *server) arrive(g guest) {
 // dismiss sends a guest away, with what is queued for it: its tree has ended, and the
 // next isn't its.
 func (s *server) dismiss(c *client) {
-	c.gone = true
 	c.conn.Hurry(lastWord)
-	close(c.out)
+	c.finish()
 	go func() {
 		<-c.sent
 		c.conn.Abort() // receive tells the rest
@@ -176,10 +208,7 @@ func (s *server) dismiss(c *client) {
 func (s *server) leaves(c *client) {
 	delete(s.clients, c)
 	c.conn.Abort() // who only reads no more can't hold up the sending
-	if !c.gone {
-		c.gone = true
-		close(c.out)
-	}
+	c.finish()
 	<-c.sent
 	c.conn.Close()
 	if t := s.terms; t != nil && t.reader == c {
@@ -215,10 +244,7 @@ func (s *server) farewell() {
 		if c != s.side {
 			c.conn.Hurry(lastWord)
 		}
-		if !c.gone {
-			c.gone = true
-			close(c.out)
-		}
+		c.finish()
 	}
 	for c := range s.clients {
 		<-c.sent

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
@@ -25,7 +27,11 @@ type many struct {
 	closed  bool               // nobody asks for another tree
 	look    chan struct{}
 	looking bool
+	tidy    clock // when to give back the memory that starts have taken
 }
+
+// tidyAfter is how long after the last start of several that is.
+const tidyAfter = time.Second
 
 // serveMany serves who asks for trees, until it is gone and all trees are over.
 func serveMany(conn *wire.Conn) {
@@ -33,11 +39,19 @@ func serveMany(conn *wire.Conn) {
 		loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{},
 		look: make(chan struct{}, 1),
 	}
-	debug.SetGCPercent(25) // there is little to collect, and each tree's share is to be small
+	m.tidy = clock{loop: m.loop, due: tidy}
 	go m.watch()
 	go m.receive(conn)
 	go m.run() // not on the main thread: who wakes it would have to wake that thread as well
 	<-m.loop.over
+}
+
+// tidy gives back memory. A stack becomes half as large with each collection.
+func tidy() {
+	for range 3 {
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
 }
 
 func (m *many) run() {
@@ -104,6 +118,7 @@ func (m *many) leave(s *server) {
 func (m *many) hold(s *server) {
 	m.leaders[s.held.leader] = s
 	m.cgroups[filepath.Base(s.terms.start.CgroupPath)] = s
+	m.tidy.Reset(tidyAfter)
 }
 
 // letGo forgets a tree that is over. Who is left of one that was released is reaped, and

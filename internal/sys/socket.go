@@ -30,30 +30,44 @@ func Socketpair() (a, b *os.File, err error) {
 // SendFiles writes all of p to a stream socket. The descriptors travel with its
 // first byte; there are at most [MaxFiles] of them.
 func SendFiles(sock *os.File, p []byte, fds []int) error {
+	for len(p) > 0 {
+		n, err := sendSome(sock, p, fds, true)
+		if err != nil {
+			return err
+		}
+		p, fds = p[n:], nil
+	}
+	return nil
+}
+
+// TrySendFiles is SendFiles without waiting: it gives how many bytes were written. The
+// descriptors have travelled if it is more than 0.
+func TrySendFiles(sock *os.File, p []byte, fds []int) (int, error) {
+	n, err := sendSome(sock, p, fds, false)
+	if errors.Is(err, unix.EAGAIN) {
+		return 0, nil
+	}
+	return n, err
+}
+
+func sendSome(sock *os.File, p []byte, fds []int, wait bool) (n int, err error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var rights []byte
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	for len(p) > 0 {
-		var n int
-		var werr error
-		err := raw.Write(func(fd uintptr) bool {
-			werr = retry(func() (err error) {
-				n, err = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_NOSIGNAL)
-				return err
-			})
-			return werr != unix.EAGAIN
-		})
-		if err := errors.Join(err, os.NewSyscallError("sendmsg", werr)); err != nil {
+	var werr error
+	err = raw.Write(func(fd uintptr) bool {
+		werr = retry(func() (err error) {
+			n, err = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_NOSIGNAL)
 			return err
-		}
-		p, rights = p[n:], nil
-	}
-	return nil
+		})
+		return werr != unix.EAGAIN || !wait
+	})
+	return max(n, 0), errors.Join(err, os.NewSyscallError("sendmsg", werr))
 }
 
 // received is room for what is read in one go. It is taken only when there is

@@ -96,15 +96,33 @@ func (c *Conn) Bound(frame, passed int) { c.mostFrame, c.mostPassed = frame, pas
 
 // Send writes messages in one go; the descriptors travel with the first byte.
 func (c *Conn) Send(fds []int, messages ...Message) error {
-	var b []byte
+	b, err := Frames(messages...)
+	if err != nil {
+		return err
+	}
+	return c.SendFrames(fds, b)
+}
+
+// Frames encodes messages that are sent in one go.
+func Frames(messages ...Message) (b []byte, err error) {
 	for _, m := range messages {
 		frame, err := Encode(m)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b = append(b, frame...)
 	}
-	return sys.SendFiles(c.sock, b, fds)
+	return b, nil
+}
+
+// SendFrames writes what Frames has encoded.
+func (c *Conn) SendFrames(fds []int, b []byte) error { return sys.SendFiles(c.sock, b, fds) }
+
+// TrySendFrames writes as much of it as can be without waiting, and gives the rest. The
+// descriptors have travelled unless all of it is left.
+func (c *Conn) TrySendFrames(fds []int, b []byte) (rest []byte, err error) {
+	n, err := sys.TrySendFiles(c.sock, b, fds)
+	return b[n:], err
 }
 
 // Abort ends the connection for who receives and sends on it. It may be called
