@@ -13,7 +13,7 @@ func (l *loader) project(root place, dir string) *Project {
 	root.node = withoutExtensions(root.node)
 	var p project
 	projectShape().read(&l.decoder, root, &p)
-	p.Dir, p.Files = dir, l.files
+	p.Dir, p.Files = dir, l.names
 	if p.Name == "" {
 		p.Name = folderName(dir)
 	}
@@ -31,6 +31,10 @@ func (l *loader) project(root place, dir string) *Project {
 	}
 	if p.apps.kind != mapping {
 		l.wrong(p.apps, "a map of the applications")
+		return &p.Project
+	}
+	if n := len(p.apps.fields); n > mostApps {
+		l.problems.add(p.apps, "", "there are %d applications, at most %d are possible", n, mostApps)
 		return &p.Project
 	}
 	inherited := l.baseEnviron()

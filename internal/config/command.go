@@ -78,12 +78,16 @@ func (e shellError) Error() string {
 	return fmt.Sprintf("%s needs a shell, and a command that is a text isn't run by one", e.what)
 }
 
+// mostWords bounds a text that is parsed: each of its bytes can be a level of nesting,
+// and the parser goes down as deep.
+const mostWords = 32 << 10
+
 // split parses a text into words as a POSIX shell does: blanks, quotes, backslashes and
 // comments have their meaning. Variables stay as they are written, each within its word;
 // what only a shell can do, as a pipe, is an error.
 func split(text string) (words []string, err error) {
-	if len(text) > mostText {
-		return nil, fmt.Errorf("it is longer than %d bytes", mostText)
+	if len(text) > mostWords {
+		return nil, fmt.Errorf("a command that is a text has at most %d bytes; this one has %d", mostWords, len(text))
 	}
 	if strings.ContainsRune(text, 0) {
 		return nil, errors.New("a zero byte can't be part of it")

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +15,8 @@ type decoder struct {
 	problems problems
 	vars     lookup
 	app      *app // that is being read
+	files    int  // that were read
+	bytes    int  // of them
 }
 
 // wrong tells of a value of the wrong type.
@@ -26,6 +30,9 @@ func (d *decoder) wrong(at place, want string) {
 
 // unknown tells of a key that there isn't.
 func (d *decoder) unknown(at place, known []string, wrong map[string]string) {
+	if d.problems.full() {
+		return
+	}
 	hint := ""
 	if right, ok := wrong[at.text]; ok {
 		hint = right
@@ -94,6 +101,39 @@ func (d *decoder) glob(at place, text string) string {
 }
 
 var literal = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`, `\`, `\\`)
+
+// Bounds for what one project is made of.
+const (
+	mostFiles = 10_000
+	mostTotal = 64 << 20
+	mostApps  = 10_000
+)
+
+// read reads a file, which may be a pipe, as in a shell's <(…).
+func (d *decoder) read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, mostBytes+1))
+	d.files++
+	d.bytes += len(data)
+	var bound error
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > mostBytes:
+		bound = fmt.Errorf("it has more than %d bytes", mostBytes)
+	case d.bytes > mostTotal:
+		bound = fmt.Errorf("the files of the project have more than %d bytes", mostTotal)
+	case d.files > mostFiles:
+		bound = fmt.Errorf("the project has more than %d files", mostFiles)
+	default:
+		return data, nil
+	}
+	return nil, &os.PathError{Op: "read", Path: path, Err: bound}
+}
 
 // value is a scalar as JSON has it.
 func (n *node) value() any {

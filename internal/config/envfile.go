@@ -13,17 +13,13 @@ type variable struct{ name, value string }
 // or in double quotes, with \n, \" and the like; both may go over several lines. Without
 // quotes it ends at a # after a blank. "export" before a name, empty lines and comments
 // are passed over. Variables are replaced but in single quotes.
-func readEnv(name, path string, vars lookup, p *problems) (list []variable, err error) {
-	data, err := os.ReadFile(path)
+func (d *decoder) readEnv(name, path string) (list []variable, err error) {
+	data, err := d.read(path)
 	if err != nil {
 		return nil, err
 	}
 	f := newFile(name, path, data)
-	if len(data) > mostBytes {
-		p.add(place{&node{file: f}, ""}, "", "the file has more than %d bytes", mostBytes)
-		return nil, nil
-	}
-	r := envReader{f, vars, p, map[string]string{}}
+	r := envReader{f, d.vars, &d.problems, map[string]string{}}
 	for n := 0; n < len(f.lines); {
 		v, taken, ok := r.variable(n)
 		if ok {
@@ -145,7 +141,7 @@ func (d *decoder) readEnvAt(at place) (vars []variable) {
 		if !ok {
 			continue
 		}
-		more, err := readEnv(name, d.path(below, name), d.vars, &d.problems)
+		more, err := d.readEnv(name, d.path(below, name))
 		if err != nil {
 			d.problems.add(below, "", "%s", fileProblem(err))
 		}

@@ -88,12 +88,15 @@ func (p *problems) add(at place, hint, format string, args ...any) {
 	p.put(problem)
 }
 
+// full says that no more is told: then no time is spent on hints.
+func (p *problems) full() bool { return len(p.list) >= mostProblems }
+
 func (p *problems) put(problem Problem) {
 	same := problem
 	if same.Line > 0 {
 		same.Path = "" // two that extend the same
 	}
-	if len(p.list) >= mostProblems || p.seen[same] {
+	if p.full() || p.seen[same] {
 		return
 	}
 	if p.seen == nil {

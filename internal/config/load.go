@@ -65,10 +65,9 @@ type loader struct {
 	envs     map[string]string // of the .env files
 	dotenv   []variable        // the same, for a Procfile
 	procfile bool              // there is one
-	files    []string
-	reading  []string // that include each other
-	read     int
-	others   map[string]*node // files of which applications are extended
+	names    []string          // of the files, absolute
+	reading  []string          // that include each other
+	others   map[string]*node  // files of which applications are extended
 	decoder
 }
 
@@ -114,7 +113,7 @@ func (l *loader) load(dir string, names []string) (*Project, error) {
 
 // readDotenv reads the file .env of a folder, which need not be there.
 func (l *loader) readDotenv(dir string) {
-	vars, err := readEnv(filepath.Join(l.src.Dir, ".env"), filepath.Join(dir, ".env"), l.look, &l.problems)
+	vars, err := l.readEnv(filepath.Join(l.src.Dir, ".env"), filepath.Join(dir, ".env"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.problems.put(Problem{File: ".env", Text: fileProblem(err)})
 	}
@@ -123,9 +122,6 @@ func (l *loader) readDotenv(dir string) {
 		l.envs[v.name] = v.value
 	}
 }
-
-// mostFiles bounds how many files one project is made of.
-const mostFiles = 200
 
 // tree reads a file and those that it includes. by is what names it.
 func (l *loader) tree(name, path string, by place) *node {
@@ -139,11 +135,7 @@ func (l *loader) tree(name, path string, by place) *node {
 			return nil
 		}
 	}
-	if l.read++; l.read > mostFiles {
-		l.problems.add(by, "", "more than %d files are read", mostFiles)
-		return nil
-	}
-	data, err := readBounded(path)
+	data, err := l.read(path)
 	if err != nil {
 		if by.node != nil {
 			l.problems.add(by, "", "%s", fileProblem(err))
@@ -152,7 +144,7 @@ func (l *loader) tree(name, path string, by place) *node {
 		}
 		return nil
 	}
-	l.files = append(l.files, path)
+	l.names = append(l.names, path)
 	f := newFile(name, path, data)
 	if strings.HasPrefix(filepath.Base(path), "Procfile") {
 		l.procfile = true
@@ -179,20 +171,6 @@ func (l *loader) tree(name, path string, by place) *node {
 		}
 	}
 	return merge(base, root.without("include"))
-}
-
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = &os.PathError{Op: "read", Path: path, Err: errors.New("it is no file")}
-	}
-	if err == nil && info.Size() > mostBytes {
-		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d bytes", mostBytes)}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
 }
 
 // baseEnviron is what each application inherits: the supervisor's environment, less what

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 )
 
 // file is one that was read.
@@ -125,7 +126,7 @@ type reader struct {
 
 // parse reads one YAML document; nil where that can't be done.
 func parse(f *file, data []byte, p *problems) *node {
-	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(mostDepth))))
 	var document, second yaml.Node
 	if err == nil {
 		err = loader.Load(&document)
@@ -205,6 +206,9 @@ func (r *reader) node(y *yaml.Node, path string, depth int) *node {
 	case yaml.SequenceNode:
 		n.kind = list
 		for i, item := range y.Content {
+			if r.left < 0 {
+				break
+			}
 			if c := r.node(item, at.below(index(i), nil).path, depth+1); c != nil {
 				n.items = append(n.items, c)
 			}

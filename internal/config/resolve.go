@@ -115,6 +115,9 @@ func appNames(apps *node) (names []string) {
 }
 
 func meant(word string, list []string) string {
+	if len(list) > 1000 {
+		return "" // that would take long
+	}
 	if near := nearest(word, list); near != "" {
 		return "did you mean " + near + "?"
 	}

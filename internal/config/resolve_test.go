@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -155,6 +156,32 @@ HOME=not this
 		"PWD=" + p.Dir, "A=all", "B=project", "N=1.50", "T=true", "C=one", "F=two", "D=app", "E=/root/x", "FROM_DOTENV=dotenv",
 	})
 	same(t, "inherited", p.Apps[0].Inherited, 2)
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	dir := write(t, "-- foster.yaml --\napps: {a: {command: x, env_file: [no.env, /dev/zero, sub]}}\ninclude: [sub, no.yaml]\n-- sub/x --\n")
+	for _, files := range [][]string{nil, {"/dev/zero"}, {"sub"}} {
+		_, err := Load(Source{Dir: dir, Files: files, Environ: []string{}})
+		for _, p := range problemsOf(err) {
+			if !strings.Contains(p.Text, "can't read /") {
+				t.Errorf("got %v", p)
+			}
+		}
+		if problemsOf(err) == nil {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "foster.yaml"), []byte("apps: {a: {command: x, env_file: [no.env, /dev/zero, sub]}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(Source{Dir: dir, Environ: []string{}})
+	var texts []string
+	for _, p := range problemsOf(err) {
+		texts = append(texts, strings.ReplaceAll(p.Text, dir, "DIR"))
+	}
+	same(t, "problems", texts, []string{
+		"can't read DIR/no.env: no such file or directory", "can't read /dev/zero: it has more than 4194304 bytes", "can't read DIR/sub: is a directory",
+	})
 }
 
 func TestShell(t *testing.T) {

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func vars(name string) (string, bool) {
@@ -64,8 +66,9 @@ func TestEnvFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var p problems
-	got, err := readEnv("x.env", path, vars, &p)
+	d := decoder{vars: vars}
+	p := &d.problems
+	got, err := d.readEnv("x.env", path)
 	want := []variable{{"A", "1"}, {"B", "two words"}, {"C", "$X ${A} #"}, {"D", "a\nb \"q\" $x"}, {"E", ""}, {"F", "a#b"}, {"G", "two\nlines"}, {"H", "ax"}, {"I", "x=y"}, {"J", `\n`}, {"K", "two\nlines"}}
 	if err != nil || p.err() != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, %v", got, err, p.err())
@@ -74,7 +77,7 @@ func TestEnvFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = readEnv("x.env", path, vars, &p); err != nil {
+	if _, err = d.readEnv("x.env", path); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -185,5 +188,38 @@ func TestAliasesAreBounded(t *testing.T) {
 		if _, err := load(t, text); err == nil {
 			t.Errorf("%.20q was taken", text)
 		}
+	}
+}
+
+// What is large, or deep, is taken or refused soon.
+func TestLoadTakesNoTimeWithoutBound(t *testing.T) {
+	many := func(line string) string {
+		var b strings.Builder
+		for i := range 60_000 {
+			fmt.Fprintf(&b, line, i)
+		}
+		return b.String()
+	}
+	for name, text := range map[string]string{
+		"applications": "apps:\n" + many("  a%d: {command: x, extends: b}\n"),
+		"unknown keys": "apps:\n  a:\n    command: x\n" + many("    comand%d: x\n"),
+		"dependencies": "apps:\n  a:\n    command: x\n    depends_on:\n" + many("    - b%d\n"),
+		"deep command": "apps:\n  a:\n    command: '" + strings.Repeat("(", 1<<19) + "'\n",
+		"less deep":    "apps:\n  a:\n    command: '" + strings.Repeat("(", 32<<10) + "'\n",
+		"deep shell":   "apps:\n  a:\n    command: '" + strings.Repeat("$(", 1<<19) + "'\n",
+		"deep quotes":  "apps:\n  a:\n    command: '" + strings.Repeat("\"${x:-", 1<<16) + "'\n",
+		"variables":    "apps:\n  a:\n    command: '" + strings.Repeat("${x:-", 1<<16) + strings.Repeat("}", 1<<16) + "'\n",
+		"brackets":     "apps: " + strings.Repeat("[", 1<<20),
+		"question":     strings.Repeat("? ", 1<<19),
+		"dashes":       strings.Repeat("- ", 1<<19),
+		"anchors":      "a: &a [" + strings.Repeat("*a, ", 1<<17) + "]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			_, err := load(t, text)
+			if took := time.Since(begin); err == nil || took > 20*time.Second {
+				t.Errorf("got %v after %v", err, took)
+			}
+		})
 	}
 }
