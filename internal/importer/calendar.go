@@ -16,7 +16,7 @@ var calendars = map[string]string{
 var (
 	timeOfDay = regexp.MustCompile(`^([0-9*,./]+):([0-9*,./]+)(?::([0-9*,./]+))?$`)
 	dateWord  = regexp.MustCompile(`^(?:([0-9*,./]+)-)?([0-9*,./]+)-([0-9*,./~]+)$`)
-	weekWord  = regexp.MustCompile(`^[A-Za-z]{3,}([.,]+[A-Za-z]{3,})*,?$`)
+	weekWord  = regexp.MustCompile(`(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:(?:\.\.|,)(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)*,?$`)
 	zoneWord  = regexp.MustCompile(`^([A-Za-z]+/[A-Za-z_/+-]+|UTC)$`)
 )
 

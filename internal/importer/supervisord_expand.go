@@ -66,7 +66,12 @@ func unmarked(text string) any {
 		return text
 	}
 	var b strings.Builder
-	for i, part := range strings.Split(text, mark) {
+	parts := strings.Split(text, mark)
+	for i, part := range parts {
+		if i == len(parts)-1 {
+			b.WriteString(literal(part))
+			continue
+		}
 		if i%2 == 0 {
 			// A dollar before a variable would be taken for the first of two.
 			part = literal(part + "${")
