@@ -31,6 +31,14 @@ func write(w http.ResponseWriter, status int, v any) {
 	_ = to.Encode(v) // who doesn't want the answer is gone
 }
 
+// list is an array on the wire also where it is empty.
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}
+
 // refuse tells why not.
 func refuse(w http.ResponseWriter, status int, e client.RequestError) {
 	write(w, status, problem{RequestError: e})

@@ -46,7 +46,10 @@ func TestEachRequestReachesTheSupervisorAsItWasMeant(t *testing.T) {
 }
 
 func TestAnswersComeBackAsTheyWereGiven(t *testing.T) {
-	f := &fake{status: client.Status{Project: "test", PID: 7, Files: []string{"/a<b>"}}}
+	f := &fake{
+		status: client.Status{Project: "test", PID: 7, Files: []string{"/a<b>"}}, runs: []client.Run{{ID: 7, App: "web"}},
+		env: client.Environment{Dir: "/srv", Env: []string{"A=<b>"}},
+	}
 	c, _ := serveFake(t, f)
 	if s, err := c.Status(t.Context()); err != nil || s.PID != 7 || s.Files[0] != "/a<b>" {
 		t.Errorf("%+v, %v", s, err)
@@ -60,7 +63,7 @@ func TestAnswersComeBackAsTheyWereGiven(t *testing.T) {
 }
 
 func TestErrorsComeBackAsTheyWereGiven(t *testing.T) {
-	f := &fake{}
+	f := &fake{changes: []client.Change{{App: "web", Action: "restart"}}}
 	c, _ := serveFake(t, f)
 	f.fails = &client.FailedError{Failures: []client.Failure{{App: "web", Replica: 1, Text: "no", Survivors: []string{"sleep (pid 3)"}}}}
 	err := c.Stop(t.Context())

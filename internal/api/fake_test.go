@@ -37,7 +37,11 @@ type fake struct {
 	down   func()
 	term   *fakeTerminal
 	status client.Status
-	count  Counters
+
+	changes []client.Change
+	runs    []client.Run
+	env     client.Environment
+	count   Counters
 }
 
 func (f *fake) note(format string, args ...any) error {
@@ -92,7 +96,7 @@ func (f *fake) Scale(_ context.Context, app string, replicas int) error {
 }
 
 func (f *fake) Update(_ context.Context, dryRun bool) ([]client.Change, error) {
-	return []client.Change{{App: "web", Action: "restart", Keys: []string{"Env"}}}, f.note("update %v", dryRun)
+	return f.changes, f.note("update %v", dryRun)
 }
 
 func (f *fake) Down(context.Context) error {
@@ -122,7 +126,7 @@ func (f *fake) Events(ctx context.Context, after uint64, follow bool) iter.Seq[c
 }
 
 func (f *fake) History(app string, replica, newest int) ([]client.Run, error) {
-	return []client.Run{{ID: 7, App: app, Replica: 1, PID: 42, By: "by hand"}}, f.note("history %s %d %d", app, replica, newest)
+	return f.runs, f.note("history %s %d %d", app, replica, newest)
 }
 
 func (f *fake) Logs(ctx context.Context, query client.LogQuery) iter.Seq2[client.Line, error] {
@@ -142,7 +146,7 @@ func (f *fake) Logs(ctx context.Context, query client.LogQuery) iter.Seq2[client
 }
 
 func (f *fake) Environment(app string, replica int) (client.Environment, error) {
-	return client.Environment{Dir: "/srv", Env: []string{"A=<b>"}}, f.note("environment %s %d", app, replica)
+	return f.env, f.note("environment %s %d", app, replica)
 }
 
 func (f *fake) Terminal(app string, replica int) (Terminal, error) {

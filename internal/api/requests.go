@@ -16,8 +16,8 @@ type targets struct {
 	Targets []client.Target `json:"targets"`
 }
 
-// list gives the targets as a Supervisor takes them: nil is all.
-func (t targets) list() ([]client.Target, error) {
+// resolve gives the targets as a Supervisor takes them: nil is all.
+func (t targets) resolve() ([]client.Target, error) {
 	for _, one := range t.Targets {
 		if err := checkTarget(one); err != nil {
 			return nil, err
@@ -42,11 +42,11 @@ func (s *server) onTargets(do func(context.Context, []client.Target) error) hand
 		if err := read(w, r, &body); err != nil {
 			return err
 		}
-		list, err := body.list()
+		to, err := body.resolve()
 		if err != nil {
 			return err
 		}
-		return s.did(w, do(r.Context(), list))
+		return s.did(w, do(r.Context(), to))
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &body); err != nil {
 		return err
 	}
-	list, err := body.list()
+	to, err := body.resolve()
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.did(w, s.supervisor.Signal(list, sig, scope))
+	return s.did(w, s.supervisor.Signal(to, sig, scope))
 }
 
 func signalOf(name string, scope foster.Scope) (syscall.Signal, foster.Scope, error) {
@@ -96,7 +96,7 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &body); err != nil {
 		return err
 	}
-	list, err := body.list()
+	to, err := body.resolve()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
 	if by == 0 {
 		return badf("by: a lease can't be extended by nothing: write 10s, 1min 30s or 2h")
 	}
-	return s.did(w, s.supervisor.Extend(list, by))
+	return s.did(w, s.supervisor.Extend(to, by))
 }
 
 // mostReplicas bounds what a mistyped number can start.
@@ -145,10 +145,7 @@ func (s *server) update(w http.ResponseWriter, r *http.Request) error {
 		write(w, statusOf(err), p)
 		return nil
 	}
-	if changes == nil {
-		changes = []client.Change{}
-	}
-	write(w, http.StatusOK, map[string]any{"changes": changes})
+	write(w, http.StatusOK, map[string]any{"changes": list(changes)})
 	return nil
 }
 
@@ -162,10 +159,7 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if runs == nil {
-		runs = []client.Run{}
-	}
-	write(w, http.StatusOK, map[string]any{"runs": runs})
+	write(w, http.StatusOK, map[string]any{"runs": list(runs)})
 	return nil
 }
 
@@ -178,6 +172,7 @@ func (s *server) environment(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	e.Env = list(e.Env)
 	write(w, http.StatusOK, e)
 	return nil
 }

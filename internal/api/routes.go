@@ -94,7 +94,12 @@ func (r route) check(request *http.Request) error {
 }
 
 func (s *server) status(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, s.supervisor.Status())
+	status := s.supervisor.Status()
+	status.Files, status.Apps = list(status.Files), list(status.Apps)
+	for i := range status.Apps {
+		status.Apps[i].Instances = list(status.Apps[i].Instances)
+	}
+	write(w, http.StatusOK, status)
 	return nil
 }
 
