@@ -33,7 +33,7 @@ func takePipes(list []*output) *pipes {
 // other end. What was read here nobody else gets. When this program ends before the tree
 // does, the rest is for who attaches within Cmd.Grace, also where the tree ends
 // meanwhile; what is left in the pipes of a tree whose end this program has seen is its
-// own to read, and lost with it.
+// own to read, and lost with it, unless Cmd.ConfirmEnd keeps them until all was read.
 func (t *Tree) Pipes() (stdout, stderr *os.File) {
 	if t.pipes == nil {
 		return nil, nil
