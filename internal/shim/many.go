@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -39,19 +37,11 @@ func serveMany(conn *wire.Conn) {
 		loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{},
 		look: make(chan struct{}, 1),
 	}
-	m.tidy = clock{loop: m.loop, due: tidy}
+	m.tidy = clock{loop: m.loop, due: sys.GiveBackMemory}
 	go m.watch()
 	go m.receive(conn)
 	go m.run() // not on the main thread: who wakes it would have to wake that thread as well
 	<-m.loop.over
-}
-
-// tidy gives back memory. A stack becomes half as large with each collection.
-func tidy() {
-	for range 3 {
-		runtime.GC()
-	}
-	debug.FreeOSMemory()
 }
 
 func (m *many) run() {

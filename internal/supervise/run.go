@@ -153,6 +153,7 @@ func (i *instance) withPID(text string) string {
 
 // hold makes a tree that of the instance.
 func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
+	s.tidy.Reset(tidyAfter)
 	i.tree, i.pid = tree, tree.Leader()
 }
 

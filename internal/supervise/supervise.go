@@ -20,6 +20,7 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/logs"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // Options is what a supervisor is made with.
@@ -47,6 +48,8 @@ type Supervisor struct {
 	logs    *logs.Store
 	quiet   chan struct{} // closed when nothing is written to the logs any more
 
+	tidy *time.Timer // when to give back the memory that starts have taken
+
 	// Of the loop:
 	project   *config.Project
 	apps      map[string]*app
@@ -70,6 +73,9 @@ type Supervisor struct {
 	hurry   context.CancelFunc
 }
 
+// tidyAfter is how long after the last start of several memory is given back.
+const tidyAfter = 2 * time.Second
+
 // startsAtOnce bounds how many applications are being started at one time.
 const startsAtOnce = 8
 
@@ -81,7 +87,7 @@ const treesPerShim = 128
 func New(project *config.Project, options Options) *Supervisor {
 	s := &Supervisor{
 		options: options, inbox: make(chan func()), done: make(chan struct{}), quiet: make(chan struct{}), events: newEventLog(),
-		began: time.Now(), slots: make(chan struct{}, startsAtOnce),
+		began: time.Now(), slots: make(chan struct{}, startsAtOnce), tidy: time.AfterFunc(tidyAfter, sys.GiveBackMemory),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 		clock: time.Now, lookAtClock: lookAtClock,
 	}
@@ -140,6 +146,7 @@ func (s *Supervisor) ask(f func()) error {
 func (s *Supervisor) Done() <-chan struct{} { return s.done }
 
 func (s *Supervisor) close() {
+	s.tidy.Stop()
 	close(s.done)
 	s.die()
 	defer s.logs.Close()
