@@ -86,6 +86,9 @@ func (s *server) receive(c *client) {
 		if posted {
 			<-handled
 		}
+		if !posted {
+			<-c.sent // the loop is over, and says its farewell: who asks meanwhile is to hear it
+		}
 		if err != nil || !posted {
 			c.conn.Close() // with the descriptors that nobody claimed
 			return

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,14 +19,15 @@ import (
 // it is reaped (cgroups(7)). Each tree has a server, a connection to its owner's side and
 // a socket, as if it were alone; the loop and the reaping are common.
 type many struct {
-	loop    *loop
-	servers map[*server]bool
-	leaders map[int]*server    // that weren't reaped
-	cgroups map[string]*server // of the trees that are held, by the name of their folder
-	closed  bool               // nobody asks for another tree
-	look    chan struct{}
-	looking bool
-	tidy    clock // when to give back the memory that starts have taken
+	loop     *loop
+	servers  map[*server]bool
+	leaders  map[int]*server    // that weren't reaped
+	cgroups  map[string]*server // of the trees that are held, by the name of their folder
+	closed   bool               // nobody asks for another tree
+	look     chan struct{}
+	looking  bool
+	tidy     clock          // when to give back the memory that starts have taken
+	partings sync.WaitGroup // last words under way
 }
 
 // tidyAfter is how long after the last start of several that is.
@@ -48,6 +50,7 @@ func (m *many) run() {
 	for !m.closed || len(m.servers) > 0 {
 		(<-m.loop.work)()
 	}
+	m.partings.Wait() // before this process ends
 	close(m.loop.over)
 }
 
@@ -101,7 +104,7 @@ func (m *many) leave(s *server) {
 	}
 	delete(m.servers, s)
 	s.forget()
-	go s.farewell()
+	m.partings.Go(s.farewell)
 }
 
 // hold takes note of a tree whose leader was started.

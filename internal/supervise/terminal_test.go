@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/api"
 	"github.com/foster-init/foster/internal/config"
@@ -21,6 +22,7 @@ import (
 func init() {
 	projects["shell"] = shells
 	projects["speaking shell"] = speakingShells
+	projects["dying shell"] = dyingShells
 }
 
 // speakingShells is shells, with a job that says something when there is a file go.
@@ -39,6 +41,13 @@ func shells(dir string) *config.Project {
 	app.Stop = config.Stop{Signal: syscall.SIGHUP, Timeout: 10 * time.Second}
 	app.Terminal = true
 	return &config.Project{Name: "test", Dir: dir, Grace: time.Minute, Apps: []config.App{app}}
+}
+
+// dyingShells is one that ends when there is a file go, with something to say.
+func dyingShells(dir string) *config.Project {
+	p := shells(dir)
+	p.Apps[0].Command[2] = fmt.Sprintf("printf 'start\\nstart\\n' >> %[1]s/out; while [ ! -e %[1]s/go ]; do sleep 0.01; done; echo last words; touch %[1]s/gone; exit 9", dir)
+	return p
 }
 
 // screen is what somebody who is attached sees.
@@ -218,6 +227,40 @@ func TestATerminalOutlivesTheSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaktest.ReapOrphans(t) // the shim of the life that was killed
+}
+
+// What an application says last, while there is no supervisor, the next one has.
+func TestTheLastWordsOfATerminalAreReadByTheNextSupervisor(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(projectVariable, "dying shell")
+	endSupervisor(t, dir, filepath.Join(dir, "out"), syscall.SIGKILL)
+	touch(t, filepath.Join(dir, "go"))
+	leaktest.Eventually(t, "it has ended", func() bool { _, err := os.Stat(filepath.Join(dir, "gone")); return err == nil })
+	s, end := running(t, dyingShells(dir), Options{State: dir})
+	if i := awaitState(t, s, "shell", client.Failed); i.Exit == nil || i.Exit.Code == nil || *i.Exit.Code != 9 {
+		t.Errorf("%q, %+v", i.Cause, i.Exit)
+	}
+	leaktest.Eventually(t, "it is in the log", func() bool {
+		return strings.Contains(loggedLines(t, s, "shell"), "last words\n")
+	})
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	leaktest.ReapOrphans(t) // the shim of the life that was killed
+}
+
+// A terminal, sockets and limits of resources at once go through the stage of a start.
+func TestATerminalThroughTheStage(t *testing.T) {
+	dir := t.TempDir()
+	p := shells(dir)
+	p.Apps[0].Sockets = []config.Socket{{Name: "ctl", Address: "unix:" + filepath.Join(dir, "app.sock")}}
+	p.Apps[0].Rlimits = []foster.Rlimit{{Resource: syscall.RLIMIT_NOFILE, Soft: 64, Hard: 64}}
+	s, _ := running(t, p, Options{})
+	i := awaitState(t, s, "shell", client.Running)
+	c := attachTo(t, s)
+	c.run("echo $LISTEN_PID $LISTEN_FDNAMES $(ulimit -n) on $(tty)", fmt.Sprintf("%d ctl 64 on /dev/pts/", i.PID))
+	c.run("sleep 1000; echo interrupted $?\x03", "^C")
+	c.run("echo goes $((60+1))", "goes 61\r\n")
 }
 
 func TestTheTerminalIsItsUsers(t *testing.T) {
