@@ -1,7 +1,6 @@
 package foster
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // Limits are how much of the machine a whole tree may use, by its cgroup; 0 is no limit.
-// They need the containment Cgroup, and the controllers: of version 2 where they are
+// They need the containment Cgroup (Auto takes no other with them), and the controllers: of version 2 where they are
 // there, else of version 1, as on hosts that have both. What is limited is the sum of all
 // processes of the tree, also of those that leave its group or session.
 type Limits struct {
@@ -37,7 +36,7 @@ func (c *Cmd) validLimits() error {
 		return fmt.Errorf("a limit is 0 or more: got %d bytes of memory, %v CPUs, %d processes", l.Memory, l.CPU, l.PIDs)
 	case l.CPU > 0 && l.CPU < leastCPU || l.CPU > 1e6:
 		return fmt.Errorf("a limit of CPUs is at least %v of one: got %v", leastCPU, l.CPU)
-	case l.none() || c.Containment == Cgroup || c.Containment == Auto || c.Containment == "":
+	case l.none() || l.Optional || c.Containment == Cgroup || c.Containment == Auto || c.Containment == "":
 		return nil
 	}
 	return fmt.Errorf("limits need the containment cgroup, or auto: got %s", c.Containment)
@@ -51,7 +50,7 @@ func (s *starter) limit() error {
 		return nil
 	}
 	if s.cgroup == nil {
-		s.unmet = []error{errors.New("no limits: no cgroup can be had here")}
+		s.unmet = []error{fmt.Errorf("no limits: they are those of a cgroup, and the containment is %s", s.level)}
 	} else {
 		s.msg.Writes, s.unmet = s.cgroup.Limit(contain.Limits{Memory: l.Memory, CPU: l.CPU, PIDs: l.PIDs})
 		s.msg.Groups = s.cgroup.Groups

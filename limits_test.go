@@ -275,6 +275,39 @@ func TestALimitThatCantBeHadIsAnErrorOrTold(t *testing.T) {
 	gone(t, groups)
 }
 
+// Where limits are optional, a containment that has none is no error.
+func TestOptionalLimitsNeedNoCgroup(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper, foster.PIDNS}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Limits = foster.Limits{PIDs: 10, Optional: true} }, "block")
+		out.pid("block")
+		if e := waitFor(t, tree, foster.EventLimitUnmet); !strings.Contains(e.Text, "the containment is "+string(c)) {
+			t.Errorf("%q", e.Text)
+		}
+		stop(t, tree)
+	})
+}
+
+// What is let go is limited no longer, and leaves no group.
+func TestWhatIsReleasedLeavesItsLimits(t *testing.T) {
+	l := foster.Limits{PIDs: 100, Memory: 64 << 20}
+	limits(t, l)
+	tree, out := begin(t, foster.Cgroup, func(cmd *foster.Cmd) { cmd.Limits = l }, "daemonize", "leave")
+	daemon := out.pid("block")
+	groups := groupsOf(t, daemon)
+	waitFor(t, tree, foster.EventLeaderLost)
+	if err := tree.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Wait(); err != nil {
+		t.Error(err)
+	}
+	gone(t, groups)
+	if err := syscall.Kill(daemon, syscall.SIGKILL); err != nil { // it fell to this test
+		t.Error(err)
+	}
+	leaktest.ReapOrphans(t)
+}
+
 // Whoever is left removes the groups.
 func TestTheGroupsOfLimitsAreRemovedWhoeverIsKilled(t *testing.T) {
 	limits(t, foster.Limits{PIDs: 100, Memory: 64 << 20})

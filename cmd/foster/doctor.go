@@ -88,7 +88,7 @@ func diagnose(ctx context.Context) diagnosis {
 		d.Containments = append(d.Containments, f)
 	}
 	d.System = systemFindings()
-	d.Limits = limitFindings()
+	d.Limits = append(tryLimits(ctx), limitFindings()...)
 	d.Folders = folderFindings()
 	for _, f := range append(d.Folders, d.System...) {
 		d.OK = d.OK && f.State != stateNo
@@ -99,28 +99,55 @@ func diagnose(ctx context.Context) diagnosis {
 // tryContainment runs this program in it, to print its version.
 func tryContainment(ctx context.Context, c foster.Containment) (finding, foster.Containment) {
 	f := finding{Name: string(c), State: stateOK, Value: containmentWords[c]}
+	reached, err := try(ctx, func(cmd *foster.Cmd) { cmd.Containment = c })
+	if err != nil {
+		f.State, f.Why, f.Hint = stateNo, err.Error(), containmentHints[c]
+		return f, ""
+	}
+	if c == foster.Auto {
+		f.Value = "takes " + string(reached)
+	}
+	return f, reached
+}
+
+// try runs this program, to print its version, and says how it was contained.
+func try(ctx context.Context, set func(*foster.Cmd)) (reached foster.Containment, err error) {
 	path, err := os.Executable()
 	if err != nil {
-		return finding{Name: string(c), State: stateNo, Why: err.Error()}, ""
+		return "", err
 	}
 	cmd := foster.CommandContext(ctx, path, "version")
 	cmd.Args[0] = os.Args[0]
-	cmd.Containment = c
+	set(cmd)
 	tree, err := cmd.Start()
 	if err == nil {
-		reached := tree.Containment()
-		if _, err = tree.Wait(); err == nil {
-			if c == foster.Auto {
-				f.Value = "takes " + string(reached)
-			}
-			return f, reached
-		}
+		reached = tree.Containment()
+		_, err = tree.Wait()
 	}
 	if start, ok := errors.AsType[*foster.StartError](err); ok {
 		err = start.Err // it isn't this program that was asked for
 	}
-	f.State, f.Why, f.Hint = stateNo, strings.TrimPrefix(err.Error(), "foster: "), containmentHints[c]
-	return f, ""
+	if err != nil {
+		err = errors.New(strings.TrimPrefix(err.Error(), "foster: "))
+	}
+	return reached, err
+}
+
+// tryLimits says which limits of a tree can be had.
+func tryLimits(ctx context.Context) (list []finding) {
+	for _, l := range []struct {
+		name  string
+		limit foster.Limits
+	}{
+		{"memory", foster.Limits{Memory: 1 << 30}}, {"cpus", foster.Limits{CPU: 1}}, {"pids", foster.Limits{PIDs: 1000}},
+	} {
+		f := finding{Name: "--" + l.name, State: stateOK, Value: "the whole tree can be limited"}
+		if _, err := try(ctx, func(cmd *foster.Cmd) { cmd.Limits = l.limit }); err != nil {
+			f.State, f.Why = stateNo, err.Error()
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 var containmentWords = map[foster.Containment]string{

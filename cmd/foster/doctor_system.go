@@ -64,7 +64,7 @@ func cgroupFindings() []finding {
 		Name: "controllers", State: stateInfo, Value: word(filepath.Join(own, "cgroup.controllers")),
 	}
 	if controllers.Value == "" {
-		controllers.Value = "none in the own cgroup: it can be held and ended, not limited"
+		controllers.Value = "none in the own cgroup: what can be limited, and by which, stands below"
 	}
 	return append(list, controllers, delegation(own))
 }

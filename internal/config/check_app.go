@@ -38,7 +38,7 @@ func (l *loader) checkApp(a *app) {
 		l.problems.add(a.key("restart", "backoff"), "", "the first pause, %v, is longer than the longest, %v", b.Initial, b.Max)
 	}
 	l.checkWatch(a)
-	if a.Limits != (Limits{}) && !a.Limits.Optional && (a.Containment == foster.Group || a.Containment == foster.Subreaper) {
+	if a.Limits != (Limits{}) && !a.Limits.Optional && a.Containment != foster.Auto && a.Containment != foster.Cgroup && a.Containment != "" {
 		l.problems.add(a.key("containment"), "cgroup has limits; optional: true goes on without them", "limits are those of a cgroup, and containment is %s", a.Containment)
 	}
 	if a.Port > 0 && a.Port+a.Replicas-1 > 65535 {
@@ -154,6 +154,11 @@ func (l *loader) checkSockets(a *app) {
 			l.problems.add(at, "", "another socket has this address: %s", s.Address)
 		case s.Name != "" && names[s.Name]:
 			l.problems.add(at, "", "another socket has this name: %s", s.Name)
+		}
+		if s.Name != "" {
+			if err := foster.ValidListenName(s.Name); err != nil {
+				l.problems.add(at.below("name", at.get("name")), "", "%s", err)
+			}
 		}
 		names[s.Name], addresses[s.Address] = true, true
 		if err := activate.Check(s.Address); err != nil {

@@ -318,14 +318,23 @@ func (t *cgroup) Release() error {
 	if _, err := os.Stat(leaf); err == nil {
 		above = leaf // where it has controllers, it can have no process
 	}
-	above = filepath.Join(above, enterFile)
+	for _, g := range t.dir.Groups {
+		if err := moveAll(g, filepath.Dir(g)); err != nil {
+			return err
+		}
+	}
+	return moveAll(t.dir.Path, above)
+}
+
+// moveAll moves the members of one cgroup to another.
+func moveAll(from, to string) error {
 	for range 100 { // members may fork meanwhile
-		pids := t.dir.procs()
+		pids := (&Cgroup{Path: from}).procs()
 		if len(pids) == 0 {
 			break
 		}
 		for _, pid := range pids {
-			err := os.WriteFile(above, []byte(strconv.Itoa(pid)), 0)
+			err := os.WriteFile(filepath.Join(to, enterFile), []byte(strconv.Itoa(pid)), 0)
 			if err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
