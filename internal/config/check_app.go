@@ -71,18 +71,32 @@ func (l *loader) checkProbe(a *app, name string, p *Probe, alive bool) {
 		l.problems.add(a.key(name, "log_line"), "", "a line is written once: it says nothing about whether it still works")
 	}
 	if p.HTTP != nil {
-		if p.HTTP.Port == 0 {
+		if p.HTTP.Port == 0 && a.Port == 0 {
 			p.HTTP.Port = map[string]int{"http": 80, "https": 443}[p.HTTP.Scheme]
 		}
 		if p.HTTP.Status > 599 {
 			l.problems.add(a.key(name, "http_get", "status"), "", "expected a status from 100 to 599: got %d", p.HTTP.Status)
 		}
+		l.checkPort(a, a.key(name, "http_get"), p.HTTP.Port)
 	}
-	if p.TCP != nil && p.TCP.Port == 0 && a.key(name, "tcp").get("port") == nil && a.key(name, "tcp").kind == mapping {
-		l.problems.add(a.key(name, "tcp"), "", "expected the key port")
+	if p.TCP != nil {
+		if tcp := a.key(name, "tcp"); p.TCP.Port == 0 && a.Port == 0 && tcp.kind == mapping && tcp.get("port") == nil {
+			l.problems.add(tcp, "", "expected the key port")
+		}
+		l.checkPort(a, a.key(name, "tcp"), p.TCP.Port)
 	}
 	if at.get("exec") != nil && a.key(name, "exec").kind == mapping && a.key(name, "exec").get("command") == nil {
 		l.problems.add(a.key(name, "exec"), "", "expected the key command")
+	}
+}
+
+// checkPort looks for a probe that would ask all replicas at the port of the first.
+func (l *loader) checkPort(a *app, at place, port int) {
+	if port != 0 && port == a.Port && a.Replicas > 1 {
+		if n := at.get("port"); n != nil {
+			at = at.below("port", n)
+		}
+		l.problems.add(at, "leave it out: each is asked at its own", "all %d replicas are asked at port %d, which is that of the first", a.Replicas, port)
 	}
 }
 

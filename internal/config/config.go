@@ -166,7 +166,7 @@ type Probe struct {
 // HTTPProbe is a GET that has to be answered with Status, or 200 to 399.
 type HTTPProbe struct {
 	Scheme, Host string
-	Port         int
+	Port         int // 0: that of the replica, see App.Port
 	Path         string
 	Headers      map[string]string
 	Status       int
@@ -175,7 +175,7 @@ type HTTPProbe struct {
 // TCPProbe is a connection that has to be accepted.
 type TCPProbe struct {
 	Host string
-	Port int
+	Port int // 0: that of the replica
 }
 
 // Overlap is what happens when a scheduled application is due while it still runs.

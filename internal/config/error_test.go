@@ -99,6 +99,10 @@ func TestProblems(t *testing.T) {
 			`5:43 apps.d.readiness_probe.exec: expected the key command`,
 			`5:70 apps.d.liveness_probe.tcp.port: expected a port, from 1 to 65535: got "65536"`,
 		}},
+		{"the port of the first replica", "apps:\n  a: {command: x, replicas: 2, port: 80, readiness_probe: {tcp: 80}, liveness_probe: {http_get: {port: 80}}}\n  b: {command: x, port: 80, readiness_probe: {tcp: 80}}\n", []string{
+			`2:65 apps.a.readiness_probe.tcp: all 2 replicas are asked at port 80, which is that of the first | leave it out: each is asked at its own`,
+			`2:104 apps.a.liveness_probe.http_get.port: all 2 replicas are asked at port 80, which is that of the first | leave it out: each is asked at its own`,
+		}},
 		{"schedules", "apps:\n  a: {command: x, schedule: \"61 * * * *\"}\n  b: {command: x, schedule: {cron: \"@daily\", zone: Mars/Base}}\n  c: {command: x, schedule: {}}\n", []string{
 			`2:29 apps.a.schedule: schedule "61 * * * *": …`,
 			`3:52 apps.b.schedule.zone: zone "Mars/Base": …`,

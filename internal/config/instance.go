@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -33,10 +34,12 @@ func (a App) Instance(project string, replica int) App {
 	a.Stop.Command = each(a.Stop.Command)
 	h := &a.Hooks
 	h.PreStart, h.PostStart, h.PreStop, h.PostStop = each(h.PreStart), each(h.PostStart), each(h.PreStop), each(h.PostStop)
-	a.Readiness, a.Liveness = a.Readiness.instance(each, fill), a.Liveness.instance(each, fill)
+	port := 0
 	if a.Port > 0 {
-		values["PORT"] = strconv.Itoa(a.Port + replica - 1)
+		port = a.Port + replica - 1
+		values["PORT"] = strconv.Itoa(port)
 	}
+	a.Readiness, a.Liveness = a.Readiness.instance(port, each, fill), a.Liveness.instance(port, each, fill)
 	env, inherited := a.Env[:0], a.Inherited
 	for i, e := range a.Env {
 		name, _, _ := strings.Cut(e, "=")
@@ -53,8 +56,9 @@ func (a App) Instance(project string, replica int) App {
 	return a
 }
 
-// instance is a probe with the variables of a replica filled in.
-func (p *Probe) instance(each func([]string) []string, fill func(string) string) *Probe {
+// instance is a probe with the variables of a replica filled in, and its port, where the
+// probe has none.
+func (p *Probe) instance(port int, each func([]string) []string, fill func(string) string) *Probe {
 	if p == nil {
 		return nil
 	}
@@ -62,6 +66,7 @@ func (p *Probe) instance(each func([]string) []string, fill func(string) string)
 	filled.Exec = each(p.Exec)
 	if p.HTTP != nil {
 		get := *p.HTTP
+		get.Port = cmp.Or(get.Port, port)
 		get.Host, get.Path, get.Headers = fill(get.Host), fill(get.Path), maps.Clone(get.Headers)
 		for name, value := range get.Headers {
 			get.Headers[name] = fill(value)
@@ -69,7 +74,7 @@ func (p *Probe) instance(each func([]string) []string, fill func(string) string)
 		filled.HTTP = &get
 	}
 	if p.TCP != nil {
-		filled.TCP = &TCPProbe{fill(p.TCP.Host), p.TCP.Port}
+		filled.TCP = &TCPProbe{fill(p.TCP.Host), cmp.Or(p.TCP.Port, port)}
 	}
 	return &filled
 }

@@ -34,7 +34,7 @@ func httpProbe() shape[HTTPProbe] {
 	return mapOf(map[string]string{"status_code": "status", "code": "status", "uri": "path", "url": "scheme, host, port and path", "header": "headers", "httpHeaders": "headers"},
 		at("scheme", word[string](nil, "http", "https"), func(p *HTTPProbe) *string { return &p.Scheme }, "The certificate of https isn't verified.").or("http"),
 		at("host", perReplica(), func(p *HTTPProbe) *string { return &p.Host }, "The host to connect to.").or("127.0.0.1"),
-		at("port", port(), func(p *HTTPProbe) *int { return &p.Port }, "By default that of the scheme."),
+		at("port", port(), func(p *HTTPProbe) *int { return &p.Port }, "By default the port of the application, and of each replica its own; else that of the scheme."),
 		at("path", perReplica(), func(p *HTTPProbe) *string { return &p.Path }, "The path to get.").or("/"),
 		at("headers", dictOf(perReplica()), func(p *HTTPProbe) *map[string]string { return &p.Headers }, "Headers of the request."),
 		at("status", integer(100), func(p *HTTPProbe) *int { return &p.Status }, "The status that it has to have; by default any from 200 to 399."),
@@ -44,7 +44,7 @@ func httpProbe() shape[HTTPProbe] {
 func tcpProbe() shape[TCPProbe] {
 	return mapOf(nil,
 		at("host", perReplica(), func(p *TCPProbe) *string { return &p.Host }, "The host to connect to.").or("127.0.0.1"),
-		at("port", port(), func(p *TCPProbe) *int { return &p.Port }, "The port to connect to."),
+		at("port", port(), func(p *TCPProbe) *int { return &p.Port }, "By default the port of the application, and of each replica its own."),
 	)
 }
 

@@ -268,6 +268,15 @@ apps:
 	same(t, "what is inherited of it", a.Inherited, 1)
 }
 
+func TestEachReplicaIsAskedAtItsPort(t *testing.T) {
+	p := mustLoad(t, "apps: {web: {command: x, port: 8000, replicas: 2, readiness_probe: {tcp: {}}, liveness_probe: {http_get: {}}}, db: {command: x, liveness_probe: {http_get: {scheme: https}}}}\n")
+	for n := 1; n <= 2; n++ {
+		a := p.Apps[0].Instance(p.Name, n)
+		same(t, "ports", []int{a.Readiness.TCP.Port, a.Liveness.HTTP.Port}, []int{7999 + n, 7999 + n})
+	}
+	same(t, "port of the scheme", p.Apps[1].Instance(p.Name, 1).Liveness.HTTP.Port, 443)
+}
+
 func TestAnInstanceLeavesTheApplicationAsItIs(t *testing.T) {
 	p := mustLoad(t, "apps: {web: {command: x, liveness_probe: {http_get: {headers: {A: \"${FOSTER_APP}\"}}}}}\n", "FOSTER_APP=other", "A=b")
 	before := strings.Join(p.Apps[0].Env, " ")

@@ -195,7 +195,7 @@ func TestAliasesAreBounded(t *testing.T) {
 func TestLoadTakesNoTimeWithoutBound(t *testing.T) {
 	many := func(line string) string {
 		var b strings.Builder
-		for i := range 60_000 {
+		for i := range 20_000 {
 			fmt.Fprintf(&b, line, i)
 		}
 		return b.String()
@@ -217,7 +217,7 @@ func TestLoadTakesNoTimeWithoutBound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			_, err := load(t, text)
-			if took := time.Since(begin); err == nil || took > 20*time.Second {
+			if took := time.Since(begin); err == nil || took > time.Minute {
 				t.Errorf("got %v after %v", err, took)
 			}
 		})
