@@ -18,9 +18,9 @@ func newHistory(stdout *os.File) *cobra.Command {
 	var newest int
 	cmd := &cobra.Command{
 		Use:   "history [flags] APP",
-		Short: "Show the runs of an application, the newest first",
+		Short: "Show the runs of an application, the newest last",
 		Long: `Show the runs of an application, or of one replica (web.2), that are kept: when each
-began and ended, what started it, how it ended, and what it used. The newest is first.`,
+began and ended, what started it, how it ended, and what it used. The newest is last.`,
 		Example:           "  foster history web\n  foster history -n 3 -o json web.2",
 		Args:              needs("foster history web", "the name of an application"),
 		ValidArgsFunction: completeApp(&p),

@@ -25,6 +25,9 @@ func (s *show) words(e client.Event) (string, colour) {
 	return e.Cause, faint
 }
 
+// askedToStop is the cause of a stop that a person wanted, who need not be told so.
+const askedToStop = "asked to stop"
+
 func stateChange(e client.Event) (string, colour) {
 	switch e.To {
 	case client.Running, client.Completed:
@@ -32,12 +35,12 @@ func stateChange(e client.Event) (string, colour) {
 	case client.LeaderLost:
 		return e.Cause, yellow
 	case client.Stopping:
-		if e.Cause == "asked to stop" {
+		if e.Cause == askedToStop || e.From == client.Starting { // whose cause is the start
 			return "stopping", faint
 		}
 		return "stopping: " + e.Cause, faint
 	case client.Stopped:
-		if e.From == client.Stopping {
+		if e.From == client.Stopping || e.Cause == askedToStop {
 			return "stopped", faint
 		}
 		return "stopped: " + e.Cause, faint

@@ -27,7 +27,8 @@ type server struct {
 	show       *show
 	terminal   bool         // it has one, whose end is its own
 	asked      atomic.Int32 // to stop, by Ctrl-C and the like
-	failed     atomic.Bool  // all has ended by itself, and some of it badly
+	lastAsked  time.Time
+	failed     atomic.Bool // all has ended by itself, and some of it badly
 }
 
 // serve runs the project until it's stopped. The caller has its lock.
@@ -128,9 +129,18 @@ func (s *server) heed(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
+// echo is how close two signals have to be for one that was sent twice: timeout(1) sends
+// to its child and to the group that it's in.
+const echo = 50 * time.Millisecond
+
 func (s *server) signal(ctx context.Context, sig os.Signal) {
 	if sig == syscall.SIGHUP && !s.hungUp() {
 		go s.update(ctx)
+		return
+	}
+	again := time.Since(s.lastAsked) < echo
+	s.lastAsked = time.Now()
+	if again {
 		return
 	}
 	switch s.asked.Add(1) {
