@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/foster-init/foster/internal/leaktest"
@@ -93,7 +94,39 @@ func TestStatusWatchShowsWhatChanges(t *testing.T) {
 	p.sees(`b +running`)
 	p.types(ctrlC)
 	_ = p.cmd.Wait() // by SIGINT
-	up.signal(15)
+	up.signal(syscall.SIGTERM)
 	up.ends(0)
 	leaktest.ReapOrphans(t)
+}
+
+func TestAttachIsTheTerminalOfAnApplication(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "name: seat\napps: {console: {command: [sh, -i], terminal: true, environment: {PS1: '>> ', ENV: ''}}}")
+	up := begin(t, "foster", "up", "-f", path)
+	up.err.next(`console: started`)
+	p := sit(t, "foster", "attach", "-f", path, "console")
+	p.sees(`attached to console; Ctrl-P Ctrl-Q detaches`)
+	p.types("echo alive $((40 + 2))\r")
+	p.sees(`alive 42\r\n`)
+	p.types("trap 'echo got it' INT; echo set$((1))\r")
+	p.sees(`set1\r\n>> `)
+	p.types(ctrlC)
+	p.types("\r")
+	p.sees(`got it\r\n`)
+	p.resizes(33, 77)
+	if err := p.cmd.Process.Signal(syscall.SIGWINCH); err != nil {
+		t.Fatal(err)
+	}
+	p.types("until [ \"$(stty size)\" = '33 77' ]; do :; done; echo as large\r")
+	p.sees(`as large\r\n`)
+	p.types("\x10\x11")
+	p.sees(`detached from console, which goes on`)
+	p.leavesOthers()
+	p = sit(t, "foster", "attach", "-f", path, "console")
+	p.sees(`attached to console`)
+	p.types("\rexit\r")
+	p.leavesOthers()
+	up.signal(syscall.SIGTERM)
+	up.err.next(`nothing is left`)
+	up.ends(0)
 }
