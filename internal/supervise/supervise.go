@@ -81,7 +81,7 @@ const startsAtOnce = 8
 
 // treesPerShim is how many trees one shim holds, where a cgroup tells them apart. Of a
 // thousand applications, a shim that is killed takes no more than these with it.
-const treesPerShim = 128
+const treesPerShim = 250
 
 // New makes the supervisor of a project. Nothing is started before Run.
 func New(project *config.Project, options Options) *Supervisor {
