@@ -176,10 +176,13 @@ func (s *service) hooks() error {
 	}
 	for _, set := range s.unit.all("Service", "ExecReload") {
 		x := &execution{set: set, words: strings.Fields(set.value)}
-		if sig, ok := x.kill(); ok {
+		switch sig, ok := x.kill(); {
+		case ok && strings.TrimPrefix(sig, "SIG") == "HUP":
+			s.about(set, "foster reload %s does it", s.app.name)
+		case ok:
 			s.about(set, "foster signal --scope leader %s %s does it", s.app.name, sig)
-		} else {
-			s.about(set, "foster reloads nothing: it restarts, or sends a signal")
+		default:
+			s.about(set, "foster reload sends SIGHUP to the first process, and runs no command")
 		}
 	}
 	return nil
