@@ -93,6 +93,13 @@ func TestErrorsComeBackAsTheyWereGiven(t *testing.T) {
 	}
 }
 
+func TestWhoHasEndedIsntRunning(t *testing.T) {
+	c, _ := serveFake(t, &fake{ended: true})
+	if _, err := c.Status(t.Context()); !errors.Is(err, client.ErrNotRunning) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhereNobodyListensNothingRuns(t *testing.T) {
 	if _, err := client.Dial("nobody"); !errors.Is(err, client.ErrNotRunning) {
 		t.Errorf("%v", err)

@@ -37,6 +37,7 @@ type fake struct {
 	down   func()
 	term   *fakeTerminal
 	status client.Status
+	ended  bool
 
 	changes []client.Change
 	runs    []client.Run
@@ -60,7 +61,13 @@ func (f *fake) last() string {
 	return f.asked[len(f.asked)-1]
 }
 
-func (f *fake) Status() client.Status { return f.status }
+func (f *fake) Status() client.Status {
+	s := f.status
+	if s.PID == 0 && !f.ended {
+		s.PID = 42
+	}
+	return s
+}
 
 func (f *fake) Start(ctx context.Context, targets []client.Target) error {
 	err := f.note("start %v", targets)

@@ -95,6 +95,9 @@ func (r route) check(request *http.Request) error {
 
 func (s *server) status(w http.ResponseWriter, _ *http.Request) error {
 	status := s.supervisor.Status()
+	if status.PID == 0 { // its applications are stopped, and it is about to end
+		return client.ErrNotRunning
+	}
 	status.Files, status.Apps = list(status.Files), list(status.Apps)
 	for i := range status.Apps {
 		status.Apps[i].Instances = list(status.Apps[i].Instances)

@@ -78,11 +78,10 @@ type lines struct {
 func newLines(w http.ResponseWriter) *lines {
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.WriteHeader(http.StatusOK)
-	l := &lines{buffer: bufio.NewWriterSize(w, 32<<10), control: http.NewResponseController(w)}
+	l := &lines{buffer: bufio.NewWriterSize(w, 32<<10), control: http.NewResponseController(w), waiting: true}
 	l.encode = json.NewEncoder(l.buffer)
 	l.encode.SetEscapeHTML(false)
 	l.clock = time.AfterFunc(0, l.flush) // who asked learns at once that it is heard
-	l.waiting = true
 	return l
 }
 

@@ -17,6 +17,7 @@ import (
 // goroutine. Targets that name nobody are an error that wraps client.ErrUnknown; no
 // target is all.
 type Supervisor interface {
+	// Status has no PID when the supervisor has ended.
 	Status() client.Status
 
 	// Start, Stop and Restart wait until it's done, or ctx is, and then go on without
