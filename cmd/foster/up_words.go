@@ -120,6 +120,9 @@ const smallest = `a smallest foster.yaml:
 // configError adds what can be done where there is no configuration.
 func configError(err error) error {
 	if errors.Is(err, config.ErrNotFound) {
+		if other, none := importable(); none == nil {
+			return usageError{hinted{err, "foster import -o foster.yaml makes one of " + other[0]}}
+		}
 		return usageError{hinted{err, smallest}}
 	}
 	return err
