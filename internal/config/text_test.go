@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,6 +109,7 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add([]byte(seed), false)
 	}
+	f.Add([]byte(everyKey), false)
 	f.Add([]byte("web: x $PORT\n"), true)
 	f.Fuzz(func(t *testing.T, data []byte, procfile bool) {
 		name := "foster.yaml"
@@ -136,6 +138,16 @@ func FuzzLoad(f *testing.F) {
 				if len(a.Command) == 0 || a.Command[0] == "" || !filepath.IsAbs(a.Dir) {
 					t.Errorf("got %+v", a)
 				}
+			}
+			resolved, err := json.Marshal(p.Resolved())
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "resolved.yaml"), resolved, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(Source{Dir: dir, Files: []string{"resolved.yaml"}, Environ: []string{}}); err != nil {
+				t.Errorf("%v in\n%s", err, resolved)
 			}
 		}
 	})
