@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -24,6 +25,7 @@ import (
 type server struct {
 	*upper
 	supervisor *supervise.Supervisor
+	metrics    net.Listener // nil: only on the control socket
 	show       *show
 	terminal   bool         // it has one, whose end is its own
 	asked      atomic.Int32 // to stop, by Ctrl-C and the like
@@ -42,7 +44,11 @@ func (u *upper) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &server{upper: u, show: newShow(u.stdout, u.stderr, u.noColour)}
+	metrics, err := u.listenMetrics()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s := &server{upper: u, metrics: metrics, show: newShow(u.stdout, u.stderr, u.noColour)}
 	s.show.timestamps, s.show.quiet = u.timestamps || u.monitor != 0, u.silent
 	for _, a := range u.project.Apps {
 		s.show.app(a.Name, a.Replicas, a.Readiness != nil || a.Notify)
@@ -55,6 +61,15 @@ func (u *upper) serve(ctx context.Context) error {
 		Load: u.load, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
 	})
 	return s.run(ctx, listener, signals)
+}
+
+// listenMetrics opens the address at which Prometheus asks, where the project has one. It
+// is that of this life: an update doesn't change it.
+func (u *upper) listenMetrics() (net.Listener, error) {
+	if u.project.Metrics == "" {
+		return nil, nil
+	}
+	return api.ListenMetrics(u.project.Metrics)
 }
 
 // run is the supervisor, the socket, the output and the signals until all has ended.
@@ -72,6 +87,13 @@ func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan
 			s.show.say(red, fmt.Sprintf("the control socket: %v", err))
 		}
 	})
+	if s.metrics != nil {
+		serving.Go(func() {
+			if err := api.ServeMetrics(over, s.metrics, s.supervisor); err != nil && over.Err() == nil {
+				s.show.say(red, fmt.Sprintf("metrics: %v", err))
+			}
+		})
+	}
 	serving.Go(func() { s.heed(over, signals) })
 	s.pipe.started(s.project.Name)
 	err := s.supervisor.Run(ctx)

@@ -60,12 +60,12 @@ func (e *exposition) named(name string, value float64, labels ...string) {
 
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// appendValue writes whole numbers without an exponent, so that people can read them.
+// appendValue writes numbers without an exponent, so that people can read them.
 func appendValue(b []byte, v float64) []byte {
 	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 		return strconv.AppendInt(b, int64(v), 10)
 	}
-	return strconv.AppendFloat(b, v, 'g', -1, 64)
+	return strconv.AppendFloat(b, v, 'f', -1, 64)
 }
 
 func number(n int) string { return strconv.Itoa(n) }

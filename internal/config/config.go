@@ -31,7 +31,7 @@ type Project struct {
 
 // History is how much of the past is kept.
 type History struct {
-	Runs int           // of each application
+	Runs int           // of each instance
 	Age  time.Duration // 0: for ever
 }
 

@@ -47,7 +47,7 @@ var projectShape = sync.OnceValue(func() shape[project] {
 
 func history() shape[History] {
 	return mapOf(map[string]string{"max_runs": "runs", "count": "runs", "max_age": "age"},
-		at("runs", integer(1), func(h *History) *int { return &h.Runs }, "How many runs of each application are kept.").or("100"),
+		at("runs", integer(1), func(h *History) *int { return &h.Runs }, "How many runs of each replica are kept.").or("100"),
 		at("age", duration(), func(h *History) *time.Duration { return &h.Age }, "For how long they are kept; 0: for ever.").or("30d"),
 	)
 }
