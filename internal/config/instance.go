@@ -101,5 +101,9 @@ func Changes(old, now App) (fields []string, restart bool) {
 		fields = append(fields, name)
 		restart = restart || !slices.Contains(softFields, name)
 	}
-	return fields, restart
+	return fields, restart || old.asksNotify() != now.asksNotify()
 }
+
+// asksNotify says whether an application is given the socket of sd_notify(3) for its
+// readiness: a process that runs can't be given it later.
+func (a App) asksNotify() bool { return a.Readiness != nil && a.Readiness.Notify }

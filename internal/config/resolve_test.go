@@ -302,3 +302,16 @@ func TestWhatIsInheritedIsNoChange(t *testing.T) {
 		t.Errorf("got %v, %v", fields, restart)
 	}
 }
+
+// A process can't be given a socket after it was started.
+func TestAReadinessByNotifyNeedsARestart(t *testing.T) {
+	plain, tcp, notify := App{}, App{Readiness: &Probe{TCP: &TCPProbe{Port: 80}}}, App{Readiness: &Probe{Notify: true}}
+	if _, restart := Changes(plain, tcp); restart {
+		t.Error("tcp: restarted")
+	}
+	for _, old := range []App{plain, tcp} {
+		if _, restart := Changes(old, notify); !restart {
+			t.Errorf("%+v to notify: not restarted", old)
+		}
+	}
+}

@@ -25,6 +25,7 @@ func (s *Supervisor) begin() {
 	for _, spec := range s.project.Apps {
 		s.add(spec)
 	}
+	s.recoverLost()
 	if killed {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 		s.takeOver(last)
@@ -34,6 +35,22 @@ func (s *Supervisor) begin() {
 	s.memory.save()
 	s.problem("state", s.memory.broken)
 	s.startFirst(killed)
+}
+
+// recoverLost ends the trees of this user that nobody holds any more, since the supervisor
+// before and a shim were both killed. No instance could be started as long as there is one
+// of its name.
+func (s *Supervisor) recoverLost() {
+	lost, _, err := foster.Recover(s.patient)
+	s.problem("recovery", err)
+	for _, one := range lost {
+		switch {
+		case one.Err != nil:
+			s.event(nil, "supervisor", "%s is lost, and can't be ended: %v", one.ID, one.Err)
+		case len(one.Found) > 0:
+			s.event(nil, "supervisor", "%s was lost: %d processes were left of it, and were ended", one.ID, len(one.Found))
+		}
+	}
 }
 
 // add makes the instances of an application.

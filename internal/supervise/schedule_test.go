@@ -58,7 +58,12 @@ func said(t *testing.T, out, want string) {
 // told waits for an event of an application.
 func told(t *testing.T, s *Supervisor, kind, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	toldWithin(t, s, 20*time.Second, kind, text)
+}
+
+func toldWithin(t *testing.T, s *Supervisor, bound time.Duration, kind, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	var seen []string
 	for e := range s.Events(ctx, 0, true) {

@@ -104,6 +104,11 @@ func run(t *testing.T, s *Supervisor) (end func() error) {
 		return errors.Join(s.Down(context.Background()), <-failed)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			for e := range s.Events(context.Background(), 0, false) {
+				t.Logf("%s %s.%d %s %s %s", e.Time.Format(time.StampMilli), e.App, e.Replica, e.Kind, e.To, e.Cause)
+			}
+		}
 		if !ended {
 			if err := end(); err != nil {
 				t.Error(err)
@@ -273,7 +278,8 @@ func killSupervisor(t *testing.T, dir, out string) {
 	endSupervisor(t, dir, out, syscall.SIGKILL)
 }
 
-func endSupervisor(t *testing.T, dir, out string, by syscall.Signal) {
+// startSupervisor runs a supervisor in a process of its own.
+func startSupervisor(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -285,6 +291,12 @@ func endSupervisor(t *testing.T, dir, out string, by syscall.Signal) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return cmd
+}
+
+func endSupervisor(t *testing.T, dir, out string, by syscall.Signal) {
+	t.Helper()
+	cmd := startSupervisor(t, dir)
 	leaktest.Eventually(t, "both run", func() bool { return strings.Count(lines(t, out), "start") == 2 })
 	if err := cmd.Process.Signal(by); err != nil {
 		t.Fatal(err)
