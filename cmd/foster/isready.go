@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +34,7 @@ time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
 				}
 				names := notReady(narrowed(status.Apps, of), len(of) > 0)
 				if len(names) > 0 && !quiet {
-					fmt.Fprintln(stderr, "foster: not ready: "+printable(strings.Join(names, ", ")))
+					fmt.Fprintln(stderr, "foster: not ready: "+printable(listed(names)))
 				}
 				if len(names) > 0 {
 					return statusError(exitRefused)

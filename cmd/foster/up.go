@@ -102,6 +102,7 @@ func (u *upper) run(ctx context.Context) error {
 		if !again {
 			return err
 		}
+		time.Sleep(10 * time.Millisecond) // polls: that one is about to end
 	}
 }
 

@@ -85,23 +85,39 @@ func (u *upper) told(status client.Status) error {
 	failed := &client.FailedError{}
 	var names []string
 	for _, a := range status.Apps {
+		var running []string
 		for _, i := range a.Instances {
 			switch i.State {
 			case client.Failed, client.Backoff, client.Stuck:
 				failed.Failures = append(failed.Failures, client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors})
 			case client.Stopped:
 			default:
-				names = append(names, instanceName(a, i))
+				running = append(running, instanceName(a, i))
 			}
 		}
+		if n := len(running); n > 1 {
+			running = []string{fmt.Sprintf("%s ×%d", a.Name, n)}
+		}
+		names = append(names, running...)
 	}
 	if len(names) > 0 {
-		u.say("%s runs in the background (pid %d): %s", status.Project, status.PID, strings.Join(names, ", "))
+		u.say("%s runs in the background (pid %d): %s", status.Project, status.PID, listed(names))
 	}
 	if len(failed.Failures) > 0 {
 		return failedError(failed)
 	}
 	return nil
+}
+
+// mostListed is how many names a line has.
+const mostListed = 12
+
+// listed is a list of names in one line.
+func listed(names []string) string {
+	if more := len(names) - mostListed; more > 1 {
+		return strings.Join(names[:mostListed], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // started says whether no application is about to be started.
@@ -124,7 +140,7 @@ func (u *upper) awaitReady(ctx context.Context, c *client.Client) error {
 	defer cancel()
 	status, err := awaitStatus(within, c, func(s client.Status) bool { return allReady(s.Apps) || anyFailed(s.Apps) })
 	if within.Err() != nil && ctx.Err() == nil {
-		return refusalError{hinted{fmt.Errorf("not ready within %s: %s", short(d), strings.Join(notReady(status.Apps, false), ", ")), "foster status tells more"}}
+		return refusalError{hinted{fmt.Errorf("not ready within %s: %s", short(d), listed(notReady(status.Apps, false))), "foster status tells more"}}
 	}
 	if err != nil {
 		return err
