@@ -24,6 +24,16 @@ type memory struct {
 	Rests map[string]restNote `json:"rests"`
 	// Shown is what the instances that run have said once, and are not asked again.
 	Shown map[string]shownNote `json:"shown"`
+	// Scaled are the applications that have other numbers of replicas than the
+	// configuration gives them.
+	Scaled map[string]scaleNote `json:"scaled,omitempty"`
+}
+
+// scaleNote is a number of replicas that was asked for, in place of that of the
+// configuration.
+type scaleNote struct {
+	From int `json:"from"`
+	To   int `json:"to"`
 }
 
 // restNote is an instance that doesn't run, and why.
@@ -85,6 +95,18 @@ func (m *memory) rest(id string, n *restNote) {
 	default:
 		return
 	}
+	m.save()
+}
+
+// scaled notes that an application has another number of replicas.
+func (m *memory) scaled(app string, from, to int) {
+	if m.Scaled == nil {
+		m.Scaled = map[string]scaleNote{}
+	}
+	if before, ok := m.Scaled[app]; ok {
+		from = before.From
+	}
+	m.Scaled[app] = scaleNote{from, to}
 	m.save()
 }
 

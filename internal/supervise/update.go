@@ -117,6 +117,8 @@ func (s *Supervisor) apply(next *config.Project) {
 	}
 	s.adjust(old)
 	s.setHistoryLimits(next.History)
+	s.memory.Scaled = nil
+	s.memory.save()
 	s.memory.saveProject(next)
 	s.problem("state", s.memory.broken)
 	s.event(nil, "supervisor", "the configuration was read again")
@@ -186,6 +188,7 @@ func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error
 			err = fmt.Errorf("%q: %w", name, client.ErrUnknown)
 			return
 		}
+		s.memory.scaled(name, a.spec.Replicas, replicas)
 		a.spec.Replicas = replicas
 		for i := range s.project.Apps {
 			if s.project.Apps[i].Name == name {
