@@ -16,6 +16,8 @@ func TestAConditionIsMetPendingOrImpossible(t *testing.T) {
 		want      verdict
 	}{
 		{"started", config.Started, fact{state: client.Running, started: true}, met},
+		{"being stopped isn't started", config.Started, fact{state: client.Stopping, started: true}, pending},
+		{"nor is what can't be ended", config.Started, fact{state: client.Stuck, started: true}, pending},
 		{"not started yet", config.Started, fact{state: client.Waiting}, pending},
 		{"started and ended", config.Started, fact{state: client.Completed, started: true, ran: true}, met},
 		{"running isn't ready", config.Healthy, fact{state: client.Running, started: true}, pending},

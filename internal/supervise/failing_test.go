@@ -49,10 +49,10 @@ func TestAnApplicationThatDiesAtOnceLeavesNothingBehind(t *testing.T) {
 		}
 		return runtime.NumGoroutine(), len(open), memory.HeapAlloc
 	}
-	g1, d1, h1 := held(50)
-	g2, d2, h2 := held(250)
+	g1, d1, h1 := held(20)
+	g2, d2, h2 := held(100)
 	if g2 > g1+5 || d2 > d1+5 || h2 > h1+1<<20 {
-		t.Errorf("after 200 restarts more: %d goroutines, were %d; %d descriptors, were %d; %d bytes, were %d", g2, g1, d2, d1, h2, h1)
+		t.Errorf("after 80 restarts more: %d goroutines, were %d; %d descriptors, were %d; %d bytes, were %d", g2, g1, d2, d1, h2, h1)
 	}
 }
 

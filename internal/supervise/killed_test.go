@@ -64,6 +64,7 @@ func TestASupervisorMayBeKilledAtAnyMoment(t *testing.T) {
 		_ = cmd.Wait() // killed
 	}
 	s, end := running(t, storm(dir), Options{State: dir})
+	s.Status() // when it has taken over
 	for _, app := range steady {
 		i := awaitState(t, s, app, client.Running)
 		if got := strings.Count(lines(t, out), "start "+app); got != 1 {

@@ -175,6 +175,9 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 		{"scheduled, badly", running, Terms{Scheduled: true}, client.Scheduled},
 		{"scheduled, whatever the policy", running, Terms{Scheduled: true, Policy: config.RestartAlways}, client.Scheduled},
 		{"scheduled and due meanwhile", Machine{State: client.Running, Queued: true}, Terms{Scheduled: true}, client.Waiting},
+		{"unwell", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Policy: config.RestartNo}, client.Backoff},
+		{"unwell, too often", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Exhausted: true}, client.Failed},
+		{"unwell, with a schedule", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Scheduled: true}, client.Scheduled},
 		{"stopped", Machine{State: client.Stopping}, Terms{Policy: config.RestartAlways}, client.Stopped},
 		{"restarted", Machine{State: client.Stopping, Again: true}, Terms{Policy: config.RestartNo}, client.Waiting},
 	} {
@@ -215,6 +218,19 @@ func TestAScheduledApplicationWaitsForItsTimeAgain(t *testing.T) {
 		m := Machine{State: c.from}
 		if got, _, err := m.next(c.event, c.terms); err != nil || got.State != c.want {
 			t.Errorf("%s: %+v, %v; want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestACommandIsStrongerThanAFailedProbe(t *testing.T) {
+	unwell, acts, err := (Machine{State: client.Running}).next(Unwell, Terms{Policy: config.RestartNo})
+	if err != nil || unwell.State != client.Stopping || !slices.Equal(acts, []Act{StopTree}) {
+		t.Fatalf("%+v, %v, %v", unwell, acts, err)
+	}
+	for e, want := range map[Event]client.State{Start: client.Waiting, Restart: client.Waiting, Stop: client.Stopped} {
+		m, _, _ := unwell.next(e, Terms{})
+		if m, _, _ = m.next(Ended, Terms{Exhausted: true}); m.State != want {
+			t.Errorf("event %d: %s, want %s", e, m.State, want)
 		}
 	}
 }

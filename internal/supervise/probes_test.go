@@ -100,7 +100,7 @@ func TestAHungServerIsRestarted(t *testing.T) {
 	app := sleeper("web", filepath.Join(t.TempDir(), "out"))
 	app.Restart.Backoff.Initial = time.Hour // as long as it waits, the test may look
 	app.Liveness = quickly(config.Probe{HTTP: &config.HTTPProbe{Port: server.Listener.Addr().(*net.TCPAddr).Port, Path: "/health"}})
-	app.Liveness.Timeout = time.Second // a machine under load answers within
+	app.Liveness.Timeout = 3 * time.Second // a machine under load answers within
 	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})
 	t.Cleanup(server.Close)
 	before := awaitState(t, s, "web", client.Running)

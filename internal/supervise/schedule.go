@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"time"
 
 	"github.com/foster-init/foster/client"
@@ -44,6 +45,9 @@ func (i *instance) scheduled() bool {
 
 // setAlarm sets the timer to when the next instance is due.
 func (s *Supervisor) setAlarm() {
+	if s.alarm == nil && !slices.ContainsFunc(s.project.Apps, func(a config.App) bool { return a.Schedule != nil }) {
+		return // as for most projects
+	}
 	var next time.Time
 	for _, i := range s.instances() {
 		switch {
@@ -61,7 +65,7 @@ func (s *Supervisor) setAlarm() {
 		s.alarm.Stop()
 		s.alarm = nil
 	}
-	if !next.IsZero() && !s.ending {
+	if !next.IsZero() && !s.ending && !s.resigned {
 		wait := min(next.Sub(s.clock().Round(0)), s.lookAtClock)
 		s.alarm = time.AfterFunc(wait, func() { s.post(s.lookWhoIsDue) })
 	}
@@ -69,6 +73,9 @@ func (s *Supervisor) setAlarm() {
 
 // lookWhoIsDue tells each instance that it is due.
 func (s *Supervisor) lookWhoIsDue() {
+	if s.ending || s.resigned {
+		return
+	}
 	now := s.clock()
 	for _, i := range s.instances() {
 		if i.scheduled() && i.timetable != nil && i.timetable.Look(now) {

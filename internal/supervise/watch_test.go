@@ -18,14 +18,14 @@ import (
 func watcher(t *testing.T) (app config.App, folder, out string) {
 	folder, out = t.TempDir(), filepath.Join(t.TempDir(), "out")
 	app = script("web", fmt.Sprintf(`trap 'echo reads it again >> %[1]s' HUP; trap 'exit 0' TERM; echo start >> %[1]s; while :; do sleep 0.01; done`, out))
-	app.Watch = &config.Watch{Paths: []string{folder + "/**/*.go"}, Debounce: 300 * time.Millisecond}
+	app.Watch = &config.Watch{Paths: []string{folder + "/**/*.go"}, Debounce: 700 * time.Millisecond}
 	return app, folder, out
 }
 
 // change changes a file until something is seen to follow.
 func change(t *testing.T, folder, what string, follows func() bool) {
 	t.Helper()
-	clock := time.NewTicker(time.Second) // longer than the debounce
+	clock := time.NewTicker(2 * time.Second) // longer than the debounce
 	defer clock.Stop()
 	leaktest.Eventually(t, what, func() bool {
 		select {
@@ -47,7 +47,7 @@ func TestABurstOfChangesRestartsOnce(t *testing.T) {
 		return i.State == client.Running && time.Since(i.Since) > 2*app.Watch.Debounce
 	})
 	before := instanceOf(t, s, "web")
-	for n := range 50 {
+	for n := range 20 {
 		touch(t, filepath.Join(folder, fmt.Sprintf("new-%d.go", n)))
 		touch(t, filepath.Join(folder, "notes.txt"))
 	}

@@ -47,14 +47,19 @@ func watched(t *testing.T, dir string, paths ...string) <-chan Change {
 			return false
 		}
 	})
-	for quiet := false; !quiet; { // what is still on its way
+	settled(changes)
+	return changes
+}
+
+// settled takes what is still on its way.
+func settled(changes <-chan Change) {
+	for {
 		select {
 		case <-changes:
-		case <-time.After(200 * time.Millisecond):
-			quiet = true
+		case <-time.After(300 * time.Millisecond):
+			return
 		}
 	}
-	return changes
 }
 
 func write(t *testing.T, path string) {
@@ -114,6 +119,7 @@ func TestChangesAreSeenHoweverTheyAreMade(t *testing.T) {
 		if got := next(t, changes); got.Path != in(c.path) {
 			t.Errorf("%s: %s", c.name, got)
 		}
+		settled(changes)
 	}
 	write(t, in("sub/readme.txt"))
 	must(t, os.Chmod(in("deep/er/y.go"), 0o640))
@@ -131,14 +137,18 @@ func TestABaseThatIsNotThereYetOrIsReplaced(t *testing.T) {
 	if got := next(t, changes); got.Path != in("src/app/a.go") {
 		t.Errorf("it came: %s", got)
 	}
+	settled(changes)
 	must(t, os.RemoveAll(in("src")))
 	next(t, changes)
+	settled(changes)
 	write(t, in("src/app/b.go"))
 	if got := next(t, changes); !strings.HasPrefix(got.Path, in("src")) {
 		t.Errorf("it came again: %s", got)
 	}
+	settled(changes)
 	write(t, in("src/app/b.go"))
 	next(t, changes)
+	settled(changes)
 
 	write(t, in("release-1/x.go"))
 	write(t, in("release-2/x.go"))
@@ -148,10 +158,12 @@ func TestABaseThatIsNotThereYetOrIsReplaced(t *testing.T) {
 		if got := next(t, changes); got.Path != in("current/x.go") {
 			t.Errorf("%s is current: %s", release, got)
 		}
+		settled(changes)
 		write(t, in(release+"/x.go"))
 		if got := next(t, changes); got.Path != in("current/x.go") {
 			t.Errorf("written in %s: %s", release, got)
 		}
+		settled(changes)
 	}
 }
 
