@@ -167,11 +167,14 @@ func TestWhatIsTooOldIsForgotten(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	closed(t, s)
+	s, _ = Open(folder, o) // each life looks with the first that it writes
+	s.AddEvent(client.Event{Seq: 3, Time: now})
+	closed(t, s)
 	o.Age = 0 // what is there at all
 	if s, _ = Open(folder, o); ids(t, s, "web", 0, 0) != "2 3:" {
 		t.Errorf("%s", ids(t, s, "web", 0, 0))
 	}
-	if events, err := s.Events(0, 100); err != nil || len(events) != 1 || events[0].Seq != 2 {
+	if events, err := s.Events(0, 100); err != nil || len(events) != 2 || events[0].Seq != 2 {
 		t.Errorf("%+v, %v", events, err)
 	}
 	closed(t, s)
