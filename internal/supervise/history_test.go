@@ -1,6 +1,8 @@
 package supervise
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,6 +95,31 @@ func TestEventsAndRunsOutliveTheSupervisor(t *testing.T) {
 	}
 	if len(runs) != 2 || runs[0].ID != 1 || runs[1].ID != 2 {
 		t.Errorf("%+v", runs)
+	}
+}
+
+// Who asks before the supervisor has begun is answered when it has.
+func TestEventsCanBeAskedForBeforeTheSupervisorHasBegun(t *testing.T) {
+	leaktest.Check(t)
+	s := New(&config.Project{Name: "test", Apps: []config.App{script("one", "exit 0")}}, Options{State: t.TempDir()})
+	states := make(chan client.State, 100)
+	go func() {
+		defer close(states)
+		for e := range s.Events(t.Context(), 0, true) {
+			states <- e.To
+		}
+	}()
+	over := make(chan error, 1)
+	go func() { over <- s.Run(context.Background()) }()
+	for state := range states {
+		if state == client.Completed {
+			break
+		}
+	}
+	if err := errors.Join(s.Down(context.Background()), <-over); err != nil {
+		t.Error(err)
+	}
+	for range states { // to its end
 	}
 }
 

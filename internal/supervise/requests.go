@@ -352,7 +352,10 @@ func (s *Supervisor) each(targets []client.Target, do func(*instance) error) err
 
 // Events gives those after a number, and with follow those to come.
 func (s *Supervisor) Events(ctx context.Context, after uint64, follow bool) iter.Seq[client.Event] {
-	return s.events.read(ctx, after, follow)
+	return func(yield func(client.Event) bool) {
+		_ = s.ask(func() {}) // the loop has begun, or ended: it knows of the lives before
+		s.events.read(ctx, after, follow)(yield)
+	}
 }
 
 // News gives the events of this life of the supervisor, until it ends.
