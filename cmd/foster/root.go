@@ -35,6 +35,14 @@ foster dies.
   foster wait ID               until it has ended, and with which status
   foster stop ID               end it, to the last process
 
+Many applications, from a foster.yaml or a Procfile:
+
+  foster up                    start them, show their output; Ctrl-C stops all
+  foster up -d                 the same in the background
+  foster status                how they are
+  foster logs -f APP           what one says
+  foster down                  end all, to the last process
+
 What others have left behind:
 
   foster explain :8080         who holds this port, what it is, what to do about it
