@@ -90,7 +90,7 @@ func (u *upper) told(status client.Status) error {
 			switch i.State {
 			case client.Failed, client.Backoff, client.Stuck:
 				failed.Failures = append(failed.Failures, client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors})
-			case client.Stopped:
+			case client.Stopped, client.Completed:
 			default:
 				running = append(running, instanceName(a, i))
 			}
