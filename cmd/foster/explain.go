@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,6 +165,8 @@ func (h *host) holder(port uint16) (*proc.Process, error) {
 	switch {
 	case len(holders) > 0:
 		return holders[0], nil
+	case len(h.noPorts) > 0 && os.Geteuid() == 0: // in a container, root may not either
+		return nil, refusalError{fmt.Errorf("no process that root may look into here listens at port %d; there are %d that it may not", port, len(h.noPorts))}
 	case len(h.noPorts) > 0:
 		return nil, refusalError{hinted{
 			fmt.Errorf("no process of this user listens at port %d; there are %d that it may not look into", port, len(h.noPorts)),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -58,8 +59,15 @@ In a container:
 		SuggestionsMinimumDistance: 2,
 		SilenceUsage:               true,
 		Args:                       noCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				fmt.Fprintln(stdout, version())
+				return nil
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolP("version", "v", false, "print the version of foster")
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -90,9 +98,26 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	}
 	hint := "foster --help lists the commands; to run a program: foster run -- " + args[0]
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		// Letters are mixed up more often than left out.
+		slices.SortStableFunc(near, func(a, b string) int { return distance(a, args[0]) - distance(b, args[0]) })
 		hint = "did you mean foster " + near[0] + "?"
 	}
 	return usageError{hinted{fmt.Errorf("%q is not a foster command", args[0]), hint}}
+}
+
+// distance is how many letters two words don't have in common, wherever they stand.
+func distance(a, b string) (n int) {
+	count := map[rune]int{}
+	for _, r := range a {
+		count[r]++
+	}
+	for _, r := range b {
+		count[r]--
+	}
+	for _, c := range count {
+		n += max(c, -c)
+	}
+	return n
 }
 
 // newVersion is foster version.
