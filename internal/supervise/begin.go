@@ -23,7 +23,7 @@ func (s *Supervisor) begin() {
 	killed := !s.memory.Clean && last != nil
 	s.memory.Clean = false
 	if killed {
-		s.keepScale()
+		s.memory.keepScale(s.project)
 	} else {
 		s.memory.Scaled = nil
 	}
@@ -54,17 +54,6 @@ func (s *Supervisor) recoverLost() {
 			s.event(nil, "supervisor", "%s is lost, and can't be ended: %v", one.ID, one.Err)
 		case len(one.Found) > 0:
 			s.event(nil, "supervisor", "%s was lost: %d processes were left of it, and were ended", one.ID, len(one.Found))
-		}
-	}
-}
-
-// keepScale gives applications the numbers of replicas that were asked for in the life
-// before, where the configuration has the same as then.
-func (s *Supervisor) keepScale() {
-	for i := range s.project.Apps {
-		a := &s.project.Apps[i]
-		if n, ok := s.memory.Scaled[a.Name]; ok && n.From == a.Replicas {
-			a.Replicas = n.To
 		}
 	}
 }

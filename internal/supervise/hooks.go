@@ -79,14 +79,17 @@ func (t *tail) String() string {
 	return words
 }
 
-// hook runs a command that nobody waits for; that it fails is told.
+// hook runs a command that nobody waits for; that it fails is told. It ends with the run.
 func (s *Supervisor) hook(i *instance, name string, command []string) {
 	if len(command) == 0 {
 		return
 	}
+	ctx, cancel := context.WithCancel(s.patient)
 	spec := i.current
+	i.endHook = cancel
 	s.helpers.Go(func() {
-		if err := runHook(s.patient, &spec, name, command); err != nil {
+		defer cancel()
+		if err := runHook(ctx, &spec, name, command); err != nil && ctx.Err() == nil {
 			s.post(func() { s.event(i, "hook", "%v", err) })
 		}
 	})

@@ -30,6 +30,7 @@ type instance struct {
 
 	run       uint64             // tells the news of this run from that of those before
 	starting  context.CancelFunc // cuts a start short
+	endHook   context.CancelFunc // of the hook after the start; nil: there was none
 	clock     *time.Timer        // of the backoff, and of looking after what is stuck
 	ticks     int                // tells the clock's ring from one that was stopped
 	due       time.Time

@@ -43,8 +43,8 @@ func (s *Supervisor) busy() bool {
 // Kill ends the supervisor as Down does, but at once: every tree by SIGKILL, hooks that
 // run included, in no order.
 func (s *Supervisor) Kill() {
+	s.hurry()          // also where the loop isn't there yet: it may take over, or recover, for long
 	_ = s.ask(func() { // where it has ended, there is nobody to kill
-		s.hurry()
 		s.end()
 		for _, i := range s.instances() {
 			s.step(i, Stop, "asked to stop at once", outcome{})

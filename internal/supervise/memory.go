@@ -110,6 +110,28 @@ func (m *memory) scaled(app string, from, to int) {
 	m.save()
 }
 
+// keepScale gives the applications of a project the numbers of replicas that were asked
+// for, where the configuration has the same as then.
+func (m *memory) keepScale(p *config.Project) {
+	for i := range p.Apps {
+		if n, ok := m.Scaled[p.Apps[i].Name]; ok && n.From == p.Apps[i].Replicas {
+			p.Apps[i].Replicas = n.To
+		}
+	}
+}
+
+// forgetScales forgets those that a project doesn't have, since its configuration has
+// another number.
+func (m *memory) forgetScales(p *config.Project) {
+	apps := appsByName(p)
+	for name, n := range m.Scaled {
+		if a := apps[name]; a == nil || a.Replicas != n.To {
+			delete(m.Scaled, name)
+		}
+	}
+	m.save()
+}
+
 // shown notes what an instance has shown; nothing: that it is to show it anew.
 func (m *memory) shown(id string, told, line bool) {
 	note := shownNote{told, line}

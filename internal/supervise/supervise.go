@@ -37,16 +37,17 @@ type Options struct {
 
 // Supervisor runs a project. Its methods may be called from any goroutine.
 type Supervisor struct {
-	options Options
-	inbox   chan func()
-	done    chan struct{}
-	events  *eventLog
-	first   uint64 // the last event of the life before
-	began   time.Time
-	slots   chan struct{} // of the starts at one time
-	helpers sync.WaitGroup
-	logs    *logs.Store
-	quiet   chan struct{} // closed when nothing is written to the logs any more
+	options  Options
+	inbox    chan func()
+	done     chan struct{}
+	events   *eventLog
+	first    uint64 // the last event of the life before
+	began    time.Time
+	slots    chan struct{} // of the starts at one time
+	updating chan struct{} // holds who reads the configuration again
+	helpers  sync.WaitGroup
+	logs     *logs.Store
+	quiet    chan struct{} // closed when nothing is written to the logs any more
 
 	tidy *time.Timer // when to give back the memory that starts have taken
 
@@ -87,7 +88,7 @@ const treesPerShim = 250
 func New(project *config.Project, options Options) *Supervisor {
 	s := &Supervisor{
 		options: options, inbox: make(chan func()), done: make(chan struct{}), quiet: make(chan struct{}), events: newEventLog(),
-		began: time.Now(), slots: make(chan struct{}, startsAtOnce), tidy: time.AfterFunc(tidyAfter, sys.GiveBackMemory),
+		began: time.Now(), slots: make(chan struct{}, startsAtOnce), updating: make(chan struct{}, 1), tidy: time.AfterFunc(tidyAfter, sys.GiveBackMemory),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 		clock: time.Now, lookAtClock: lookAtClock,
 	}
@@ -233,6 +234,10 @@ func (s *Supervisor) step(i *instance, e Event, cause string, o outcome) {
 
 // moved tells of another state, and keeps what the next life must know of it.
 func (s *Supervisor) moved(i *instance, from client.State, cause string) {
+	if i.endHook != nil && !hasLife(i.m.State) {
+		i.endHook()
+		i.endHook = nil
+	}
 	i.since, i.cause = time.Now(), cause
 	switch i.m.State {
 	case client.Waiting:
@@ -299,7 +304,7 @@ func (s *Supervisor) settle() {
 	for s.unsettled {
 		s.unsettled = false
 		for _, i := range s.instances() {
-			if i.m.State == client.Waiting && !s.resigned {
+			if i.m.State == client.Waiting && !s.resigned && !s.ending {
 				s.awaitDeps(i)
 			}
 		}

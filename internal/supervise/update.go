@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,21 +15,44 @@ import (
 // isn't touched. With dryRun it only says what it would do. It waits until what is
 // started and stopped is.
 func (s *Supervisor) Update(ctx context.Context, dryRun bool) ([]client.Change, error) {
+	changes, err := s.readAgain(dryRun)
+	if err != nil || dryRun {
+		return changes, err
+	}
+	return changes, s.awaitRest(ctx, changes)
+}
+
+// readAgain reads the configuration and applies it. Of two at once, who reads last applies
+// last.
+func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error) {
+	s.updating <- struct{}{}
+	defer func() { <-s.updating }()
 	next, err := s.options.Load()
 	if err != nil {
 		return nil, err
 	}
-	var changes []client.Change
-	err = s.ask(func() {
+	asked := s.ask(func() {
+		if err = s.mayChange(); err != nil && !dryRun {
+			return
+		}
+		s.memory.keepScale(next)
 		changes = difference(s.project, next)
 		if !dryRun {
 			s.apply(next)
 		}
 	})
-	if err != nil || dryRun {
-		return changes, err
+	return changes, errors.Join(asked, err)
+}
+
+// mayChange says why nothing can be changed any more.
+func (s *Supervisor) mayChange() error {
+	switch {
+	case s.ending:
+		return errors.New("all is being stopped")
+	case s.resigned:
+		return errors.New("another supervisor takes over")
 	}
-	return changes, s.awaitRest(ctx, changes)
+	return nil
 }
 
 // awaitRest waits until what an update has started runs, and what it has stopped is gone.
@@ -117,8 +141,7 @@ func (s *Supervisor) apply(next *config.Project) {
 	}
 	s.adjust(old)
 	s.setHistoryLimits(next.History)
-	s.memory.Scaled = nil
-	s.memory.save()
+	s.memory.forgetScales(next)
 	s.memory.saveProject(next)
 	s.problem("state", s.memory.broken)
 	s.event(nil, "supervisor", "the configuration was read again")
@@ -175,8 +198,8 @@ func (s *Supervisor) leave(list []*instance, cause string) {
 	}
 }
 
-// Scale sets the number of an application's instances until the next update that
-// changes it, and waits until they run, or are gone.
+// Scale sets the number of an application's instances, until its configuration has
+// another, and waits until they run, or are gone.
 func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error {
 	if replicas < 0 || replicas > 1000 {
 		return fmt.Errorf("%d replicas: 0 to 1000 are possible", replicas)
@@ -186,6 +209,9 @@ func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error
 		a := s.apps[name]
 		if a == nil {
 			err = fmt.Errorf("%q: %w", name, client.ErrUnknown)
+			return
+		}
+		if err = s.mayChange(); err != nil {
 			return
 		}
 		s.memory.scaled(name, a.spec.Replicas, replicas)
