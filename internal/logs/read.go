@@ -127,6 +127,9 @@ func (r *reading) addLogs(since time.Time) error {
 func (r *reading) backlog(ctx context.Context, yield func(client.Line) bool) error {
 	if n := r.Newest; n > 0 {
 		lines, err := r.newest(ctx, n)
+		if err == errTooMuch {
+			return r.mergeNewest(ctx, n, yield)
+		}
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package logs
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -18,7 +19,23 @@ type keyed struct {
 	torn bool // its beginning wasn't read
 }
 
-// newest gives the newest lines of all logs together.
+// heldBound is how many bytes of lines are held to give the newest. Whoever asks for more
+// has all read twice.
+const heldBound = 16 << 20
+
+var errTooMuch = errors.New("these are more lines than are held")
+
+// weight is about what a line takes in memory.
+func (k *keyed) weight() int { return len(k.line.Text) + len(k.line.Raw) + 200 }
+
+func weightOf(lines []keyed) (sum int) {
+	for i := range lines {
+		sum += lines[i].weight()
+	}
+	return sum
+}
+
+// newest gives the newest lines of all logs together, if they are not too much to hold.
 func (r *reading) newest(ctx context.Context, n int) ([]client.Line, error) {
 	var all []keyed
 	for _, c := range r.cursors {
@@ -36,12 +53,47 @@ func (r *reading) newest(ctx context.Context, n int) ([]client.Line, error) {
 		all = append(all, lines...)
 		slices.SortStableFunc(all, func(a, b keyed) int { return a.key.Compare(b.key) })
 		all = slices.Clone(all[max(0, len(all)-n):])
+		if weightOf(all) > heldBound {
+			return nil, errTooMuch
+		}
 	}
 	lines := make([]client.Line, len(all))
 	for i, k := range all {
 		lines[i] = k.line
 	}
 	return lines, nil
+}
+
+// mergeNewest gives the newest lines without holding them: it counts first how many there
+// are. Where some of them are removed meanwhile, it gives fewer.
+func (r *reading) mergeNewest(ctx context.Context, n int, yield func(client.Line) bool) error {
+	older := -n
+	for _, c := range r.cursors {
+		count, err := r.count(ctx, &cursor{log: c.log, at: c.at, since: c.since, bound: c.bound})
+		if err != nil {
+			return err
+		}
+		older += count
+	}
+	return r.merge(ctx, func(l client.Line) bool {
+		if older > 0 {
+			older--
+			return true
+		}
+		return yield(l)
+	})
+}
+
+// count counts the lines from a cursor on that are asked for.
+func (r *reading) count(ctx context.Context, c *cursor) (n int, err error) {
+	defer c.close()
+	for ctx.Err() == nil {
+		if err := r.advance(c); err != nil || c.head == nil {
+			return n, err
+		}
+		n++
+	}
+	return n, ctx.Err()
 }
 
 // firstLook is how far tail looks back at first; then ever four times as far.
@@ -68,6 +120,7 @@ func (r *reading) tail(ctx context.Context, c *cursor, n int) ([]keyed, error) {
 func (r *reading) last(ctx context.Context, c *cursor, n int) ([]keyed, error) {
 	defer c.close()
 	var kept []keyed
+	held := 0
 	for ctx.Err() == nil {
 		line, err := c.next(c.bound)
 		if err == io.EOF {
@@ -79,10 +132,15 @@ func (r *reading) last(ctx context.Context, c *cursor, n int) ([]keyed, error) {
 		if !r.wants(c, &line) {
 			continue
 		}
-		if len(kept) >= 2*n && len(kept) >= 64 {
-			kept = kept[:copy(kept, kept[len(kept)-n:])]
+		if len(kept) > n && (held > heldBound || len(kept) >= 2*n && len(kept) >= 64) {
+			kept = slices.Clone(kept[len(kept)-n:]) // what isn't kept is let go of
+			held = weightOf(kept)
+		}
+		if held > heldBound {
+			return nil, errTooMuch
 		}
 		kept = append(kept, keyed{line: line, torn: c.torn})
+		held += kept[len(kept)-1].weight()
 	}
 	return nil, ctx.Err()
 }
