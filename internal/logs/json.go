@@ -18,9 +18,12 @@ type jsonRecord struct {
 	Raw    []byte  `json:"raw"`
 }
 
+// jsonBegin is what stands before the time.
+const jsonBegin = `{"time":"`
+
 // jsonHead is what stands before what differs from line to line.
 func (l *Log) jsonHead(dst []byte, at time.Time, stream Stream) []byte {
-	dst = append(dst, `{"time":"`...)
+	dst = append(dst, jsonBegin...)
 	dst = at.UTC().AppendFormat(dst, stampLayout)
 	dst = append(dst, `","app":`...)
 	dst = appendJSONString(dst, []byte(l.app))

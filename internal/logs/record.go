@@ -136,6 +136,12 @@ func knownStream(name []byte) (string, bool) {
 	return "", false
 }
 
+// stampOf reads the time of a line of either format, of which the beginning is enough.
+func stampOf(head []byte) (time.Time, bool) {
+	head = bytes.TrimPrefix(head, []byte(jsonBegin))
+	return parseStamp(head[:min(len(head), len(stampLayout))])
+}
+
 // parseStamp is time.Parse for the one layout, which it is several times faster than.
 func parseStamp(b []byte) (time.Time, bool) {
 	if len(b) != len(stampLayout) || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' || b[19] != '.' || b[26] != 'Z' {
