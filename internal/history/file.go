@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -119,7 +120,10 @@ func prepare(db *bolt.DB) (past Past, err error) {
 			}
 		}
 		facts := tx.Bucket(factsBucket)
-		newest, _ := tx.Bucket(eventsBucket).Cursor().Last()
+		newest, text := tx.Bucket(eventsBucket).Cursor().Last()
+		if e, ok := parse[client.Event](text); ok {
+			past.last = e.Time
+		}
 		past.Event, past.Run = max(numberOf(facts.Get(lastEvent)), numberOf(newest)), numberOf(facts.Get(lastRun))
 		past.Unfinished, err = unfinished(tx)
 		return errors.Join(err, facts.Put(bootFact, []byte(boot)))

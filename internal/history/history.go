@@ -22,6 +22,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/aging"
 )
 
 // Options is what a store is made with. The functions are called by one goroutine, the
@@ -36,6 +37,8 @@ type Options struct {
 	// Failed tells why nothing can be written, or what was set aside, and nil when all
 	// is well again.
 	Failed func(error)
+
+	now func() (wall time.Time, up time.Duration) // nil: as they are
 }
 
 // Store is the history of one project.
@@ -44,6 +47,7 @@ type Store struct {
 	options Options
 	wake    chan struct{}
 	done    chan struct{}
+	clock   *aging.Clock
 
 	mu      sync.Mutex
 	db      *bolt.DB // nil where it can't be had
@@ -71,6 +75,7 @@ type Past struct {
 	Event      uint64       // the number of the last event
 	Run        uint64       // of the last run
 	Unfinished []client.Run // whose end isn't known
+	last       time.Time    // of the last event
 }
 
 // backlogBound is how much is kept for a disk that can't be written.
@@ -88,6 +93,7 @@ func Open(folder string, o Options) (*Store, Past) {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	past, told := s.open()
+	s.clock = aging.New(past.last, o.now)
 	go s.write(told)
 	return s, past
 }

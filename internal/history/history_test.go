@@ -180,6 +180,45 @@ func TestWhatIsTooOldIsForgotten(t *testing.T) {
 	closed(t, s)
 }
 
+// A clock that is set forward, while a store is open or not, removes nothing at once.
+func TestAJumpOfTheClockForgetsNothing(t *testing.T) {
+	leaktest.Check(t)
+	folder := t.TempDir()
+	const jump = 400 * 24 * time.Hour
+	wall, up := time.Now(), time.Hour
+	var l listener
+	o := l.options()
+	o.Age = time.Hour
+	o.now = func() (time.Time, time.Duration) { return wall, up }
+	seq := uint64(0)
+	// live is a life in which the clock jumps before anything is read or written.
+	live := func(forward time.Duration, want int) {
+		t.Helper()
+		s, _ := Open(folder, o)
+		wall = wall.Add(forward)
+		seq++
+		s.SetRun(client.Run{ID: seq, App: "web", Replica: 1, Started: wall, Exit: &client.Exit{Ended: wall}})
+		s.AddEvent(client.Event{Seq: seq, Time: wall})
+		s.Flush(time.Minute)
+		events, err := s.Events(0, 100)
+		runs, rerr := s.Runs("web", 1, 0)
+		if err != nil || rerr != nil || len(events) != want || len(runs) != want {
+			t.Errorf("%d events and %d runs of %d, %v, %v", len(events), len(runs), want, err, rerr)
+		}
+		closed(t, s)
+	}
+	live(0, 1)
+	wall = wall.Add(jump) // while there is none
+	live(0, 2)
+	wall = wall.Add(-jump)
+	live(jump, 3)
+	wall, up = wall.Add(-jump+50*time.Minute), up+50*time.Minute // set right again
+	live(0, 4)
+	wall, up = wall.Add(20*time.Minute), up+20*time.Minute
+	live(0, 5) // nobody has seen these minutes pass
+	live(0, 5) // now the first is more than an hour old; those whose time is yet to come stay
+}
+
 // addForEver writes runs and events as fast as it can.
 func addForEver(folder string) {
 	out := bufio.NewWriter(os.Stdout)

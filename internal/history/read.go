@@ -53,7 +53,7 @@ func (s *Store) since() time.Time {
 	if s.limits.Age <= 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(-s.limits.Age)
+	return s.clock.Since(s.limits.Age)
 }
 
 // Runs gives the runs of an instance, the newest last: at most so many; 0 is all. Replica

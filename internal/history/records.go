@@ -53,7 +53,7 @@ func (s *Store) put(batch []record) error {
 				return err
 			}
 			s.pruned = time.Now()
-			return p.pruneOld()
+			return p.pruneOld(s.clock.Since(limits.Age))
 		})
 	})
 }
@@ -172,12 +172,11 @@ func (p *putter) removeEvents(gone func(seq uint64, text []byte) bool) error {
 	return nil
 }
 
-// pruneOld removes what is too old.
-func (p *putter) pruneOld() error {
+// pruneOld removes what is too old: all that has ended before a time.
+func (p *putter) pruneOld(since time.Time) error {
 	if p.limits.Age <= 0 {
 		return nil
 	}
-	since := time.Now().Add(-p.limits.Age)
 	var old [][]byte
 	c := p.tx.Bucket(runsBucket).Cursor()
 	for key, text := c.First(); key != nil; key, text = c.Next() {

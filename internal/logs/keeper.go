@@ -37,6 +37,7 @@ func (k *keeper) start(s *Store) {
 				}
 			case now := <-clock.C:
 				s.freeBuffers()
+				s.touch(now)
 				for _, l := range s.all() {
 					l.age(now)
 				}
@@ -45,6 +46,26 @@ func (k *keeper) start(s *Store) {
 			}
 		}
 	}()
+}
+
+// touchEvery is how often the store's folder is given the time, for the next life.
+const touchEvery = time.Hour
+
+// touch notes that the store is alive at this time, for the clock of the next life.
+func (s *Store) touch(now time.Time) {
+	if now.Sub(s.touched) >= touchEvery {
+		s.touched = now
+		_ = os.Chtimes(s.folder, now, now) // there may be none yet; then there is nothing to become old
+	}
+}
+
+// lastAlive is the time that the life before has noted last.
+func lastAlive(folder string) time.Time {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // stop ends the keeper; a file that it is compressing is left as it was.
@@ -94,7 +115,7 @@ func (l *Log) age(now time.Time) {
 	idle := l.file == nil
 	if l.open() == nil { // what fails here is told with the next line
 		_ = l.rotateIfDue(now)
-		l.trim(now)
+		l.trim()
 	}
 	if idle {
 		l.close()

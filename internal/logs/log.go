@@ -106,8 +106,11 @@ func (l *Log) settleEnd() error {
 	var head [64]byte
 	n, _ := l.file.ReadAt(head[:], 0) // what can't be read is of no age
 	l.born = info.ModTime()
-	if at, ok := parseStamp(head[:min(n, len(stampLayout))]); ok {
+	if at, ok := stampOf(head[:n]); ok { // the time of the file is that of its newest line
 		l.born = at
+	}
+	if now := time.Now(); l.born.After(now) { // the clock was ahead then
+		l.born = now
 	}
 	if (head[0] == '{') != l.policy.JSON {
 		return l.rotate()

@@ -18,6 +18,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/foster-init/foster/internal/aging"
 )
 
 // Policy is what is kept of an instance's output, and how.
@@ -41,12 +43,14 @@ type Store struct {
 	logs     map[string]*Log
 	keeper   keeper
 	watchers watchers
+	clock    *aging.Clock
+	touched  time.Time // of the keeper, and who begins and ends it
 }
 
 // NewStore makes the store of a folder, which need not exist yet. Each log tells by
 // problem what keeps it from being written, and by a nil error that it is again.
 func NewStore(folder string, problem func(log string, err error)) *Store {
-	s := &Store{folder: folder, problem: problem, logs: map[string]*Log{}}
+	s := &Store{folder: folder, problem: problem, logs: map[string]*Log{}, clock: aging.New(lastAlive(folder), nil)}
 	s.keeper.news = make(chan struct{}, 1)
 	s.slots = make(chan *buffers, min(max(2, runtime.GOMAXPROCS(0)), 4))
 	for range cap(s.slots) {
@@ -56,7 +60,10 @@ func NewStore(folder string, problem func(log string, err error)) *Store {
 }
 
 // Begin has rotated files compressed and old ones removed, until Close.
-func (s *Store) Begin() { s.keeper.start(s) }
+func (s *Store) Begin() {
+	s.touch(time.Now())
+	s.keeper.start(s)
+}
 
 // Log gives the log of an instance, which is made with the first line.
 func (s *Store) Log(app string, replica int) *Log {
@@ -76,7 +83,11 @@ func (s *Store) Log(app string, replica int) *Log {
 }
 
 // Close ends what Begin has begun. No Capture may be under way.
-func (s *Store) Close() { s.keeper.stop() }
+func (s *Store) Close() {
+	s.keeper.stop()
+	s.touched = time.Time{}
+	s.touch(time.Now())
+}
 
 // all are the logs that somebody has asked for.
 func (s *Store) all() (list []*Log) {

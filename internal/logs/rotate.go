@@ -198,13 +198,13 @@ func (l *Log) rotate() error {
 	l.file.Close()
 	l.file, l.born = file, time.Now()
 	l.point()
-	l.trim(l.born)
+	l.trim()
 	l.store.keeper.rotated(l)
 	return nil
 }
 
 // trim removes what is more than the policy keeps.
-func (l *Log) trim(now time.Time) {
+func (l *Log) trim() {
 	found, err := list(l.dir)
 	if err != nil {
 		return // it is tried again with the next rotation
@@ -215,7 +215,7 @@ func (l *Log) trim(now time.Time) {
 		}
 		path := logPath(l.dir, f.seq)
 		tooMany := l.policy.MaxSize > 0 && l.end.seq-f.seq > uint64(max(0, l.policy.MaxFiles))
-		if !tooMany && !l.tooOld(path, f, now) {
+		if !tooMany && !l.tooOld(path, f) {
 			continue
 		}
 		if f.plain {
@@ -228,7 +228,7 @@ func (l *Log) trim(now time.Time) {
 }
 
 // tooOld says whether the newest line of a file is older than the policy keeps it.
-func (l *Log) tooOld(path string, f numbered, now time.Time) bool {
+func (l *Log) tooOld(path string, f numbered) bool {
 	if l.policy.MaxAge <= 0 {
 		return false
 	}
@@ -236,5 +236,5 @@ func (l *Log) tooOld(path string, f numbered, now time.Time) bool {
 		path += gzSuffix // has the time of the file that it was made from
 	}
 	info, err := os.Stat(path)
-	return err == nil && now.Sub(info.ModTime()) > l.policy.MaxAge
+	return err == nil && info.ModTime().Before(l.store.clock.Since(l.policy.MaxAge))
 }
