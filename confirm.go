@@ -1,6 +1,8 @@
 package foster
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"github.com/foster-init/foster/internal/wire"
@@ -30,6 +32,9 @@ func (o *owner) confirmEnd() {
 	err := conn.Send(nil, &wire.Confirm{})
 	for err == nil {
 		_, err = conn.Receive() // until the end of the connection
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		o.shared.holdsOn()
 	}
 	o.shim.Close()
 	o.shared.leave()

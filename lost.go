@@ -95,14 +95,13 @@ func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("empty the tree: %w", err)
 	}
+	if o.shared != nil && contain.Adopts() {
+		return o.shared.awaitEnd()
+	}
 	if contain.Adopts() {
 		// Its socket is closed before its children are handed on: until it can be
 		// reaped, they still are below it.
-		if o.shared == nil {
-			o.shim.Reap()
-		} else if !o.shared.awaitEnd() {
-			return nil, contain.ErrShimLives
-		}
+		o.shim.Reap()
 		var ended int
 		ended, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
 		o.exit.Killed += ended

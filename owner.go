@@ -319,6 +319,7 @@ func (o *owner) finish() {
 		// The shim goes on holding them, and ends when they have: nobody waits for
 		// that here.
 		go o.shim.Close()
+		o.shared.holdsOn()
 	} else if !o.reusable() || !ready.put(o.shim) {
 		o.shim.Close()
 	}

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -40,13 +44,19 @@ type sharedShims struct {
 	list []*sharedShim
 }
 
+// A shim needs so many descriptors for a tree, and for itself.
+const filesPerTree, spareFiles = 10, 64
+
 // sharedShim is one of them.
 type sharedShim struct {
 	shim  *shim.Process
 	trees int // under the mutex of sharing
 	lost  bool
-	end   sync.Once
-	ended bool
+	stuck bool // it goes on holding what is over here
+
+	end  sync.Once // of awaitEnd
+	left []procfs.Stat
+	err  error
 }
 
 func (p *sharedShims) wanted() bool {
@@ -57,7 +67,10 @@ func (p *sharedShims) wanted() bool {
 
 func (p *sharedShims) set(n int) {
 	p.mu.Lock()
-	p.most = max(n, 0)
+	p.most = min(max(n, 0), max((sys.OpenLimit()-spareFiles)/filesPerTree, 1))
+	if n <= 0 {
+		p.most = 0
+	}
 	over := p.spare()
 	p.mu.Unlock()
 	closeAll(over)
@@ -73,16 +86,34 @@ func (p *sharedShims) take() (*sharedShim, error) {
 			return s, nil
 		}
 	}
-	started, err := shim.LaunchMany()
-	if err == nil {
-		err = awaitHello(started)
-	}
+	started, err := launchMany()
 	if err != nil {
 		return nil, &StartError{Stage: StageShim, Path: "shim", Err: err}
 	}
 	s := &sharedShim{shim: started, trees: 1}
 	p.list = append(p.list, s)
 	return s, nil
+}
+
+// launchMany starts a shim, and waits until it is ready, but not for ever: others wait for
+// this.
+func launchMany() (*shim.Process, error) {
+	p, err := shim.LaunchMany()
+	if err != nil {
+		return nil, err
+	}
+	p.Conn.Expect(giveUp)
+	hello, err := receive[*wire.Hello](p.Conn)
+	if err == nil {
+		err = shim.CheckHello(hello)
+	}
+	if err != nil {
+		p.Kill()
+		p.Close()
+		return nil, err
+	}
+	p.Conn.Expect(0)
+	return p, nil
 }
 
 // leave is said when a tree is over.
@@ -104,18 +135,45 @@ func (s *sharedShim) lose() {
 	s.lost = true
 }
 
-// awaitEnd waits until a shim that has left a tree without a last word is gone: then
-// what was below it was handed on. It is false for one that lives.
-func (s *sharedShim) awaitEnd() bool {
+// holdsOn says that it goes on holding something of a tree that is over here.
+func (s *sharedShim) holdsOn() {
+	if s == nil {
+		return
+	}
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	s.stuck = true
+}
+
+// awaitEnd waits until a shim that has left a tree without a last word is gone. What was
+// below it falls to this program then, if it adopts, and is ended, once for all trees. It
+// is an error where the shim lives: it has only ceased to take trees.
+func (s *sharedShim) awaitEnd() (left []procfs.Stat, err error) {
 	s.lose()
 	s.end.Do(func() {
 		s.shim.Conn.Expect(giveUp)
-		_, err := s.shim.Conn.Receive()
-		if s.ended = errors.Is(err, io.EOF); s.ended {
-			s.shim.Reap()
+		if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.reap(giveUp) {
+			s.err = contain.ErrShimLives
+		} else if contain.Adopts() {
+			_, s.left, s.err = contain.EmptyAdopted(giveUp, shim.IsShim)
 		}
 	})
-	return s.ended
+	return s.left, s.err
+}
+
+// reap waits for the end of the shim, for a while.
+func (s *sharedShim) reap(most time.Duration) bool {
+	gone := make(chan struct{})
+	go func() {
+		s.shim.Reap()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return true
+	case <-time.After(most):
+		return false
+	}
 }
 
 // spare takes out those that aren't needed: they have no tree, and another has room.
@@ -136,10 +194,16 @@ func (p *sharedShims) spare() (over []*sharedShim) {
 	return over
 }
 
-// Close ends a shim that has no tree.
+// Close ends a shim that has no tree. One that holds on to survivors ends when they do:
+// nobody waits for that here.
 func (s *sharedShim) Close() error {
-	s.shim.Close()
-	return nil
+	err := s.shim.Conn.Close()
+	if s.stuck {
+		go s.shim.Reap()
+	} else {
+		s.reap(giveUp)
+	}
+	return err
 }
 
 // launchShared has a shim that holds many trees hold this one, too. One that was killed
@@ -161,11 +225,13 @@ func (s *starter) launchShared() (err error) {
 			if err = s.register(); err != nil {
 				return err
 			}
-			if err = s.request(); !errors.Is(err, errShimGone) {
+			if err = s.request(); s.shared == nil || !errors.Is(err, errShimGone) {
 				return err
 			}
-			s.shared.awaitEnd()
+			_, _ = s.shared.awaitEnd() // the start is tried again all the same
 			s.emptyAfterShim()
+		} else if !errors.Is(err, shim.ErrGone) {
+			break
 		}
 		s.leaveShared()
 	}

@@ -116,3 +116,36 @@ func TestAStormInOneTreeDoesNotHoldUpAnother(t *testing.T) {
 		t.Errorf("the storm: %+v, %v", exit, err)
 	}
 }
+
+// Ends that are told while others are started, by a wait or by a kill, are all told.
+func TestNoEndIsLostAmongStarts(t *testing.T) {
+	leaktest.Need(t, "cgroup", canHave(foster.Cgroup))
+	leaktest.Check(t)
+	share(t)
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			for range 25 {
+				cmd := foster.Command("/bin/sh", "-c", "exit 0")
+				if n%2 == 0 {
+					cmd = foster.Command("/bin/sleep", "1000")
+				}
+				cmd.Containment = foster.Cgroup
+				tree, err := cmd.Start()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n%2 == 0 {
+					_, err = tree.StopWith(context.Background(), foster.KillAtOnce)
+				} else {
+					_, err = tree.Wait()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}

@@ -230,7 +230,7 @@ func (s *starter) emptyAfterShim() {
 	}
 	s.shim.Close()
 	s.unregister()
-	if contain.Adopts() {
+	if contain.Adopts() && s.shared == nil {
 		_, _, _ = contain.EmptyAdopted(giveUp, shim.IsShim) // the start has failed as it is
 	}
 	s.removeCgroup()

@@ -326,14 +326,19 @@ func (t *cgroup) Release() error {
 	return moveAll(t.dir.Path, above)
 }
 
-// moveAll moves the members of one cgroup to another.
+// moveAll moves the members of one cgroup, and of those below it, to another.
 func moveAll(from, to string) error {
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for range 100 { // members may fork meanwhile
-		pids := (&Cgroup{Path: from}).procs()
+		pids := allProcs(root)
 		if len(pids) == 0 {
 			break
 		}
-		for _, pid := range pids {
+		for pid := range pids {
 			err := os.WriteFile(filepath.Join(to, enterFile), []byte(strconv.Itoa(pid)), 0)
 			if err != nil && !errors.Is(err, unix.ESRCH) {
 				return err

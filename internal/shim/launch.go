@@ -41,6 +41,9 @@ func Launch(pidns bool) (*Process, error) {
 // Its own connection has no other use.
 func LaunchMany() (*Process, error) { return launch(modeMany) }
 
+// ErrGone says that a shim of many trees takes no more, since it has ended.
+var ErrGone = errors.New("the shim is gone")
+
 // Open has a shim of many trees hold another. What comes back is as a shim of its own
 // would be, until it is closed.
 func (p *Process) Open() (*Process, error) {
@@ -51,7 +54,7 @@ func (p *Process) Open() (*Process, error) {
 	defer theirs.Close()
 	if err := p.Conn.Send([]int{sys.Descriptor(theirs)}, &wire.Open{}); err != nil {
 		mine.Close()
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return &Process{Conn: wire.NewConn(mine), PID: p.PID}, nil
 }
@@ -79,6 +82,7 @@ func launch(mode string) (*Process, error) {
 		attrs = pidnsAttrs()
 	}
 	var p *os.Process
+	launching.RLock()
 	for _, attr := range attrs {
 		p, err = sys.StartProcess(exe, []string{argv0Shim, mode}, &os.ProcAttr{
 			Dir:   "/",
@@ -90,19 +94,28 @@ func launch(mode string) (*Process, error) {
 			break
 		}
 	}
+	if err == nil {
+		living.Store(p.Pid, nil)
+	}
+	launching.RUnlock()
 	if err != nil {
 		mine.Close()
 		return nil, err
 	}
-	living.Store(p.Pid, nil)
 	return &Process{Conn: wire.NewConn(mine), PID: p.Pid, process: p}, nil
 }
 
 // living has the pids of the shims that this process has started and not reaped.
 var living sync.Map
 
+// launching is held by who starts a shim, until its pid is in living.
+var launching sync.RWMutex
+
 // IsShim says whether a child of this process is a shim, be it a zombie.
 func IsShim(pid int) bool {
+	launching.Lock()
+	//lint:ignore SA2001 who was seen, and was being started, is in living now
+	launching.Unlock()
 	_, ok := living.Load(pid)
 	return ok
 }

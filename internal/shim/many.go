@@ -121,12 +121,10 @@ func (m *many) letGo(t *terms) { delete(m.cgroups, filepath.Base(t.start.CgroupP
 // watch waits until a child has something to tell, without reaping.
 func (m *many) watch() {
 	for range m.look {
-		err := sys.PeekAny()
+		_ = sys.PeekAny() // why it no longer waits, the loop finds out: a child may have been forked since
 		m.loop.post(func() {
 			m.looking = false
-			if err == nil {
-				m.reap()
-			}
+			m.reap()
 		})
 	}
 }
@@ -141,8 +139,13 @@ func (m *many) lookAgain() {
 // reap reaps all that has ended, for the trees that they belong to, and finds out which
 // of these are empty by that.
 func (m *many) reap() {
+	const most = 256 // then it's the others' turn: one tree may make orphans faster than they are reaped
 	touched := map[*server]bool{}
-	for {
+	for n := 0; ; n++ {
+		if n == most {
+			m.lookAgain()
+			break
+		}
 		pid, err := sys.NextChild()
 		if err != nil || pid == 0 {
 			if err == nil {
@@ -227,7 +230,8 @@ func (h *holding) dying() bool {
 	for pid, seen := range h.expected {
 		now, err := procfs.Read(pid)
 		if err == nil && now.Start == seen.Start && now.Exiting() {
-			if _, also := h.expected[now.PPID]; also || now.PPID == os.Getpid() {
+			parent, err := procfs.Read(now.PPID)
+			if now.PPID == os.Getpid() || err == nil && parent.Exiting() {
 				return true
 			}
 		}

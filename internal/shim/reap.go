@@ -208,7 +208,8 @@ func (s *server) checkEmpty() {
 	}
 	empty, err := h.tree.Empty()
 	if err == nil && empty && h.dying() {
-		return // that it was reaped is told
+		s.recheck.Reset(longestPause) // that it was reaped is told, unless it isn't ours any more
+		return
 	}
 	if err == nil && empty {
 		if h.anchored {
@@ -231,8 +232,10 @@ func (s *server) checkEmpty() {
 	}
 	h.awaiting = true
 	go func() {
-		_ = h.tree.AwaitEmpty() // whatever it is, the loop asks again
-		s.post(s.awaited)
+		if h.tree.AwaitEmpty() != nil {
+			time.Sleep(longestPause) // polls: there may be no descriptor to wait with
+		}
+		s.post(s.awaited) // whatever it is, the loop asks again
 	}()
 }
 

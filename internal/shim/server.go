@@ -33,6 +33,7 @@ type server struct {
 	killing time.Time     // since when
 	calm    func()        // ends the hurry of killing
 	sweeps  int           // since the killing began
+	recheck clock         // when to look again whether the tree is empty
 	roll    clock         // when to look who is there, for the journal
 
 	out    []wire.Message   // the news of this turn
@@ -75,6 +76,7 @@ func newServer(l *loop, conn *wire.Conn, pid int) *server {
 	s.sweep = s.newClock(s.kill)
 	s.grace = s.newClock(s.graceIsOver)
 	s.roll = s.newClock(s.callRoll)
+	s.recheck = s.newClock(s.awaited)
 	s.side = s.welcome(conn, pid)
 	s.side.watching = true
 	s.clients[s.side] = true
@@ -151,6 +153,7 @@ func (s *server) forget() {
 	s.terms = nil
 	s.grace.Stop()
 	s.roll.Stop()
+	s.recheck.Stop()
 	if s.side == nil || t.claimed {
 		t.saveOutput()
 		t.unregister()
@@ -209,7 +212,21 @@ func (s *server) do(a Action) {
 		s.terms.graceUntil = time.Time{}
 	case Exit:
 		s.done = true
+		s.closeHeld()
 	}
+}
+
+// closeHeld gives back the mechanism of a tree whose survivors have ended at last: its end
+// was told before.
+func (s *server) closeHeld() {
+	if s.held == nil {
+		return
+	}
+	_ = s.held.tree.Close()
+	if s.many != nil {
+		s.many.letGo(s.terms)
+	}
+	s.held = nil
 }
 
 func (s *server) timeOver() {

@@ -91,6 +91,16 @@ func OpenNull(flag int) (*os.File, error) {
 	return OpenFile(os.DevNull, flag, 0)
 }
 
+// OpenLimit is how many descriptors a process that this one starts may have, if it asks
+// for as many as it can get.
+func OpenLimit() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 256 // of every system
+	}
+	return int(min(uint64(l.Max), 1<<20))
+}
+
 // OpenFile is os.OpenFile for what is never waited on, a file or a folder: it isn't tried
 // with the poller, which would take five more calls.
 func OpenFile(path string, flag int, perm uint32) (*os.File, error) {
