@@ -35,7 +35,8 @@ type recovery struct{ listOnly bool }
 // written in, and signals only what is proven to be of such a tree; where a PID
 // namespace held it, the kernel has ended it before. Two that recover at once don't
 // act on the same tree. problems are entries that aren't whole, or not this user's;
-// they're passed over.
+// they're passed over. A cgroup that was made for a tree and has none, since its maker was
+// killed before the journal had its entry, is removed after a minute.
 //
 // A program that starts trees calls it once, before the first. Linux; elsewhere a
 // tree that was lost is found with an Err that wraps errors.ErrUnsupported.
@@ -68,6 +69,7 @@ func Recover(ctx context.Context, options ...RecoverOption) (lost []Recovered, p
 		if _, err := journal.Prune(state, runtime); err != nil {
 			problems = append(problems, err)
 		}
+		contain.RemoveStale()
 	}
 	return lost, problems, nil
 }

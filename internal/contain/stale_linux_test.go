@@ -1,0 +1,56 @@
+package contain_test
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/leaktest"
+)
+
+func TestACgroupWithoutATreeIsRemovedOnceItIsOld(t *testing.T) {
+	young, err := contain.NewCgroup("foster-young-test")
+	leaktest.Need(t, "a cgroup", err)
+	leaktest.Check(t)
+	old, err := contain.NewCgroup("foster-old-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := contain.NewCgroup("foster-held-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(held.Dir.Fd())}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().Add(-2 * time.Minute)
+	for _, c := range []*contain.Cgroup{old, held} {
+		if err := os.Chtimes(c.Path, before, before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contain.RemoveStale()
+	for _, c := range []*contain.Cgroup{young, old, held} {
+		_, err := os.Stat(c.Path)
+		if gone := os.IsNotExist(err); gone != (c == old) {
+			t.Errorf("%s: %v", c.Path, err)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	for _, c := range []*contain.Cgroup{young, old, held} {
+		if err := c.AwaitEmpty(); err != nil {
+			t.Error(err)
+		}
+		if err := c.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+}
