@@ -77,10 +77,10 @@ func (c *Capture) run() {
 	c.spool.busy.Lock()
 	defer c.spool.busy.Unlock()
 	defer c.pipe.Close()
-	c.spool.heard = c.heard
 	if c.fresh {
-		c.log.flush(c.spool)
+		c.log.flush(c.spool) // of an earlier run: nobody listens
 	}
+	c.spool.heard = c.heard
 	for !c.atEnd && c.await() {
 		c.work()
 	}

@@ -113,6 +113,7 @@ func (s *Supervisor) endedBefore(i *instance) (client.Run, bool) {
 func (s *Supervisor) learnStart(i *instance, at time.Time) {
 	if i.started.IsZero() {
 		i.started = at
+		s.lookForLine(i, at)
 	}
 	if i.record.ID != 0 && i.record.Started.IsZero() {
 		i.record.Started = at

@@ -3,8 +3,11 @@ package supervise
 import (
 	"regexp"
 	"sync/atomic"
+	"time"
 
+	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/logs"
 )
 
 // What an instance may have to show before it is ready: that it says so by sd_notify(3),
@@ -51,9 +54,9 @@ func awaitedLine(spec *config.App) string {
 	return spec.Readiness.Log
 }
 
-// lineWatch gives what has to see each line of an instance's run under way, by any
-// goroutine; nil: nobody waits for one. It keeps nothing of the line.
-func (s *Supervisor) lineWatch(i *instance) func(line []byte) {
+// awaits is what a line of an instance's run under way has to match; nil: none is waited
+// for.
+func (s *Supervisor) awaits(i *instance) *regexp.Regexp {
 	text := awaitedLine(&i.spec)
 	if text == "" || i.lineSeen {
 		return nil
@@ -63,17 +66,62 @@ func (s *Supervisor) lineWatch(i *instance) func(line []byte) {
 		s.event(i, "probe", "readiness probe: log_line: %v", err)
 		return nil
 	}
+	return pattern
+}
+
+// lineWatch gives what has to see each line of an instance's run under way, by any
+// goroutine; nil: nobody waits for one. It keeps nothing of the line.
+func (s *Supervisor) lineWatch(i *instance) func(line []byte) {
+	pattern := s.awaits(i)
+	if pattern == nil {
+		return nil
+	}
 	run := i.run
 	var seen atomic.Bool
 	return func(line []byte) {
 		if seen.Load() || !pattern.Match(line) || seen.Swap(true) {
 			return
 		}
-		go s.post(func() { // who reads the output doesn't wait for the loop
-			if run == i.run {
-				i.lineSeen = true
-				s.shown(i)
-			}
-		})
+		go s.post(func() { s.sawLine(i, run) }) // who reads the output doesn't wait for the loop
 	}
+}
+
+func (s *Supervisor) sawLine(i *instance, run uint64) {
+	if run == i.run && !i.lineSeen {
+		i.lineSeen = true
+		s.shown(i)
+	}
+}
+
+func matches(pattern *regexp.Regexp, line client.Line) bool {
+	if line.Raw != nil {
+		return pattern.Match(line.Raw)
+	}
+	return pattern.MatchString(line.Text)
+}
+
+// lookForLine looks for the line in what a run has written that was taken over: the
+// supervisor before may have been killed when the line was in the log, and wasn't noted.
+// What comes from now on, the capture shows.
+func (s *Supervisor) lookForLine(i *instance, began time.Time) {
+	pattern := s.awaits(i)
+	if pattern == nil {
+		return
+	}
+	run, own := i.run, []*logs.Log{s.logs.Log(i.app.spec.Name, i.replica)}
+	query := logs.Query{LogQuery: client.LogQuery{Since: began}, Logs: func() ([]*logs.Log, error) { return own, nil }}
+	s.helpers.Go(func() {
+		for line, err := range s.logs.Read(s.life, query) {
+			if err != nil {
+				s.post(func() {
+					s.event(i, "problem", "readiness probe: log_line: what it wrote before can't be read: %v", err)
+				})
+				return
+			}
+			if line.Stream != logs.Foster.String() && matches(pattern, line) {
+				s.post(func() { s.sawLine(i, run) })
+				return
+			}
+		}
+	})
 }
