@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/foster-init/foster/client"
@@ -20,6 +21,9 @@ type show struct {
 	timestamps     bool
 	plain          bool // no names: the lines as they were written
 	quiet          bool // of foster itself, only what is wrong
+
+	written   atomic.Int64 // bytes that somebody has taken
+	abandoned atomic.Bool  // nobody takes any: nothing is written, nor waited for
 
 	mu       sync.Mutex
 	names    map[client.Target]string
@@ -45,13 +49,26 @@ var palette = []colour{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94
 
 // newShow makes the show for two outputs.
 func newShow(stdout, stderr *os.File, noColour bool) *show {
+	s := &show{
+		names: map[client.Target]string{}, colours: map[string]colour{}, replicas: map[string]int{}, probed: map[string]bool{},
+	}
 	on := func(f *os.File) screen {
-		return screen{bufio.NewWriterSize(f, 32<<10), canvasOf(f).colours && !noColour}
+		return screen{bufio.NewWriterSize(counted{f, &s.written}, 32<<10), canvasOf(f).colours && !noColour}
 	}
-	return &show{
-		stdout: on(stdout), stderr: on(stderr), names: map[client.Target]string{},
-		colours: map[string]colour{}, replicas: map[string]int{}, probed: map[string]bool{},
-	}
+	s.stdout, s.stderr = on(stdout), on(stderr)
+	return s
+}
+
+// counted counts what was written to a file.
+type counted struct {
+	file *os.File
+	n    *atomic.Int64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.file.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // app makes an application known, so that its name is as wide as that of the others.
@@ -121,6 +138,9 @@ func (s *show) line(l client.Line) error {
 
 // say tells what foster has to say.
 func (s *show) say(c colour, text string) {
+	if s.abandoned.Load() {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn(&s.stderr)

@@ -30,7 +30,8 @@ type server struct {
 	terminal   bool         // it has one, whose end is its own
 	asked      atomic.Int32 // to stop, by Ctrl-C and the like
 	lastAsked  time.Time
-	failed     atomic.Bool // all has ended by itself, and some of it badly
+	rested     atomic.Bool // all has ended by itself
+	failed     atomic.Bool // and some of it badly
 }
 
 // serve runs the project until it's stopped. The caller has its lock.
@@ -74,7 +75,6 @@ func (u *upper) listenMetrics() (net.Listener, error) {
 
 // run is the supervisor, the socket, the output and the signals until all has ended.
 func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan os.Signal) error {
-	defer s.show.flush()
 	var watching, serving sync.WaitGroup
 	over, end := context.WithCancel(ctx)
 	defer end()
@@ -84,41 +84,23 @@ func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan
 	}
 	serving.Go(func() {
 		if err := api.Serve(over, listener, s.supervisor); err != nil && over.Err() == nil {
-			s.show.say(red, fmt.Sprintf("the control socket: %v", err))
+			go s.show.say(red, fmt.Sprintf("the control socket: %v", err))
 		}
 	})
 	if s.metrics != nil {
 		serving.Go(func() {
 			if err := api.ServeMetrics(over, s.metrics, s.supervisor); err != nil && over.Err() == nil {
-				s.show.say(red, fmt.Sprintf("metrics: %v", err))
+				go s.show.say(red, fmt.Sprintf("metrics: %v", err))
 			}
 		})
 	}
 	serving.Go(func() { s.heed(over, signals) })
 	s.pipe.started(s.project.Name)
 	err := s.supervisor.Run(ctx)
-	watching.Wait()
+	told := s.told(&watching, err)
 	end()
 	serving.Wait()
-	return s.verdict(err)
-}
-
-// verdict is how foster up ends.
-func (s *server) verdict(err error) error {
-	switch {
-	case err != nil:
-		return failedError(err)
-	case s.supervisor.Left():
-		s.show.say(faint, "ended; the applications run on")
-		return nil
-	}
-	if !s.silent {
-		s.show.say(faint, "nothing is left")
-	}
-	if s.failed.Load() && s.asked.Load() == 0 {
-		return statusError(exitRefused)
-	}
-	return nil
+	return s.verdict(err, told)
 }
 
 // upSignals asks for the signals that foster up heeds.
@@ -167,15 +149,13 @@ func (s *server) signal(ctx context.Context, sig os.Signal) {
 	}
 	switch s.asked.Add(1) {
 	case 1:
+		text := "stopping all, at " + units.SignalName(sig.(syscall.Signal))
 		if sig == syscall.SIGINT {
-			s.show.say(plain, "stopping all; Ctrl-C once more ends them at once")
-		} else {
-			s.show.say(plain, "stopping all, at "+units.SignalName(sig.(syscall.Signal)))
+			text = "stopping all; Ctrl-C once more ends them at once"
 		}
-		go func() { _ = s.supervisor.Down(ctx) }() // its end is that of Run
+		s.announced(plain, text, func() { _ = s.supervisor.Down(ctx) }) // its end is that of Run
 	default:
-		s.show.say(yellow, "ending the rest with SIGKILL")
-		go s.supervisor.Kill()
+		s.announced(yellow, "ending the rest with SIGKILL", s.supervisor.Kill)
 	}
 }
 
@@ -216,28 +196,11 @@ func (s *server) watchEvents(ctx context.Context) {
 		switch e.To {
 		case client.Completed, client.Failed, client.Stopped:
 			if s.monitor == 0 && s.atRest() {
+				s.rested.Store(true)
 				go func() { _ = s.supervisor.Down(ctx) }()
 			}
 		}
 	}
-}
-
-// atRest says whether nothing runs, nor will by itself.
-func (s *server) atRest() bool {
-	failed := false
-	for _, a := range s.supervisor.Status().Apps {
-		for _, i := range a.Instances {
-			switch i.State {
-			case client.Failed:
-				failed = true
-			case client.Completed, client.Stopped:
-			default:
-				return false
-			}
-		}
-	}
-	s.failed.Store(failed)
-	return true
 }
 
 func (s *server) watchLogs(ctx context.Context) {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/foster-init/foster/client"
+)
+
+// How foster up ends. Whoever reads its output may have stopped reading, by Ctrl-S, or in
+// a pager: that holds up what is shown, and neither the end of the applications nor, once
+// they have ended, that of foster up.
+
+// readPatience is how long the end waits for a reader that reads nothing.
+const readPatience = time.Second
+
+// tellBound is how long what is asked for waits until it has been told.
+const tellBound = 100 * time.Millisecond
+
+// announced tells something, and then does it, whether anybody reads or not.
+func (s *server) announced(c colour, text string, do func()) {
+	told := make(chan struct{})
+	go func() {
+		s.show.say(c, text)
+		close(told)
+	}()
+	go func() {
+		select {
+		case <-told:
+		case <-time.After(tellBound):
+		}
+		do()
+	}()
+}
+
+// told waits until all was shown, and says whether it was.
+func (s *server) told(watching *sync.WaitGroup, err error) bool {
+	all := make(chan struct{})
+	go func() {
+		watching.Wait()
+		s.tellEnd(err)
+		s.show.flush()
+		close(all)
+	}()
+	for before := s.show.written.Load(); ; {
+		select {
+		case <-all:
+			return true
+		case <-time.After(readPatience):
+		}
+		// What has ended by itself may be read as slowly as somebody likes.
+		leisure := s.rested.Load() && s.asked.Load() == 0
+		now := s.show.written.Load()
+		if now == before && !leisure {
+			s.show.abandoned.Store(true)
+			return false
+		}
+		before = now
+	}
+}
+
+// tellEnd says how it has ended. An error is told by whoever gets it.
+func (s *server) tellEnd(err error) {
+	switch {
+	case err != nil:
+	case s.supervisor.Left():
+		s.show.say(faint, "ended; the applications run on")
+	case !s.silent:
+		s.show.say(faint, "nothing is left")
+	}
+}
+
+// verdict is how foster up ends. Where nobody reads, only the status tells.
+func (s *server) verdict(err error, told bool) error {
+	switch {
+	case err != nil && !told:
+		return statusError(complain(io.Discard, failedError(err)))
+	case err != nil:
+		return failedError(err)
+	case s.failed.Load() && s.asked.Load() == 0 && !s.supervisor.Left():
+		return statusError(exitRefused)
+	}
+	return nil
+}
+
+// atRest says whether nothing runs, nor will by itself.
+func (s *server) atRest() bool {
+	failed := false
+	for _, a := range s.supervisor.Status().Apps {
+		for _, i := range a.Instances {
+			switch i.State {
+			case client.Failed:
+				failed = true
+			case client.Completed, client.Stopped:
+			default:
+				return false
+			}
+		}
+	}
+	s.failed.Store(failed)
+	return true
+}
