@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
-	"github.com/foster-init/foster/internal/journal"
-	"github.com/foster-init/foster/internal/sys"
 )
 
 // newUp is foster up.
@@ -67,6 +64,7 @@ type upper struct {
 	stdout, stderr *os.File
 	project        *config.Project
 	folder         string // of the project's state
+	lockless       error  // why the folder has no lock
 }
 
 func (u *upper) add(cmd *cobra.Command) {
@@ -135,57 +133,6 @@ func hintApps(p *config.Project) string {
 		names[i] = a.Name
 	}
 	return "it has " + strings.Join(names, ", ")
-}
-
-// projectFolder makes the folder of a project's state.
-func projectFolder(name string) (string, error) {
-	state, _, err := journal.Folders()
-	if err != nil {
-		return "", err
-	}
-	folder := filepath.Join(state, "projects", name)
-	return folder, os.MkdirAll(folder, 0o700)
-}
-
-// claimPatience is how long a supervisor may take between its lock and its socket, or
-// between the end of its socket and that of its lock.
-const claimPatience = 20 * time.Second
-
-// claim takes the project's lock, which one supervisor at a time has; or else connects
-// to the one that has it.
-func (u *upper) claim() (*os.File, *client.Client, error) {
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		lock, err := u.tryLock()
-		if lock != nil || err != nil {
-			return lock, nil, err
-		}
-		c, err := client.Dial(u.project.Name)
-		switch {
-		case err == nil:
-			return nil, c, nil
-		case !errors.Is(err, client.ErrNotRunning):
-			return nil, nil, err
-		case time.Since(begin) > claimPatience:
-			return nil, nil, hinted{fmt.Errorf("another foster up of %s is starting or ending, and doesn't answer", u.project.Name),
-				"fuser " + u.lockPath() + " names it"}
-		}
-	}
-}
-
-func (u *upper) lockPath() string { return filepath.Join(u.folder, "lock") }
-
-// tryLock gives the lock, or nil where another has it.
-func (u *upper) tryLock() (*os.File, error) {
-	lock, err := os.OpenFile(u.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	got, err := sys.TryLock(lock, false)
-	if err != nil || !got {
-		lock.Close()
-		return nil, err
-	}
-	return lock, nil
 }
 
 // begin starts the project, with the lock in hand.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +23,9 @@ func (u *upper) daemon(ctx context.Context) error {
 	for _, fd := range sys.Inherited() {
 		syscall.CloseOnExec(fd) // it is for this command, which ends
 	}
-	log, err := openLog(filepath.Join(u.folder, logName))
+	log, err := openLog(u.logPath())
 	if err != nil {
-		return err
+		u.say("nothing will be kept of what the daemon says of itself: %v", err)
 	}
 	defer log.Close()
 	said, err := startMonitor("up", u.typed, log, nil)
@@ -37,7 +36,7 @@ func (u *upper) daemon(ctx context.Context) error {
 	status, err := strconv.Atoi(string(first))
 	switch {
 	case err != nil:
-		return hinted{errors.New("the daemon ended before it had started"), "it may have told why in " + log.Name()}
+		return hinted{errors.New("the daemon ended before it had started"), "it may have told why in " + u.logPath()}
 	case status == exitOutrun:
 		return u.run(ctx) // there is a supervisor now
 	case status != 0:
@@ -204,20 +203,4 @@ func nextEvent(ctx context.Context, c *client.Client, after uint64) error {
 		return err
 	}
 	return client.ErrNotRunning
-}
-
-// The daemon's own log: what foster up would show of itself on a terminal.
-const (
-	logName    = "up.log"
-	longestLog = 1 << 20
-)
-
-// openLog opens the log of a daemon. One that has become long is set aside.
-func openLog(path string) (*os.File, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > longestLog {
-		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, err
-		}
-	}
-	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }

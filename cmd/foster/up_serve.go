@@ -51,6 +51,12 @@ func (u *upper) serve(ctx context.Context) error {
 	}
 	s := &server{upper: u, metrics: metrics, show: newShow(u.stdout, u.stderr, u.noColour)}
 	s.show.timestamps, s.show.quiet = u.timestamps || u.monitor != 0, u.silent
+	if u.monitor != 0 {
+		s.show.stderr.w.Reset(&ownLog{u.stderr, u.logPath()})
+	}
+	if u.lockless != nil {
+		s.show.say(yellow, "goes on without a lock in the folder of its state: "+u.lockless.Error())
+	}
 	for _, a := range u.project.Apps {
 		s.show.app(a.Name, a.Replicas, a.Readiness != nil || a.Notify)
 	}
