@@ -20,12 +20,15 @@ func (s *Supervisor) begin() {
 	var last *config.Project
 	s.memory, last, problem = remember(s.options.State)
 	s.problem("state", problem)
-	killed := !s.memory.Clean && last != nil
+	killed := !s.memory.Clean && !s.memory.first
 	s.memory.Clean = false
 	if killed {
 		s.memory.keepScale(s.project)
 	} else {
 		s.memory.Scaled = nil
+	}
+	if last == nil {
+		last = s.project // trees of its names may live all the same
 	}
 	for _, spec := range s.project.Apps {
 		s.add(spec)
@@ -33,11 +36,10 @@ func (s *Supervisor) begin() {
 	s.recoverLost()
 	if killed {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
-		s.takeOver(last)
 	}
+	s.takeOver(last)
 	s.loseRuns()
 	s.memory.saveProject(s.project)
-	s.memory.save()
 	s.problem("state", s.memory.broken)
 	s.startFirst(killed)
 }
@@ -100,7 +102,8 @@ func (s *Supervisor) specify(i *instance) {
 }
 
 // takeOver attaches to each tree of the last life: of the applications that there are,
-// and of those that there were, which are stopped then.
+// and of those that there were, which are stopped then. Also where that life ended well,
+// something that couldn't be ended may be left.
 func (s *Supervisor) takeOver(last *config.Project) {
 	for _, spec := range last.Apps {
 		a := s.apps[spec.Name]
@@ -108,14 +111,13 @@ func (s *Supervisor) takeOver(last *config.Project) {
 			a = &app{spec: spec}
 		}
 		for n := len(a.instances) + 1; n <= spec.Replicas; n++ {
-			i := s.grow(&app{spec: spec, instances: make([]*instance, n-1)}, n)[0]
-			i.app, i.removed = a, true
-			s.leaving = append(s.leaving, i)
+			s.addLeaving(a, spec, n)
 		}
 		for _, i := range a.instances {
 			i.current = spec.Instance(last.Name, i.replica)
 		}
 	}
+	s.takeLeaving()
 	for _, i := range s.leaving {
 		i.current = i.spec
 	}
@@ -129,8 +131,11 @@ func (s *Supervisor) takeOver(last *config.Project) {
 			s.step(i, Stop, "no longer of the project", outcome{})
 		case note.State == client.Stopped:
 			s.step(i, Stop, "was being stopped when the supervisor before was killed", outcome{})
+		case note.State == client.Stopping:
+			s.step(i, Restart, "was being restarted when the supervisor before was killed", outcome{})
 		}
 	}
+	s.forgetLeft()
 	s.adjust(last)
 }
 
@@ -178,6 +183,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 	case a.err == nil:
 		i.run++
 		i.launches++
+		i.taken = time.Now()
 		i.terminal = adoptTerminal(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
 		s.goOnWithRun(i)
@@ -218,11 +224,15 @@ func (s *Supervisor) startFirst(killed bool) {
 		only[name] = true
 	}
 	var first []*instance
+	rests := map[*instance]bool{}
 	for _, i := range s.instances() {
-		note, resting := s.memory.Rests[i.treeID]
+		note, noted := s.memory.Rests[i.treeID]
 		switch {
 		case i.removed || hasTree(i.m.State):
-		case killed && resting && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
+		case killed && (note.State == client.Stopping || note.State == client.Waiting):
+			first = append(first, i)
+		case killed && noted && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
+			rests[i] = true
 			i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
 			i.facts.ran = note.State != client.Stopped
 			i.facts.started = i.facts.ran
@@ -232,11 +242,16 @@ func (s *Supervisor) startFirst(killed bool) {
 		}
 	}
 	for _, i := range s.withDependencies(first) {
-		if i.m.State == client.Stopped {
-			i.goesOn = killed
-			s.step(i, Start, "with foster up", outcome{})
-			i.goesOn = false
+		if i.m.State != client.Stopped || rests[i] {
+			continue
 		}
+		e := Start
+		if killed && s.memory.Rests[i.treeID].State == client.Stopping {
+			e = Restart // whatever its schedule says
+		}
+		i.goesOn = killed && !s.memory.rebooted
+		s.step(i, e, "with foster up", outcome{})
+		i.goesOn = false
 	}
 	s.unsettled = true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,11 +27,6 @@ echo start %[2]s >> %[1]s/out; sleep 1000 & wait`, dir, name))
 
 func oneApp(app config.App) *config.Project {
 	return &config.Project{Name: "test", Apps: []config.App{app}}
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 func TestCommandsAtOnceAreSerialised(t *testing.T) {
@@ -122,7 +116,7 @@ func TestAStopThatFailsNamesWhoIsLeftAndGoesOn(t *testing.T) {
 	left := foster.Survivor{PID: i.PID, Name: "sh"}
 	_ = s.ask(func() { // what the shim says of processes that SIGKILL doesn't end
 		deaf := s.apps["deaf"].instances[0]
-		s.ended(deaf, deaf.run, foster.Exit{}, &foster.SurvivorsError{Survivors: []foster.Survivor{left}})
+		s.ended(deaf, deaf.run, ending{err: &foster.SurvivorsError{Survivors: []foster.Survivor{left}}})
 		deaf.run++ // that they have ended isn't told by the tree that this supervisor held
 	})
 	failed, ok := errors.AsType[*client.FailedError](<-stopped)

@@ -18,6 +18,8 @@ type instance struct {
 	app      *app
 	replica  int
 	tree     *foster.Tree // while there is one
+	taken    time.Time    // when that was taken over; zero: this life has started it
+	over     *ending      // how it has ended, while the hook after it is under way
 	terminal *terminal    // of the run under way; nil: it has none
 	treeID   string       // the same for each run: two at once can't be
 	spec     config.App   // for the next start
@@ -93,12 +95,12 @@ func treeID(project, app string, replica int) string {
 func (i *instance) terms(o outcome) Terms {
 	return Terms{
 		Scheduled: i.spec.Schedule != nil, Overlap: overlap(&i.spec), AtOnce: i.spec.Schedule != nil && i.spec.Schedule.OnStart && !i.goesOn,
-		Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted,
+		Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted, Before: o.before,
 	}
 }
 
 // outcome is how a run, or a start, ended.
-type outcome struct{ ok, exhausted bool }
+type outcome struct{ ok, exhausted, before bool }
 
 // fact is what others may depend on.
 func (i *instance) fact() fact {

@@ -30,10 +30,11 @@ func (s *Supervisor) Leave(ctx context.Context) error {
 // Left says, when Run has returned, whether the applications were left running.
 func (s *Supervisor) Left() bool { return s.resigned && !s.ending }
 
-// busy says whether something is being started or stopped.
+// busy says whether something is being started or stopped, or the hook after its end is
+// under way.
 func (s *Supervisor) busy() bool {
 	for _, i := range s.instances() {
-		if i.m.State == client.Starting || i.m.State == client.Stopping {
+		if i.m.State == client.Starting || i.m.State == client.Stopping || i.over != nil {
 			return true
 		}
 	}

@@ -73,6 +73,7 @@ type Terms struct {
 
 	OK        bool // of Ended and NotLaunched: not a failure
 	Exhausted bool // of the same: no more restarts
+	Before    bool // of Ended: stopped on behalf of an earlier life of the supervisor
 }
 
 // Machine is the state of an instance. It is a value: next returns another.
@@ -95,6 +96,7 @@ var table = map[client.State]map[Event]transition{
 	},
 	client.Starting: {
 		Start: undoom, Restart: doomAgain, Stop: doom, Due: dueRunning, Launched: launched, NotLaunched: notLaunched,
+		CantBeAttached: taken,
 	},
 	client.Running: {
 		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stick, Unwell: unwell,
@@ -170,6 +172,12 @@ func adopt(m Machine, t Terms) (Machine, []Act) {
 
 func stickWanted(m Machine, t Terms) (Machine, []Act) {
 	m.Again = true
+	return stick(m, t)
+}
+
+// taken is a start that finds a tree of its name alive.
+func taken(m Machine, t Terms) (Machine, []Act) {
+	m.Again, m.Doomed = m.Again || !m.Doomed, false
 	return stick(m, t)
 }
 
@@ -260,13 +268,16 @@ func stopped(m Machine, t Terms) (Machine, []Act) {
 	return to(client.Backoff, Pause)
 }
 
-// ended is the end of a tree that nobody asked for.
+// ended is the end of a tree that nobody asked for. One that an earlier life has stopped,
+// and that was not to stay so, goes on.
 func ended(m Machine, t Terms) (Machine, []Act) {
 	switch {
 	case m.Queued:
 		return to(client.Waiting, AwaitDeps)
 	case t.Scheduled:
 		return to(client.Scheduled, AwaitDue)
+	case t.Before:
+		return to(client.Waiting, AwaitDeps)
 	case !t.again():
 	case t.Exhausted:
 		return to(client.Failed)

@@ -175,6 +175,8 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 		{"scheduled, badly", running, Terms{Scheduled: true}, client.Scheduled},
 		{"scheduled, whatever the policy", running, Terms{Scheduled: true, Policy: config.RestartAlways}, client.Scheduled},
 		{"scheduled and due meanwhile", Machine{State: client.Running, Queued: true}, Terms{Scheduled: true}, client.Waiting},
+		{"stopped before", running, Terms{Policy: config.RestartNo, OK: true, Before: true}, client.Waiting},
+		{"stopped before, with a schedule", running, Terms{Scheduled: true, Before: true}, client.Scheduled},
 		{"unwell", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Policy: config.RestartNo}, client.Backoff},
 		{"unwell, too often", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Exhausted: true}, client.Failed},
 		{"unwell, with a schedule", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Scheduled: true}, client.Scheduled},

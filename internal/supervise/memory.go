@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // memory is what one life of the supervisor leaves for the next: the project as it was
@@ -20,13 +22,25 @@ type memory struct {
 	folder string
 	broken error // why nothing can be written; nil: it can
 
-	Clean bool                `json:"clean"` // all was stopped: the next life begins anew
+	first    bool // there was no life before
+	rebooted bool // and the host was started since
+
+	Boot  string              `json:"boot,omitempty"` // of the host
+	Clean bool                `json:"clean"`          // all was stopped: the next life begins anew
 	Rests map[string]restNote `json:"rests"`
 	// Shown is what the instances that run have said once, and are not asked again.
 	Shown map[string]shownNote `json:"shown"`
 	// Scaled are the applications that have other numbers of replicas than the
 	// configuration gives them.
 	Scaled map[string]scaleNote `json:"scaled,omitempty"`
+	// Leaving are instances that are no longer of the project, and have trees.
+	Leaving map[string]leavingNote `json:"leaving,omitempty"`
+}
+
+// leavingNote is with what an instance is stopped that is no longer of the project.
+type leavingNote struct {
+	App     config.App `json:"app"`
+	Replica int        `json:"replica"`
 }
 
 // scaleNote is a number of replicas that was asked for, in place of that of the
@@ -36,11 +50,12 @@ type scaleNote struct {
 	To   int `json:"to"`
 }
 
-// restNote is an instance that doesn't run, and why.
+// restNote is an instance that doesn't run, and why: Stopped, Completed, Failed. Or one
+// that is to run: Stopping, when its tree has been stopped; Waiting, when there is none.
 type restNote struct {
 	State client.State `json:"state"`
 	Cause string       `json:"cause"`
-	Since time.Time    `json:"since"`
+	Since time.Time    `json:"since,omitzero"`
 }
 
 // shownNote is by what an instance has shown that it is ready.
@@ -57,6 +72,7 @@ const (
 // remember reads what the last life has left. What can't be read is set aside and told.
 func remember(folder string) (_ *memory, last *config.Project, problem error) {
 	m := &memory{folder: folder}
+	m.first = !exists(filepath.Join(folder, memoryFile)) && !exists(filepath.Join(folder, projectFile))
 	problem = errors.Join(readJSON(filepath.Join(folder, memoryFile), m), readJSON(filepath.Join(folder, projectFile), &last))
 	if m.Rests == nil {
 		m.Rests = map[string]restNote{}
@@ -64,7 +80,27 @@ func remember(folder string) (_ *memory, last *config.Project, problem error) {
 	if m.Shown == nil {
 		m.Shown = map[string]shownNote{}
 	}
+	m.sinceBoot()
 	return m, last, problem
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// sinceBoot drops what says nothing after a start of the host: what had completed or failed
+// is to run again as everything else; only what somebody has stopped stays so.
+func (m *memory) sinceBoot() {
+	boot, err := sys.BootID()
+	if err != nil {
+		return // nobody can say
+	}
+	m.rebooted = m.Boot != "" && m.Boot != boot
+	m.Boot = boot
+	if m.rebooted {
+		maps.DeleteFunc(m.Rests, func(_ string, n restNote) bool { return n.State != client.Stopped })
+	}
 }
 
 func readJSON(path string, to any) error {
@@ -86,7 +122,7 @@ func readJSON(path string, to any) error {
 func (m *memory) rest(id string, n *restNote) {
 	before, had := m.Rests[id]
 	switch {
-	case n != nil && had && *n == before:
+	case n != nil && had && n.State == before.State && n.Cause == before.Cause:
 		return
 	case n != nil:
 		m.Rests[id] = *n
@@ -96,6 +132,19 @@ func (m *memory) rest(id string, n *restNote) {
 		return
 	}
 	m.save()
+}
+
+func (m *memory) has(id string) bool {
+	_, ok := m.Rests[id]
+	return ok
+}
+
+// leaves notes that an instance is no longer of the project. It isn't written yet.
+func (m *memory) leaves(id string, n leavingNote) {
+	if m.Leaving == nil {
+		m.Leaving = map[string]leavingNote{}
+	}
+	m.Leaving[id] = n
 }
 
 // scaled notes that an application has another number of replicas.
@@ -148,8 +197,11 @@ func (m *memory) hasShown(id string) (told, line bool) { return m.Shown[id].Told
 
 func (m *memory) save() { m.broken = writeJSON(filepath.Join(m.folder, memoryFile), m) }
 
+// saveProject writes the project, after the notes of those that are no longer of it.
 func (m *memory) saveProject(p *config.Project) {
-	m.broken = writeJSON(filepath.Join(m.folder, projectFile), p)
+	if m.save(); m.broken == nil {
+		m.broken = writeJSON(filepath.Join(m.folder, projectFile), p)
+	}
 }
 
 // writeJSON replaces a file whole: a reader, also after a crash of this process, finds

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"syscall"
 	"time"
@@ -25,6 +24,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.starting, i.current = cancel, i.spec
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
 	s.memory.shown(i.treeID, false, false)
+	i.taken = time.Time{}
 	if i.restarted {
 		i.restarts++
 	}
@@ -116,13 +116,17 @@ func command(spec *config.App) (*foster.Cmd, error) {
 
 // launched takes the news of a start.
 func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err error) {
+	if errors.Is(err, foster.ErrTaken) {
+		s.step(i, CantBeAttached, fmt.Sprintf("can't be started now: %v", err), outcome{})
+		return
+	}
 	if err != nil {
 		i.facts.ran = !errors.Is(err, context.Canceled)
 		i.exit = &client.Exit{Cause: "not started: " + err.Error(), Started: time.Now(), Ended: time.Now()}
 		if i.facts.ran {
 			s.failedRun(i)
 		}
-		s.step(i, NotLaunched, err.Error(), s.judgeEnd(i, false, 0))
+		s.step(i, NotLaunched, err.Error(), i.judgeEnd(outcome{}, 0))
 		return
 	}
 	s.hold(i, tree)
@@ -172,14 +176,14 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		exit, err := tree.Wait()
 		term.finished()
 		output.finish()
-		_ = s.ask(func() { s.noteEnd(i, run, exit) }) // who has left notes nothing: the next life is told
+		_ = s.ask(func() { s.noteEnd(i, run, ending{exit, err}) }) // who has left notes nothing: the next life is told
 		s.confirmEnd(tree)
 		hook := runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop)
 		s.post(func() {
 			if hook != nil {
 				s.event(i, "hook", "%v", hook)
 			}
-			s.ended(i, run, exit, err)
+			s.ended(i, run, ending{exit, err})
 		})
 		output.await()
 	})
@@ -233,14 +237,6 @@ func endWords(s foster.Status) string {
 	return "was killed by " + units.SignalName(s.Signal)
 }
 
-// noteEnd writes into the history how a run has ended.
-func (s *Supervisor) noteEnd(i *instance, run uint64, exit foster.Exit) {
-	if run == i.run {
-		i.exit = exitOf(exit)
-		s.endRun(i)
-	}
-}
-
 // noteBound is how long the history may take. A disk that hangs doesn't make a tree look
 // alive.
 const noteBound = time.Second
@@ -258,77 +254,6 @@ func (s *Supervisor) confirmEnd(tree *foster.Tree) {
 	}
 	s.past.store.Flush(noteBound)
 	tree.ConfirmEnd()
-}
-
-// ended takes the news that a run is over.
-func (s *Supervisor) ended(i *instance, run uint64, exit foster.Exit, err error) {
-	if run != i.run {
-		return
-	}
-	i.tree, i.terminal = nil, nil
-	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
-		for _, p := range survivors.Survivors {
-			i.left = append(i.left, p.String())
-		}
-		s.step(i, Survived, "processes are left that can't be ended", outcome{})
-		return
-	}
-	i.ends++
-	i.facts.ran = true
-	ok := succeeded(&i.current, exit, err)
-	cause := endCause(exit, err)
-	switch {
-	case i.m.Failing:
-		cause, ok = i.cause, false
-	case i.m.State == client.Stopping:
-		s.step(i, Ended, cause, outcome{ok: ok})
-		return
-	}
-	s.step(i, Ended, cause, s.judgeEnd(i, ok, exit.LastSeen().Sub(exit.Started)))
-}
-
-// succeeded says whether a run that nobody stopped ended well.
-func succeeded(spec *config.App, exit foster.Exit, err error) bool {
-	switch exit.Cause {
-	case foster.CauseExpired, foster.CauseWatchdog, foster.CauseShimLost:
-		return false
-	}
-	if errors.Is(err, foster.ErrLeaderLost) || !exit.Leader.Known || exit.Leader.Signal != 0 {
-		return false
-	}
-	return exit.Leader.Code == 0 || slices.Contains(spec.Restart.SuccessCodes, exit.Leader.Code)
-}
-
-func endCause(exit foster.Exit, err error) string {
-	switch exit.Cause {
-	case foster.CauseStopped:
-		return "stopped"
-	case foster.CauseExpired:
-		return "stopped: its lease was over"
-	case foster.CauseWatchdog:
-		return "stopped: it didn't call its watchdog in time"
-	case foster.CauseShimLost:
-		return "ended: its shim was killed"
-	case foster.CauseLeaderLost:
-		return "stopped: its leader was lost"
-	case foster.CauseOwnerGone:
-		return "stopped: no supervisor came back within the grace"
-	}
-	if exit.OOMKills > 0 {
-		return endWords(exit.Leader) + fmt.Sprintf("; out of memory: the kernel has killed %d at its limit", exit.OOMKills)
-	}
-	return endWords(exit.Leader)
-}
-
-// judgeEnd says whether there is another restart, and how long the pause is.
-func (s *Supervisor) judgeEnd(i *instance, ok bool, ran time.Duration) outcome {
-	o := outcome{ok: ok}
-	if t := i.terms(o); (t.again() || i.m.Failing) && !t.Scheduled {
-		var pause time.Duration
-		i.attempts, pause, o.exhausted = i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())
-		i.due = time.Now().Add(pause)
-	}
-	return o
 }
 
 // pause sets the clock of the backoff.

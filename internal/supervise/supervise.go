@@ -156,7 +156,7 @@ func (s *Supervisor) close() {
 	if !s.Left() {
 		s.helpers.Wait()
 		s.memory.Clean = true
-		s.memory.Rests = map[string]restNote{}
+		s.memory.Rests, s.memory.Leaving = map[string]restNote{}, nil
 	}
 	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it
@@ -259,23 +259,6 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		s.readiness(i)
 	}
 	s.unlisten(i.app)
-}
-
-// noteRest keeps for the next life which instances are not to run only because there is
-// another supervisor. When all is stopped for the end, that says nothing of any of them.
-func (s *Supervisor) noteRest(i *instance) {
-	if i.removed || s.ending {
-		return
-	}
-	switch m := i.m; {
-	case m.State == client.Stopped, m.State == client.Completed, m.State == client.Failed:
-		s.memory.rest(i.treeID, &restNote{State: m.State, Cause: i.cause, Since: i.since})
-	case m.State == client.Stopping && !m.Again, m.State == client.Stuck && !m.Again, m.Doomed && !m.Again:
-		s.memory.rest(i.treeID, &restNote{State: client.Stopped, Cause: i.cause, Since: i.since})
-	default:
-		s.memory.rest(i.treeID, nil)
-	}
-	s.problem("state", s.memory.broken)
 }
 
 func (s *Supervisor) do(i *instance, a Act) {

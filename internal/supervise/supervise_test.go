@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(roleVariable); dir != "" {
 		s := New(projects[os.Getenv(projectVariable)](dir), Options{State: dir})
 		leaveOnRequest(s)
+		actOnRequest(s)
 		if err := s.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

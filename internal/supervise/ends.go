@@ -1,0 +1,128 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// ending is how a run has ended, as package foster tells it.
+type ending struct {
+	exit foster.Exit
+	err  error
+}
+
+// noteEnd writes into the history how a run has ended, and into the notes what follows:
+// the shim forgets it then, and a hook may take long.
+func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
+	if run != i.run {
+		return
+	}
+	i.exit = exitOf(e.exit)
+	s.endRun(i)
+	if _, left := errors.AsType[*foster.SurvivorsError](e.err); !left {
+		i.over = &e
+		s.noteRest(i)
+	}
+}
+
+// ended takes the news that a run is over.
+func (s *Supervisor) ended(i *instance, run uint64, e ending) {
+	if run != i.run {
+		return
+	}
+	i.tree, i.terminal, i.over = nil, nil, nil
+	if survivors, ok := errors.AsType[*foster.SurvivorsError](e.err); ok {
+		for _, p := range survivors.Survivors {
+			i.left = append(i.left, p.String())
+		}
+		s.step(i, Survived, "processes are left that can't be ended", outcome{})
+		return
+	}
+	i.ends++
+	i.facts.ran = true
+	cause, o := i.outcomeOf(e)
+	s.step(i, Ended, cause, i.judgeEnd(o, e.lasted()))
+}
+
+// foresee says what follows the end of a run, whose hook is under way, as things stand.
+func (i *instance) foresee() (m Machine, cause string) {
+	cause, o := i.outcomeOf(*i.over)
+	o, _, _ = i.judge(o, i.over.lasted())
+	m, _, _ = i.m.next(Ended, i.terms(o)) // unchanged where it can't happen
+	return m, cause
+}
+
+func (e ending) lasted() time.Duration { return e.exit.LastSeen().Sub(e.exit.Started) }
+
+// outcomeOf says what the end of a run means, and why it came.
+func (i *instance) outcomeOf(e ending) (cause string, o outcome) {
+	if i.m.Failing {
+		return i.cause, outcome{}
+	}
+	return endCause(e.exit), outcome{ok: succeeded(&i.current, e.exit, e.err), before: i.stoppedBefore(e.exit)}
+}
+
+// stoppedBefore says whether a tree that was taken over had been stopped by then, or ended
+// since nobody came for it. That isn't how the application ends, and who was to stay
+// stopped is noted.
+func (i *instance) stoppedBefore(exit foster.Exit) bool {
+	return (exit.Cause == foster.CauseStopped || exit.Cause == foster.CauseOwnerGone) && exit.LastSeen().Before(i.taken)
+}
+
+// succeeded says whether a run that nobody stopped ended well.
+func succeeded(spec *config.App, exit foster.Exit, err error) bool {
+	switch exit.Cause {
+	case foster.CauseExpired, foster.CauseWatchdog, foster.CauseShimLost:
+		return false
+	}
+	if errors.Is(err, foster.ErrLeaderLost) || !exit.Leader.Known || exit.Leader.Signal != 0 {
+		return false
+	}
+	return exit.Leader.Code == 0 || slices.Contains(spec.Restart.SuccessCodes, exit.Leader.Code)
+}
+
+func endCause(exit foster.Exit) string {
+	switch exit.Cause {
+	case foster.CauseStopped:
+		return "stopped"
+	case foster.CauseExpired:
+		return "stopped: its lease was over"
+	case foster.CauseWatchdog:
+		return "stopped: it didn't call its watchdog in time"
+	case foster.CauseShimLost:
+		return "ended: its shim was killed"
+	case foster.CauseLeaderLost:
+		return "stopped: its leader was lost"
+	case foster.CauseOwnerGone:
+		return "stopped: no supervisor came back within the grace"
+	}
+	if exit.OOMKills > 0 {
+		return endWords(exit.Leader) + fmt.Sprintf("; out of memory: the kernel has killed %d at its limit", exit.OOMKills)
+	}
+	return endWords(exit.Leader)
+}
+
+// judgeEnd says whether there is another restart, and sets how long the pause is.
+func (i *instance) judgeEnd(o outcome, ran time.Duration) outcome {
+	o, i.attempts, i.due = i.judge(o, ran)
+	return o
+}
+
+// judge is judgeEnd, and changes nothing.
+func (i *instance) judge(o outcome, ran time.Duration) (_ outcome, next attempts, due time.Time) {
+	t := i.terms(o)
+	stopped := o.before || i.m.State == client.Stopping
+	if t.Scheduled || !i.m.Failing && (stopped || !t.again()) {
+		return o, i.attempts, i.due
+	}
+	next, pause, exhausted := i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())
+	o.exhausted = exhausted
+	return o, next, time.Now().Add(pause)
+}
