@@ -558,6 +558,40 @@ func TestALostCgroupIsEmptiedAndRemoved(t *testing.T) {
 	mustEnd(t, l, term) // and once more
 }
 
+// On a host where processes end all the time, no look at all of them is ever complete.
+func TestALostCgroupIsFoundWithAFewLooksOnABusyHost(t *testing.T) {
+	c, l := lostCgroup(t)
+	a := startApp(t, 1, "sleep 100 & echo child $!; wait")
+	join(t, c.Path, a.leader.PID)
+	join(t, c.Path, a.members["child"].PID)
+	r, err := newRemains(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	// One after the other ends, and is seen as a zombie until it's waited for.
+	const count, first, pause = 300, time.Second, 2 * time.Millisecond
+	var churn []*exec.Cmd
+	for start, n := time.Now(), 0; n < count; n++ {
+		left := max(0, first+time.Duration(n)*pause-time.Since(start))
+		cmd := exec.Command("sleep", fmt.Sprint(left.Seconds()))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		churn = append(churn, cmd)
+	}
+	_ = churn[0].Wait()
+	err = r.scan()
+	for _, cmd := range churn[1:] {
+		if werr := cmd.Wait(); werr != nil {
+			t.Error(werr)
+		}
+	}
+	if err != nil || len(r.living()) != 2 || r.looks > 4 {
+		t.Errorf("%d looks, %+v, %v", r.looks, r.living(), err)
+	}
+}
+
 func TestStubbornMembersOfALostCgroupAreKilled(t *testing.T) {
 	c, l := lostCgroup(t)
 	a := startApp(t, 1, "trap '' TERM; sleep 100 & echo child $!; while :; do wait; done")

@@ -35,6 +35,7 @@ type remains struct {
 	found    []held
 	byPid    map[int]int
 	seen     map[procfs.Identity]procfs.Stat
+	looks    int                      // of the last scan
 	full     bool                     // handles didn't run out in the last scan
 	moved    bool                     // processes ended during the last look
 	zombies  map[procfs.Identity]bool // seen in the last look
@@ -121,7 +122,6 @@ func (r *remains) empty() (bool, error) {
 // is not in the list, and who forked it is gone, or a zombie, when its line is read. So
 // a look in which somebody has ended isn't taken for complete.
 func (r *remains) scan() error {
-	const most = 64 // of a storm, the rest is found by the next scan
 	r.full = true
 	r.refresh()
 	spared, err := above()
@@ -132,7 +132,7 @@ func (r *remains) scan() error {
 		r.recorded = true
 		r.addRecorded()
 	}
-	for range most {
+	for r.looks = 0; r.looks < r.mostLooks(); r.looks++ {
 		before := len(r.found)
 		r.moved = false
 		r.addCgroup()
@@ -152,6 +152,17 @@ func (r *remains) scan() error {
 		}
 	}
 	return nil
+}
+
+// mostLooks bounds the looks of one scan: of a storm, the rest is found by the next. On a
+// host where somebody ends all the time, each scan comes to this bound. What is in a
+// cgroup, the kernel lists, tells of and ends by itself, so there it's only about who has
+// left it, and a few looks are enough.
+func (r *remains) mostLooks() int {
+	if r.cgroup != nil {
+		return 4
+	}
+	return 64
 }
 
 // look reads all processes, and notes whether one has ended meanwhile.
