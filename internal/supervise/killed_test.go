@@ -55,9 +55,9 @@ func TestASupervisorMayBeKilledAtAnyMoment(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
 	t.Setenv(projectVariable, "storm")
-	for range 12 {
+	for range 100 {
 		cmd := startSupervisor(t, dir)
-		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond) // the moment is what is tested
+		<-time.After(time.Duration(rand.IntN(200)) * time.Millisecond) // the moment is what is tested
 		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
