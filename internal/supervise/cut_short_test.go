@@ -65,9 +65,9 @@ func untilGo(dir string) []string {
 }
 
 // slowToStop is an application that exits with 0 when it is stopped, and when the test
-// wants it to.
+// wants it to. Its shell writes the file itself: another process would get the signal, too.
 func slowToStop(dir string) *config.Project {
-	p := oneApp(script("web", fmt.Sprintf(`trap 'touch %[1]s/stopping; until [ -e %[1]s/go ]; do sleep 0.01; done; exit 0' TERM
+	p := oneApp(script("web", fmt.Sprintf(`trap ': > %[1]s/stopping; until [ -e %[1]s/go ]; do sleep 0.01; done; exit 0' TERM
 echo start web >> %[1]s/out; sleep 1000 & wait`, dir)))
 	p.Grace = time.Minute
 	return p
@@ -203,7 +203,9 @@ func TestTreesAreFoundWithoutNotes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, end := running(t, sleepers(dir), Options{State: dir})
+			p := sleepers(dir)
+			p.Apps[0].Autostart = false // no start finds this one
+			s, end := running(t, p, Options{State: dir})
 			for _, app := range []string{"db", "web"} {
 				if i := awaitState(t, s, app, client.Running); !strings.HasPrefix(i.Cause, "taken over") {
 					t.Errorf("%s: %q", app, i.Cause)
