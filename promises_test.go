@@ -198,7 +198,7 @@ func TestStopReapsDoubleForkedScrubbedGrandchild(t *testing.T) {
 		}
 		escaped := false
 		for _, m := range members {
-			escaped = escaped || m.Session != members[0].Session && m.PGID != tree.Leader()
+			escaped = escaped || m.Session == m.PID && m.PID != tree.Leader()
 		}
 		if !escaped {
 			t.Errorf("no member has a session of its own: %+v", members)
