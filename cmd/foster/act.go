@@ -97,7 +97,7 @@ var scopes = map[string]wire.Scope{
 	"tree": wire.ScopeTree, "group": wire.ScopeGroup, "leader": wire.ScopeLeader, "leader-first": wire.ScopeLeaderFirst,
 }
 
-func newSignal() *cobra.Command {
+func newSignal(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	var scope string
 	cmd := &cobra.Command{
@@ -131,6 +131,7 @@ nothing by itself, and nobody waits for what comes of it: to end one, foster sto
 	}
 	cmd.Flags().StringVar(&scope, "scope", "tree", "whom: tree, group or leader")
 	p.add(cmd)
+	answers(cmd, stdout)
 	return cmd
 }
 
@@ -174,6 +175,14 @@ runs longer isn't cut. The time that is left then is printed. More than foster r
 				return err
 			})
 		},
+	}
+	extend := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := extend(cmd, args)
+		if err == nil {
+			return nil
+		}
+		return reply(stdout, form, err, func(a acted) any { return a })
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// -5m looks like a flag.

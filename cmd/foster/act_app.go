@@ -65,7 +65,7 @@ func extendApp(ctx context.Context, stdout io.Writer, form string, o *ownedBy, b
 }
 
 // newReload is foster reload.
-func newReload() *cobra.Command {
+func newReload(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	cmd := &cobra.Command{
 		Use:   "reload [flags] APP…",
@@ -87,5 +87,6 @@ What an application makes of that is its own matter. foster update is for foster
 		},
 	}
 	p.add(cmd)
+	answers(cmd, stdout)
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // newDown is foster down.
-func newDown(stderr io.Writer) *cobra.Command {
+func newDown(stdout, stderr io.Writer) *cobra.Command {
 	var p projectFlags
 	var quiet bool
 	cmd := &cobra.Command{
@@ -37,6 +37,7 @@ named. Where the project doesn't run, there is nothing to do, and that is no err
 	}
 	p.add(cmd)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing where it doesn't run")
+	answers(cmd, stdout)
 	return cmd
 }
 

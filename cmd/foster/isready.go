@@ -11,9 +11,10 @@ import (
 )
 
 // newIsReady is foster is-ready.
-func newIsReady(stderr io.Writer) *cobra.Command {
+func newIsReady(stdout, stderr io.Writer) *cobra.Command {
 	var p projectFlags
 	var quiet bool
+	var form string
 	cmd := &cobra.Command{
 		Use:   "is-ready [flags] [APP…]",
 		Short: "Say by the exit status whether applications are ready",
@@ -23,6 +24,10 @@ time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
 		Example:           "  foster is-ready && echo go\n  until foster is-ready -q web; do sleep 1; done",
 		ValidArgsFunction: completeApps(&p),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := validOutput(form); err != nil {
+				return err
+			}
+			list := []condition{}
 			err := p.withProject(cmd.Context(), func(c *client.Client) error {
 				status, err := c.Status(cmd.Context())
 				if err != nil {
@@ -32,7 +37,9 @@ time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
 				if err != nil {
 					return err
 				}
-				names := notReady(narrowed(status.Apps, of), len(of) > 0)
+				apps := narrowed(status.Apps, of)
+				list = conditions(apps, len(of) > 0)
+				names := notReady(apps, len(of) > 0)
 				if len(names) > 0 && !quiet {
 					fmt.Fprintln(stderr, "foster: not ready: "+printable(listed(names)))
 				}
@@ -41,13 +48,22 @@ time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
 				}
 				return nil
 			})
+			err = reply(stdout, form, err, func(a acted) any { return readiness{err == nil, list, a.Error} })
 			if quiet && errors.Is(err, client.ErrNotRunning) {
 				return statusError(exitRefused)
 			}
 			return err
 		},
 	}
+	outputFlag(cmd, &form)
 	p.add(cmd)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing")
 	return cmd
+}
+
+// readiness is what foster is-ready prints; its keys are kept.
+type readiness struct {
+	Ready     bool        `json:"ready"`
+	Instances []condition `json:"instances"`
+	Error     string      `json:"error,omitempty"`
 }

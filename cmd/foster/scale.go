@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // newScale is foster scale.
-func newScale() *cobra.Command {
+func newScale(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	cmd := &cobra.Command{
 		Use:   "scale [flags] APP=N…",
@@ -58,6 +59,7 @@ has another number, or the project is started anew.`,
 		},
 	}
 	p.add(cmd)
+	answers(cmd, stdout)
 	return cmd
 }
 

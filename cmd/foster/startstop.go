@@ -1,13 +1,15 @@
 package main
 
 import (
+	"io"
+
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
 )
 
 // newStart is foster start.
-func newStart() *cobra.Command {
+func newStart(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	var all bool
 	cmd := &cobra.Command{
@@ -26,11 +28,12 @@ wait until they run. What runs already isn't touched.`,
 	}
 	p.add(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
+	answers(cmd, stdout)
 	return cmd
 }
 
 // newRestart is foster restart.
-func newRestart() *cobra.Command {
+func newRestart(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	var all bool
 	cmd := &cobra.Command{
@@ -50,5 +53,6 @@ again. Applications that depend on one of them with "restart: true" are restarte
 	}
 	p.add(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
+	answers(cmd, stdout)
 	return cmd
 }

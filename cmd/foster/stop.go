@@ -14,7 +14,7 @@ import (
 )
 
 // newStop is foster stop.
-func newStop(stderr io.Writer) *cobra.Command {
+func newStop(stdout, stderr io.Writer) *cobra.Command {
 	var p projectFlags
 	var signal, timeout, scope string
 	var all bool
@@ -69,6 +69,7 @@ something couldn't be ended.`,
 	cmd.Flags().StringVar(&scope, "scope", "tree", "whom the signal is sent to: tree, group, leader or leader-first")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications of the project")
 	p.add(cmd)
+	answers(cmd, stdout)
 	return cmd
 }
 

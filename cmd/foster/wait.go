@@ -16,8 +16,8 @@ import (
 )
 
 // newWait is foster wait.
-func newWait(stderr io.Writer) *cobra.Command {
-	w := &waiter{stderr: stderr}
+func newWait(stdout, stderr io.Writer) *cobra.Command {
+	w := &waiter{stdout: stdout, stderr: stderr, seen: []condition{}}
 	cmd := &cobra.Command{
 		Use:   "wait [flags] APP|ID…",
 		Short: "Wait until an application or a tree has ended, and exit with its status",
@@ -41,9 +41,10 @@ they are ready, or stopped: until nothing of them runs, nor will by itself. The 
 			return needs("foster wait web", theTree)(cmd, args)
 		},
 		ValidArgsFunction: completeAny(&w.projectFlags),
-		RunE:              func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return w.answered(cmd.Context(), args) },
 	}
 	w.add(cmd)
+	outputFlag(cmd, &w.form)
 	cmd.Flags().StringVar(&w.goal, "for", "exit", "what to wait for: exit, ready or stopped")
 	cmd.Flags().StringVarP(&w.timeout, "timeout", "t", "", "how long to wait; then the status is 124")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"exit", "ready", "stopped"}, cobra.ShellCompDirectiveNoFileComp))

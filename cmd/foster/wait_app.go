@@ -16,8 +16,37 @@ import (
 // waiter is one foster wait.
 type waiter struct {
 	projectFlags
-	goal, timeout string
-	stderr        io.Writer
+	goal, timeout  string
+	form           string
+	stdout, stderr io.Writer
+	late           bool        // --timeout is over
+	seen           []condition // of the instances that are waited for, the last time
+}
+
+// waited is what foster wait prints; its keys are kept.
+type waited struct {
+	For       string      `json:"for"`
+	Reached   bool        `json:"reached"`
+	Status    int         `json:"exit_status"`
+	Instances []condition `json:"instances"` // none of a tree
+	Error     string      `json:"error,omitempty"`
+}
+
+// answered waits, and prints the answer.
+func (w *waiter) answered(ctx context.Context, names []string) error {
+	if err := validOutput(w.form); err != nil {
+		return err
+	}
+	err := w.run(ctx, names)
+	return reply(w.stdout, w.form, err, func(a acted) any {
+		told := waited{For: w.goal, Reached: err == nil, Instances: w.seen, Error: a.Error}
+		if err != nil {
+			told.Status = complain(io.Discard, err)
+			_, ended := errors.AsType[statusError](err)
+			told.Reached = w.goal == "exit" && ended && !w.late
+		}
+		return told
+	})
 }
 
 func (w *waiter) run(ctx context.Context, names []string) error {
@@ -30,6 +59,7 @@ func (w *waiter) run(ctx context.Context, names []string) error {
 		defer cancel()
 		err = w.wait(bounded, names)
 		if errors.Is(err, context.DeadlineExceeded) {
+			w.late = true
 			fmt.Fprintf(w.stderr, "foster: not %s within %s\n", map[string]string{"exit": "ended", "ready": "ready", "stopped": "stopped"}[w.goal], short(d))
 			return statusError(exitTimeout)
 		}
@@ -88,7 +118,9 @@ func (w *waiter) until(ctx context.Context, names []string, look func(client.Ins
 			}
 			all := true
 			never = nil
-			for _, a := range narrowed(s.Apps, of) {
+			apps := narrowed(s.Apps, of)
+			w.seen = conditions(apps, len(names) > 0)
+			for _, a := range apps {
 				for _, i := range a.Instances {
 					done, hopeless := look(i)
 					all = all && (done || i.State == client.Stopped && len(names) == 0)
@@ -131,6 +163,7 @@ func (w *waiter) exit(ctx context.Context, o *ownedBy) error {
 	status, err := awaitStatus(ctx, o.Client, func(s client.Status) bool {
 		list, err := chosen(s, []client.Target{o.aim})
 		ended = list
+		w.seen = conditions(narrowed(s.Apps, []client.Target{o.aim}), true)
 		if err != nil {
 			return true // it is no longer of the project
 		}
