@@ -97,6 +97,7 @@ func awaitHello(p *shim.Process) error {
 		err = shim.CheckHello(hello)
 	}
 	if err != nil {
+		p.Kill() // it has no tree, and may not see the end of its socket
 		p.Close()
 	}
 	return err

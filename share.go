@@ -103,13 +103,7 @@ func launchMany() (*shim.Process, error) {
 		return nil, err
 	}
 	p.Conn.Expect(giveUp)
-	hello, err := receive[*wire.Hello](p.Conn)
-	if err == nil {
-		err = shim.CheckHello(hello)
-	}
-	if err != nil {
-		p.Kill()
-		p.Close()
+	if err := awaitHello(p); err != nil {
 		return nil, err
 	}
 	p.Conn.Expect(0)
