@@ -38,7 +38,7 @@ var canKill atomic.Bool
 // that one, a service manager say, ends the tree with it. The error says what is
 // missing and what would help.
 func NewCgroup(name string) (*Cgroup, error) {
-	own, err := home()
+	own, err := OwnCgroup()
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,18 @@ func NewCgroup(name string) (*Cgroup, error) {
 	return c, nil
 }
 
-// OwnCgroup finds the folder of the cgroup that this process is in.
+// OwnCgroup finds the folder of the cgroup below which those of trees are made: the one
+// that this process is in, or was in before it stepped aside.
 func OwnCgroup() (string, error) {
+	own, err := ownFolder()
+	if filepath.Base(own) == ownLeaf {
+		own = filepath.Dir(own)
+	}
+	return own, err
+}
+
+// ownFolder finds the folder of the cgroup that this process is in.
+func ownFolder() (string, error) {
 	var buf [4096]byte
 	n, err := sys.ReadInto("/proc/self/cgroup", buf[:])
 	if err != nil {

@@ -21,15 +21,6 @@ import (
 // ownLeaf is the name of that leaf.
 const ownLeaf = "self.foster"
 
-// home is the cgroup below which those of trees are made.
-func home() (string, error) {
-	own, err := OwnCgroup()
-	if filepath.Base(own) == ownLeaf {
-		own = filepath.Dir(own)
-	}
-	return own, err
-}
-
 // enable has a cgroup give a controller to those below it.
 func enable(home, name string) error {
 	file := filepath.Join(home, "cgroup.subtree_control")

@@ -3,6 +3,7 @@ package contain_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -53,5 +54,44 @@ func TestACgroupWithoutATreeIsRemovedOnceItIsOld(t *testing.T) {
 		if err := c.Remove(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Where this program has made way for controllers, its trees are beside it, not below it.
+func TestWhoStoodAsideFindsTheCgroupsOfItsTrees(t *testing.T) {
+	const leaf = "self.foster"
+	own, err := contain.OwnCgroup()
+	leaktest.Need(t, "a cgroup", err)
+	aside, err := contain.NewCgroup(leaf)
+	leaktest.Need(t, "a cgroup", err)
+	leaktest.Check(t)
+	join := func(folder string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join(aside.Path)
+	defer func() {
+		join(own)
+		if err := aside.Remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got, err := contain.OwnCgroup(); got != own || err != nil {
+		t.Errorf("aside of %s the cgroup is %s, %v", own, got, err)
+	}
+	old, err := contain.NewCgroup("foster-old-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = old.Remove() }() // it is gone by then
+	before := time.Now().Add(-2 * time.Minute)
+	if err := os.Chtimes(old.Path, before, before); err != nil {
+		t.Fatal(err)
+	}
+	contain.RemoveStale()
+	if _, err := os.Stat(old.Path); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", old.Path, err)
 	}
 }
