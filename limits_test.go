@@ -242,10 +242,10 @@ func TestWhatCantBeLimitedIsRefused(t *testing.T) {
 // A limit that can't be had is an error that names the controller and says what to do, or
 // passed over with a notice.
 func TestALimitThatCantBeHadIsAnErrorOrTold(t *testing.T) {
-	wrong := foster.Limits{Memory: 64 << 20, CPU: 1}
+	wrong := foster.Limits{Memory: 64 << 20, PIDs: 100}
 	limits(t, wrong)
 	sys.Fault = func(op string) error {
-		if strings.HasPrefix(op, "write cpu.") {
+		if strings.HasPrefix(op, "write memory.") {
 			return syscall.EACCES
 		}
 		return nil
@@ -254,7 +254,7 @@ func TestALimitThatCantBeHadIsAnErrorOrTold(t *testing.T) {
 	cmd := foster.Command("true")
 	cmd.Limits = wrong
 	err := cmd.Run()
-	for _, want := range []string{"no limit of cpu: write /sys/fs/cgroup", "permission denied", "run as root"} {
+	for _, want := range []string{"no limit of memory: write /sys/fs/cgroup", "permission denied", "run as root"} {
 		if e, ok := errors.AsType[*foster.StartError](err); !ok || e.Stage != foster.StageLimits || !strings.Contains(err.Error(), want) {
 			t.Fatalf("%v, want %s", err, want)
 		}
@@ -264,12 +264,12 @@ func TestALimitThatCantBeHadIsAnErrorOrTold(t *testing.T) {
 		cmd.Limits.Optional = true
 	}, "block")
 	out.pid("block")
-	if e := waitFor(t, tree, foster.EventLimitUnmet); !strings.Contains(e.Text, "no limit of cpu") {
+	if e := waitFor(t, tree, foster.EventLimitUnmet); !strings.Contains(e.Text, "no limit of memory") {
 		t.Errorf("%q", e.Text)
 	}
 	groups := groupsOf(t, tree.Leader())
-	if got := limitOf(groups, "memory.max", "memory.limit_in_bytes"); got != "67108864" {
-		t.Errorf("memory is limited to %s", got)
+	if got := limitOf(groups, "pids.max"); got != "100" {
+		t.Errorf("the number of processes is limited to %s", got)
 	}
 	stop(t, tree)
 	gone(t, groups)

@@ -28,7 +28,8 @@ type controller struct {
 	v2   setting
 	v1   []setting
 	// late: its limit in version 2 is written by the leader itself, the last before it is
-	// the program. What starts it has more threads than the program may be allowed.
+	// the program. What starts it has more threads, and needs more time of the CPU, than
+	// the program may be allowed.
 	late bool
 }
 
@@ -38,6 +39,8 @@ type setting struct{ file, text string }
 // cpuPeriod is the time in which the quota of a CPU is used up, in microseconds.
 const cpuPeriod = 100_000
 
+// controllers are in the order of the writes: who is limited in processes starts no more
+// threads, and who is limited in time is slow from then on.
 func (l Limits) controllers() (list []controller) {
 	if l.Memory > 0 {
 		n := strconv.FormatInt(l.Memory, 10)
@@ -45,16 +48,16 @@ func (l Limits) controllers() (list []controller) {
 			name: "memory", v2: setting{"memory.max", n}, v1: []setting{{"memory.limit_in_bytes", n}},
 		})
 	}
-	if l.CPU > 0 {
-		quota, period := strconv.FormatInt(int64(math.Round(l.CPU*cpuPeriod)), 10), strconv.Itoa(cpuPeriod)
-		list = append(list, controller{
-			name: "cpu", v2: setting{"cpu.max", quota + " " + period},
-			v1: []setting{{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}},
-		})
-	}
 	if l.PIDs > 0 {
 		n := strconv.FormatInt(l.PIDs, 10)
 		list = append(list, controller{name: "pids", v2: setting{"pids.max", n}, v1: []setting{{"pids.max", n}}, late: true})
+	}
+	if l.CPU > 0 {
+		quota, period := strconv.FormatInt(int64(math.Round(l.CPU*cpuPeriod)), 10), strconv.Itoa(cpuPeriod)
+		list = append(list, controller{
+			name: "cpu", v2: setting{"cpu.max", quota + " " + period}, late: true,
+			v1: []setting{{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}},
+		})
 	}
 	return list
 }
@@ -71,7 +74,7 @@ func (c *Cgroup) Limit(l Limits) (writes []wire.Write, failed []error) {
 		}
 		writes = append(writes, w...)
 	}
-	return writes, failed // the number of processes is limited last: who enters there starts no more threads
+	return writes, failed
 }
 
 func (c *Cgroup) limit(one controller) ([]wire.Write, error) {

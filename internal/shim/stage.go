@@ -9,9 +9,9 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
-// A leader with resource limits of its own, with listening sockets, or with cgroups of
-// version 1 is started through a stage: limits can be set, its own number be known, and a
-// cgroup be entered, only by the process itself, between fork and exec, where Go's fork
+// A leader with resource limits of its own, with listening sockets, or with a limited tree
+// is started through a stage: limits can be set, its own number be known, and a cgroup of
+// version 1 be entered, only by the process itself, between fork and exec, where Go's fork
 // has no place for that. The stage is this executable once more; it sets the limits while
 // it still has the right to raise them, becomes the user that the leader runs as, and is
 // replaced by the leader, with the same pid.
