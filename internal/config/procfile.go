@@ -4,9 +4,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
-var procfileLine = regexp.MustCompile(`^([A-Za-z0-9_.-]+):\s*(.+)$`)
+// procfileLine is compiled when it is first asked for: see importer.pattern.
+var procfileLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9_.-]+):\s*(.+)$`) })
 
 // readProcfile reads "name: command" lines. A shell runs the commands, and each
 // application has a port: the first has 5000 (or $PORT), the others each 100 more.
@@ -19,7 +21,7 @@ func (l *loader) readProcfile(f *file) *node {
 		if trimmed := strings.TrimLeft(line, " \t"); trimmed == "" || trimmed[0] == '#' {
 			continue
 		}
-		m := procfileLine.FindStringSubmatch(line)
+		m := procfileLine().FindStringSubmatch(line)
 		if m == nil {
 			l.problems.add(place{&node{file: f, line: n, column: 1}, ""}, "", "expected NAME: COMMAND")
 			continue

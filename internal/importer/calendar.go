@@ -2,7 +2,6 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,16 +13,16 @@ var calendars = map[string]string{
 }
 
 var (
-	timeOfDay = regexp.MustCompile(`^([0-9*,./]+):([0-9*,./]+)(?::([0-9*,./]+))?$`)
-	dateWord  = regexp.MustCompile(`^(?:([0-9*,./]+)-)?([0-9*,./]+)-([0-9*,./~]+)$`)
-	weekWord  = regexp.MustCompile(`(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:(?:\.\.|,)(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)*,?$`)
-	zoneWord  = regexp.MustCompile(`^([A-Za-z]+/[A-Za-z_/+-]+|UTC)$`)
+	timeOfDay = pattern(`^([0-9*,./]+):([0-9*,./]+)(?::([0-9*,./]+))?$`)
+	dateWord  = pattern(`^(?:([0-9*,./]+)-)?([0-9*,./]+)-([0-9*,./~]+)$`)
+	weekWord  = pattern(`(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:(?:\.\.|,)(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)*,?$`)
+	zoneWord  = pattern(`^([A-Za-z]+/[A-Za-z_/+-]+|UTC)$`)
 )
 
 // calendar makes a cron expression of what OnCalendar= has.
 func calendar(text string) (cron, zone string, err error) {
 	words := strings.Fields(text)
-	if n := len(words); n > 1 && zoneWord.MatchString(words[n-1]) {
+	if n := len(words); n > 1 && zoneWord().MatchString(words[n-1]) {
 		zone, words = words[n-1], words[:n-1]
 	}
 	if len(words) == 1 {
@@ -63,7 +62,7 @@ func (c *calendarFields) word(w string) error {
 		c.seen[i] = true
 		return nil
 	}
-	if m := timeOfDay.FindStringSubmatch(w); m != nil {
+	if m := timeOfDay().FindStringSubmatch(w); m != nil {
 		c.hour, c.minute = cronField(m[1]), cronField(m[2])
 		if m[3] != "" {
 			c.second = cronField(m[3])
@@ -73,7 +72,7 @@ func (c *calendarFields) word(w string) error {
 		}
 		return once(2)
 	}
-	if m := dateWord.FindStringSubmatch(w); m != nil {
+	if m := dateWord().FindStringSubmatch(w); m != nil {
 		if m[1] != "" && m[1] != "*" {
 			return fmt.Errorf("%q: cron has no years", w)
 		}
@@ -83,7 +82,7 @@ func (c *calendarFields) word(w string) error {
 		c.month, c.day = cronField(m[2]), cronField(m[3])
 		return once(1)
 	}
-	if weekWord.MatchString(w) {
+	if weekWord().MatchString(w) {
 		c.weekday = weekdays(strings.TrimSuffix(w, ","))
 		return once(0)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,16 +139,16 @@ func scalarOf(n *node) string {
 }
 
 // variablePart finds what process-compose replaces before it reads YAML.
-var variablePart = regexp.MustCompile(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*(?::?-[^{}$]*)?)\}|([A-Za-z_][A-Za-z0-9_]*)|([0-9*#@!?-]))`)
+var variablePart = pattern(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*(?::?-[^{}$]*)?)\}|([A-Za-z_][A-Za-z0-9_]*)|([0-9*#@!?-]))`)
 
-var templatePart = regexp.MustCompile(`\{\{-?\s*\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}`)
+var templatePart = pattern(`\{\{-?\s*\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}`)
 
 // text gives a text with marks for its variables. Those that aren't set are empty.
 func (c *project) text(n *node) string {
 	text := n.text
 	if !c.raw {
-		text = variablePart.ReplaceAllStringFunc(text, func(found string) string {
-			m := variablePart.FindStringSubmatch(found)
+		text = variablePart().ReplaceAllStringFunc(text, func(found string) string {
+			m := variablePart().FindStringSubmatch(found)
 			name := cmp.Or(m[1], m[2])
 			switch {
 			case found == "$$":
@@ -164,8 +163,8 @@ func (c *project) text(n *node) string {
 		})
 	}
 	if strings.Contains(text, "{{") {
-		text = templatePart.ReplaceAllStringFunc(text, func(found string) string {
-			name := templatePart.FindStringSubmatch(found)[1]
+		text = templatePart().ReplaceAllStringFunc(text, func(found string) string {
+			name := templatePart().FindStringSubmatch(found)[1]
 			if value, ok := c.vars[name]; ok {
 				return value
 			}

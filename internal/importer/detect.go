@@ -18,54 +18,54 @@ var DefaultNames = []string{
 
 // byName are formats that the name of a file tells.
 var byName = []struct {
-	name   *regexp.Regexp
+	name   func() *regexp.Regexp
 	format Format
 }{
-	{regexp.MustCompile(`\.(service|socket|timer)$`), Systemd},
-	{regexp.MustCompile(`^Procfile`), Procfile},
-	{regexp.MustCompile(`^process-compose.*\.ya?ml$`), ProcessCompose},
-	{regexp.MustCompile(`^supervisor.*\.(conf|ini)$`), Supervisord},
-	{regexp.MustCompile(`^(ecosystem|pm2).*\.json$`), PM2},
+	{pattern(`\.(service|socket|timer)$`), Systemd},
+	{pattern(`^Procfile`), Procfile},
+	{pattern(`^process-compose.*\.ya?ml$`), ProcessCompose},
+	{pattern(`^supervisor.*\.(conf|ini)$`), Supervisord},
+	{pattern(`^(ecosystem|pm2).*\.json$`), PM2},
 }
 
 // byContent are formats that a line of a file tells.
 var byContent = []struct {
-	line   *regexp.Regexp
+	line   func() *regexp.Regexp
 	format Format
 }{
-	{regexp.MustCompile(`(?m)^\[(program:.*|supervisord|group:.*|eventlistener:.*|fcgi-program:.*|include)\]`), Supervisord},
-	{regexp.MustCompile(`(?m)^\[(Unit|Service|Socket|Timer)\]`), Systemd},
-	{regexp.MustCompile(`(?m)^processes:`), ProcessCompose},
-	{regexp.MustCompile(`\A\s*(\{\s*"apps"|\[\s*\{)`), PM2},
+	{pattern(`(?m)^\[(program:.*|supervisord|group:.*|eventlistener:.*|fcgi-program:.*|include)\]`), Supervisord},
+	{pattern(`(?m)^\[(Unit|Service|Socket|Timer)\]`), Systemd},
+	{pattern(`(?m)^processes:`), ProcessCompose},
+	{pattern(`\A\s*(\{\s*"apps"|\[\s*\{)`), PM2},
 }
 
 var (
-	script      = regexp.MustCompile(`\.(js|cjs|mjs|ts)$`)
-	containers  = regexp.MustCompile(`(?m)^services:`)
-	procfileRow = regexp.MustCompile(`\A(\s*(#.*)?\n)*[A-Za-z0-9_.-]+:\s*\S`)
+	script      = pattern(`\.(js|cjs|mjs|ts)$`)
+	containers  = pattern(`(?m)^services:`)
+	procfileRow = pattern(`\A(\s*(#.*)?\n)*[A-Za-z0-9_.-]+:\s*\S`)
 )
 
 // detect tells the format of a file.
 func detect(in input) (Format, error) {
 	name := filepath.Base(in.path)
-	if script.MatchString(name) {
+	if script().MatchString(name) {
 		return "", &Error{File: in.path, Text: "it is a program in JavaScript, which foster can't run", Hint: "have pm2 or node write it as JSON: node -p 'JSON.stringify(require(\"./" + name + "\"))' > ecosystem.config.json"}
 	}
 	for _, by := range byName {
-		if by.name.MatchString(name) {
+		if by.name().MatchString(name) {
 			return by.format, nil
 		}
 	}
 	text := in.text()
 	for _, by := range byContent {
-		if by.line.MatchString(text) {
+		if by.line().MatchString(text) {
 			return by.format, nil
 		}
 	}
 	switch {
-	case containers.MatchString(text):
+	case containers().MatchString(text):
 		return "", &Error{File: in.path, Text: "it describes containers, as docker compose does: foster runs commands, not images"}
-	case procfileRow.MatchString(text) && !strings.HasSuffix(name, "ml"):
+	case procfileRow().MatchString(text) && !strings.HasSuffix(name, "ml"):
 		return Procfile, nil
 	}
 	return "", &Error{File: in.path, Text: "it isn't told by name or content what it is for", Hint: "say it with --from: " + formatNames()}

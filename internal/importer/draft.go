@@ -3,7 +3,6 @@ package importer
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -110,7 +109,7 @@ func (d *draft) find(name string) *app {
 // a tree.
 const longestName = 48
 
-var replicaName = regexp.MustCompile(`\.(\d+)$`)
+var replicaName = pattern(`\.(\d+)$`)
 
 // validName makes a name that foster takes.
 func validName(name string) string {
@@ -125,7 +124,7 @@ func validName(name string) string {
 	}
 	name = strings.TrimLeft(name, "_.-")
 	name = strings.TrimRight(name[:min(len(name), longestName)], "-.")
-	name = replicaName.ReplaceAllString(name, "-$1") // web.2 is what the second replica of web is called
+	name = replicaName().ReplaceAllString(name, "-$1") // web.2 is what the second replica of web is called
 	if name == "" {
 		return "app"
 	}

@@ -2,12 +2,11 @@ package importer
 
 import (
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 )
 
-var procfileLine = regexp.MustCompile(`^([A-Za-z0-9_.-]+):\s*(.+)$`)
+var procfileLine = pattern(`^([A-Za-z0-9_.-]+):\s*(.+)$`)
 
 // Ports of the processes, as foreman gives them.
 const (
@@ -26,7 +25,7 @@ func (r *reader) procfile(inputs []input) error {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		m := procfileLine.FindStringSubmatch(line)
+		m := procfileLine().FindStringSubmatch(line)
 		if m == nil {
 			return at.wrong("expected NAME: COMMAND: got %q", clip(line))
 		}
@@ -59,13 +58,13 @@ func (r *reader) exists(path string) bool {
 	return err == nil
 }
 
-var portLine = regexp.MustCompile(`^(?:export\s+)?PORT=["']?(\d{1,5})["']?\s*$`)
+var portLine = pattern(`^(?:export\s+)?PORT=["']?(\d{1,5})["']?\s*$`)
 
 // firstPort is PORT of the file .env, or foreman's.
 func (r *reader) firstPort(in input) int {
 	data, _ := r.read(filepath.Join(in.dir(), ".env")) // without it, there is no PORT in it
 	for _, line := range strings.Split(string(data), "\n") {
-		if m := portLine.FindStringSubmatch(line); m != nil {
+		if m := portLine().FindStringSubmatch(line); m != nil {
 			if n, err := strconv.Atoi(m[1]); err == nil && n > 0 && n < 65536 {
 				return n
 			}

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -14,8 +13,8 @@ type expansions map[string]any
 const mark = "\x00"
 
 var (
-	placeholder = regexp.MustCompile(`%(?:%|\(([^()]*)\)([-0 +#]*)(\d*)([A-Za-z])|.|$)`)
-	fromEnviron = regexp.MustCompile(`^ENV_([A-Za-z_][A-Za-z0-9_]*)$`)
+	placeholder = pattern(`%(?:%|\(([^()]*)\)([-0 +#]*)(\d*)([A-Za-z])|.|$)`)
+	fromEnviron = pattern(`^ENV_([A-Za-z_][A-Za-z0-9_]*)$`)
 )
 
 // expand replaces %(program_name)s and the like. Variables of the environment,
@@ -28,15 +27,15 @@ func (e expansions) expand(o *option) (string, error) {
 		}
 		return ""
 	}
-	text := placeholder.ReplaceAllStringFunc(o.value, func(found string) string {
+	text := placeholder().ReplaceAllStringFunc(o.value, func(found string) string {
 		if found == "%%" {
 			return "%"
 		}
-		m := placeholder.FindStringSubmatch(found)
+		m := placeholder().FindStringSubmatch(found)
 		if m[4] == "" {
 			return fail("%q: expected %%(name)s, or %%%% for a percent sign", found)
 		}
-		if env := fromEnviron.FindStringSubmatch(m[1]); env != nil {
+		if env := fromEnviron().FindStringSubmatch(m[1]); env != nil {
 			return mark + env[1] + mark
 		}
 		value, ok := e[m[1]]

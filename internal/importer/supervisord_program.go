@@ -2,7 +2,6 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,7 +151,7 @@ func plain(value any) any {
 }
 
 // usualName is the pattern that most have.
-var usualName = regexp.MustCompile(`^%\(program_name\)s([_-]?%\(process_num\)0?\d*d)?$`)
+var usualName = pattern(`^%\(program_name\)s([_-]?%\(process_num\)0?\d*d)?$`)
 
 // one makes an application.
 func (p *program) one(name string, num, replicas int) error {
@@ -164,7 +163,7 @@ func (p *program) one(name string, num, replicas int) error {
 			return err
 		}
 	}
-	if o := p.get("process_name"); o != nil && len(p.apps) == 1 && !usualName.MatchString(o.value) {
+	if o := p.get("process_name"); o != nil && len(p.apps) == 1 && !usualName().MatchString(o.value) {
 		a.remark(o.remark("foster calls it %s, by the name of the program", a.name))
 	}
 	if replicas > 1 {
@@ -217,7 +216,7 @@ func (p *program) command(a *app, e expansions) error {
 	return nil
 }
 
-var fcgiSocket = regexp.MustCompile(`^(?:unix://(/.*)|tcp://([^/]*:\d+))$`)
+var fcgiSocket = pattern(`^(?:unix://(/.*)|tcp://([^/]*:\d+))$`)
 
 // socket reads the socket of a FastCGI program, which it has as descriptor 0.
 func (p *program) socket(a *app, e expansions) error {
@@ -232,7 +231,7 @@ func (p *program) socket(a *app, e expansions) error {
 	if err != nil {
 		return err
 	}
-	m := fcgiSocket.FindStringSubmatch(text)
+	m := fcgiSocket().FindStringSubmatch(text)
 	if m == nil {
 		return o.at.wrong("socket: expected unix:///path or tcp://host:port: got %q", clip(text))
 	}

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -84,9 +83,9 @@ func (x *execution) tell(format string, args ...any) {
 	x.remarks = append(x.remarks, r)
 }
 
-var systemdVariable = regexp.MustCompile(`\$\$|\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
+var systemdVariable = pattern(`\$\$|\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-var wholeVariable = regexp.MustCompile(`^\$([A-Za-z_][A-Za-z0-9_]*)$`)
+var wholeVariable = pattern(`^\$([A-Za-z_][A-Za-z0-9_]*)$`)
 
 // argv gives the words to execute, with variables that the unit itself sets replaced. ok is
 // false where a variable comes from a file, so that only a shell can have it.
@@ -96,7 +95,7 @@ func (s *service) argv(x *execution) (argv []string, ok bool) {
 			argv = append(argv, w)
 			continue
 		}
-		if m := wholeVariable.FindStringSubmatch(w); m != nil {
+		if m := wholeVariable().FindStringSubmatch(w); m != nil {
 			value, known := s.value(x, m[1])
 			if !known {
 				return nil, false
@@ -109,7 +108,7 @@ func (s *service) argv(x *execution) (argv []string, ok bool) {
 			continue
 		}
 		all := true
-		w = systemdVariable.ReplaceAllStringFunc(w, func(found string) string {
+		w = systemdVariable().ReplaceAllStringFunc(w, func(found string) string {
 			if found == "$$" {
 				return "$"
 			}
@@ -154,13 +153,13 @@ func (s *service) script(x *execution) string {
 	}
 	var words []string
 	for i, w := range x.words {
-		if m := wholeVariable.FindStringSubmatch(w); m != nil && i > 0 {
+		if m := wholeVariable().FindStringSubmatch(w); m != nil && i > 0 {
 			words = append(words, w) // split at blanks, as systemd does
 			continue
 		}
 		var b strings.Builder
 		last := 0
-		for _, span := range systemdVariable.FindAllStringIndex(w, -1) {
+		for _, span := range systemdVariable().FindAllStringIndex(w, -1) {
 			b.WriteString(quotedPart(w[last:span[0]]))
 			if found := w[span[0]:span[1]]; found == "$$" {
 				b.WriteString(`'$'`)

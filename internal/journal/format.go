@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/foster-init/foster/internal/wire"
+	"sync"
 )
 
 // A file has three parts of fixed room. The header is written once, before the file
@@ -36,7 +37,10 @@ const (
 var (
 	headerMagic = []byte("foster\x00T")
 	slotMagic   = []byte("foster\x00L")
-	castagnoli  = crc32.MakeTable(crc32.Castagnoli)
+
+	// castagnoli is made when it is first asked for, which takes a while: a shim is to
+	// come up at once.
+	castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 )
 
 func slotOffset(i int) int { return headerRoom + i*slotRoom }
@@ -45,7 +49,7 @@ func slotOffset(i int) int { return headerRoom + i*slotRoom }
 // before them.
 func seal(head, payload []byte) []byte {
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(payload)))
-	sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+	sum := crc32.Update(crc32.Checksum(head, castagnoli()), castagnoli(), payload)
 	return append(binary.LittleEndian.AppendUint32(head, sum), payload...)
 }
 
@@ -60,7 +64,7 @@ func unseal(b []byte, n int) ([]byte, bool) {
 		return nil, false
 	}
 	payload = payload[:size]
-	sum := crc32.Update(crc32.Checksum(b[:n+4], castagnoli), castagnoli, payload)
+	sum := crc32.Update(crc32.Checksum(b[:n+4], castagnoli()), castagnoli(), payload)
 	return payload, sum == binary.LittleEndian.Uint32(b[n+4:])
 }
 

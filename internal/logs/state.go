@@ -59,16 +59,17 @@ func (s *state) encode() (b [stateSize]byte) {
 		}
 	}
 	put(b[48:], thisBoot())
-	put(b[56:], uint64(crc32.Checksum(b[:56], crcTable)))
+	put(b[56:], uint64(crc32.Checksum(b[:56], crcTable())))
 	return b
 }
 
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
+// crcTable is made when it is first asked for: see package journal.
+var crcTable = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // decodeState reads a state; it isn't ok where it isn't whole, or of another boot.
 func decodeState(b []byte) (s state, ok bool) {
 	get := binary.LittleEndian.Uint64
-	if len(b) != stateSize || string(b[:8]) != stateMagic || get(b[48:]) != thisBoot() || get(b[56:]) != uint64(crc32.Checksum(b[:56], crcTable)) {
+	if len(b) != stateSize || string(b[:8]) != stateMagic || get(b[48:]) != thisBoot() || get(b[56:]) != uint64(crc32.Checksum(b[:56], crcTable())) {
 		return s, false
 	}
 	s.end = position{get(b[8:]), int64(get(b[16:]))}
