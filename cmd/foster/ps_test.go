@@ -160,7 +160,12 @@ func maskedFamily(f *household, out string) string {
 
 func (f *household) wants(got, want string) {
 	f.t.Helper()
-	if got = strings.ReplaceAll(maskedFamily(f, got), "\n ", "\n"); strings.TrimSpace(got) != strings.TrimSpace(want) {
+	got = strings.ReplaceAll(maskedFamily(f, got), "\n ", "\n")
+	if raw, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil && raw < 20 { // the tests run by nice(1): all have the N
+		lowered := regexp.MustCompile(` ([STZ])N`)
+		got, want = lowered.ReplaceAllString(got, " $1"), lowered.ReplaceAllString(want, " $1")
+	}
+	if strings.TrimSpace(got) != strings.TrimSpace(want) {
 		f.t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
