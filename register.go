@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -59,11 +60,8 @@ func (s *starter) makeRegistration() (*os.File, error) {
 	e := &wire.Entry{
 		ID: s.id, At: time.Now(), Containment: s.level, Owner: s.msg.Owner, Command: s.msg.Args,
 		SocketPath: journal.SocketPath(runtime, s.id), Stop: s.msg.OwnerGone, Keep: s.cmd.KeepExit,
-		Shim: wire.Member{PID: s.shim.PID}, ShimSelf: s.level == wire.PIDNS,
+		Shim: wire.Member{PID: s.shim.PID, Start: s.shimStart()}, ShimSelf: s.level == wire.PIDNS,
 		Many: s.shared != nil,
-	}
-	if stat, err := procfs.Read(s.shim.PID); err == nil {
-		e.Shim.Start = stat.Start
 	}
 	if s.cgroup != nil {
 		e.CgroupPath, e.CgroupInode, e.Groups = s.cgroup.Path, s.cgroup.Inode(), s.cgroup.Groups
@@ -89,6 +87,23 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		listener, err = sys.Listen(e.SocketPath)
 	}
 	return listener, err
+}
+
+// shimStart is when the shim was started, by which it is told from a later process of its
+// number; 0: it isn't known.
+func (s *starter) shimStart() uint64 {
+	if s.shared != nil {
+		return s.shared.start
+	}
+	return startOf(s.shim.PID)
+}
+
+func startOf(pid int) uint64 {
+	stat, err := procfs.Read(pid)
+	if err != nil {
+		return 0
+	}
+	return stat.Start
 }
 
 // places are the folders of the journal, as they were found for an environment.
@@ -185,10 +200,11 @@ func (s *starter) nameOwner() error {
 	return nil
 }
 
-func self() wire.Member {
+// self is this process, which stays the same but for its name; that is of the first look.
+var self = sync.OnceValue(func() wire.Member {
 	m := wire.Member{PID: os.Getpid()}
 	if stat, err := procfs.Read(m.PID); err == nil {
 		m.Start, m.Name = stat.Start, stat.Comm
 	}
 	return m
-}
+})

@@ -3,6 +3,7 @@ package foster
 import (
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ func Share(n int) error {
 		return nil
 	}
 	s, err := sharing.take()
+	s.started()
 	s.leave()
 	return err
 }
@@ -39,10 +41,15 @@ func Share(n int) error {
 var sharing sharedShims
 
 type sharedShims struct {
-	mu   sync.Mutex
-	most int // trees of one shim
-	list []*sharedShim
+	mu        sync.Mutex
+	most      int // trees of one shim
+	list      []*sharedShim
+	launching chan struct{} // closed when the shim that is being started is ready, or failed; nil: none is
 }
+
+// crowded is how many starts one shim has under way before another is started beside it:
+// a shim starts one program at a time. More of them than processors are no help.
+const crowded = 3
 
 // A shim needs so many descriptors for a tree, and for itself.
 const filesPerTree, spareFiles = 10, 64
@@ -50,9 +57,12 @@ const filesPerTree, spareFiles = 10, 64
 // sharedShim is one of them.
 type sharedShim struct {
 	shim  *shim.Process
-	trees int // under the mutex of sharing
-	lost  bool
-	stuck bool // it goes on holding what is over here
+	start uint64 // of its process; 0: not known
+	// Under the mutex of sharing:
+	trees    int
+	starting int  // of these, whose starts are under way
+	lost     bool // no more trees for it
+	stuck    bool // it goes on holding what is over here
 
 	end  sync.Once // of awaitEnd
 	left []procfs.Stat
@@ -76,21 +86,59 @@ func (p *sharedShims) set(n int) {
 	closeAll(over)
 }
 
-// take gives a shim that has room, and counts a tree.
+// take gives a shim that has room, and counts a tree and its start.
 func (p *sharedShims) take() (*sharedShim, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.list {
-		if s.trees < p.most && !s.lost {
-			s.trees++
-			return s, nil
+	s := p.idlest()
+	for s == nil && p.launching != nil {
+		p.await(p.launching)
+		s = p.idlest()
+	}
+	crowd := s != nil && s.starting >= crowded && len(p.list) < runtime.GOMAXPROCS(0)
+	if s == nil || crowd && p.launching == nil {
+		another, err := p.launch()
+		if err != nil && s == nil {
+			return nil, &StartError{Stage: StageShim, Path: "shim", Err: err}
+		}
+		if err == nil {
+			s = another
 		}
 	}
-	started, err := launchMany()
-	if err != nil {
-		return nil, &StartError{Stage: StageShim, Path: "shim", Err: err}
+	s.trees++
+	s.starting++
+	return s, nil
+}
+
+// idlest gives the shim with room that has the fewest starts under way; nil: none has room.
+func (p *sharedShims) idlest() (found *sharedShim) {
+	for _, s := range p.list {
+		if s.trees < p.most && !s.lost && (found == nil || s.starting < found.starting) {
+			found = s
+		}
 	}
-	s := &sharedShim{shim: started, trees: 1}
+	return found
+}
+
+// await waits without the mutex.
+func (p *sharedShims) await(news <-chan struct{}) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	<-news
+}
+
+// launch starts a shim, without the mutex: others go on with those that there are.
+func (p *sharedShims) launch() (*sharedShim, error) {
+	p.launching = make(chan struct{})
+	p.mu.Unlock()
+	started, err := launchMany()
+	p.mu.Lock()
+	close(p.launching)
+	p.launching = nil
+	if err != nil {
+		return nil, err
+	}
+	s := &sharedShim{shim: started, start: startOf(started.PID)}
 	p.list = append(p.list, s)
 	return s, nil
 }
@@ -108,6 +156,16 @@ func launchMany() (*shim.Process, error) {
 	}
 	p.Conn.Expect(0)
 	return p, nil
+}
+
+// started is said when a start is over, however it went.
+func (s *sharedShim) started() {
+	if s == nil {
+		return
+	}
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	s.starting--
 }
 
 // leave is said when a tree is over.
@@ -215,21 +273,32 @@ func (s *starter) launchShared() (err error) {
 		if s.shared, err = sharing.take(); err != nil {
 			return err
 		}
-		if s.shim, err = s.shared.shim.Open(); err == nil {
-			if err = s.register(); err != nil {
-				return err
-			}
-			if err = s.request(); s.shared == nil || !errors.Is(err, errShimGone) {
-				return err
-			}
+		shared := s.shared
+		err = s.startShared()
+		shared.started()
+		switch {
+		case s.shared == nil:
+			return err // it has a shim of its own
+		case errors.Is(err, errShimGone):
 			_, _ = s.shared.awaitEnd() // the start is tried again all the same
 			s.emptyAfterShim()
-		} else if !errors.Is(err, shim.ErrGone) {
-			break
+		case !errors.Is(err, shim.ErrGone):
+			return err
 		}
 		s.leaveShared()
 	}
-	return s.fail(StageShim, err)
+	return err
+}
+
+// startShared starts the program by a shim that holds many trees.
+func (s *starter) startShared() (err error) {
+	if s.shim, err = s.shared.shim.Open(); err != nil {
+		return s.fail(StageShim, err)
+	}
+	if err := s.register(); err != nil {
+		return err
+	}
+	return s.request()
 }
 
 // leaveShared lets go of a shim that can't hold this tree.

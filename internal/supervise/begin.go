@@ -14,8 +14,9 @@ import (
 )
 
 // begin takes over what an earlier life of the supervisor has left, and then starts what
-// is to run. An instance that had come to rest before that life was killed stays so.
-func (s *Supervisor) begin() {
+// is to run. An instance that had come to rest before that life was killed stays so. shim
+// tells when the first shim is ready, which nothing is to be started before.
+func (s *Supervisor) begin(shim <-chan error) {
 	var problem error
 	var last *config.Project
 	s.memory, last, problem = remember(s.options.State)
@@ -41,6 +42,7 @@ func (s *Supervisor) begin() {
 	s.loseRuns()
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
+	s.problem("shim", <-shim) // each start tries again
 	s.startFirst(killed)
 }
 

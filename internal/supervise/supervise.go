@@ -78,7 +78,7 @@ type Supervisor struct {
 const tidyAfter = 2 * time.Second
 
 // startsAtOnce bounds how many applications are being started at one time.
-const startsAtOnce = 8
+const startsAtOnce = 16
 
 // treesPerShim is how many trees one shim holds, where a cgroup tells them apart. Of a
 // thousand applications, a shim that is killed takes no more than these with it.
@@ -101,13 +101,15 @@ func New(project *config.Project, options Options) *Supervisor {
 // Run supervises until Down has stopped all, or ctx is done, which is the same. It
 // returns an error that names what couldn't be ended.
 func (s *Supervisor) Run(ctx context.Context) error {
+	sys.SpareCollections()
 	s.logs.Begin()
+	shim := make(chan error, 1)
+	go func() { shim <- foster.Share(treesPerShim) }() // it comes up meanwhile
+	defer foster.Share(0)
 	s.openHistory()
 	s.first = s.events.seq()
 	defer s.close()
-	s.problem("shim", foster.Share(treesPerShim)) // each start tries again
-	defer foster.Share(0)
-	s.begin()
+	s.begin(shim)
 	s.settle()
 	cancelled := ctx.Done()
 	for !s.over() {
