@@ -79,7 +79,7 @@ func (a *attachment) connect() (err error) {
 	if err := journal.ValidID(a.id); err != nil {
 		return err
 	}
-	state, _, err := journal.Folders()
+	state, _, err := folders()
 	if err != nil {
 		return err
 	}

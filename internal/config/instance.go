@@ -22,7 +22,13 @@ func (a App) Instance(project string, replica int) App {
 	for name, value := range values {
 		pairs = append(pairs, "${"+name+"}", value)
 	}
-	fill := strings.NewReplacer(pairs...).Replace
+	replacer := strings.NewReplacer(pairs...)
+	fill := func(text string) string {
+		if !strings.Contains(text, "${") { // as nearly all
+			return text
+		}
+		return replacer.Replace(text)
+	}
 	each := func(list []string) []string {
 		filled := slices.Clone(list)
 		for i := range filled {

@@ -27,8 +27,9 @@ type Record struct {
 	sequence uint64
 }
 
-// Adopt takes over the open file of a record that another process made.
-func Adopt(f *os.File) *Record { return &Record{f: f} }
+// Adopt takes over the open file of a record that another process has just made, in which
+// nothing is written of a life.
+func Adopt(f *os.File) *Record { return &Record{f: f, looked: true} }
 
 // File is the open file, to be passed on with its lock.
 func (r *Record) File() *os.File { return r.f }

@@ -150,6 +150,10 @@ func (c *Capture) turn() (n int, err error) {
 		return c.discard()
 	}
 	if !c.open {
+		if c.from.AtEnd() { // who has said nothing needs no files
+			c.atEnd = true
+			return 0, nil
+		}
 		c.log.enter()
 		c.open = true
 	}

@@ -29,6 +29,16 @@ func (p *PipeReader) Await() error {
 	})
 }
 
+// AtEnd says that the pipe holds nothing, and nobody can write to it any more.
+func (p *PipeReader) AtEnd() (end bool) {
+	_ = p.raw.Control(func(fd uintptr) { // it is closed: then the next step finds out
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		err := retry(func() (err error) { _, err = unix.Poll(fds, 0); return err })
+		end = err == nil && fds[0].Revents&(unix.POLLIN|unix.POLLHUP) == unix.POLLHUP
+	})
+	return end
+}
+
 // Move moves up to most bytes of what the pipe holds to a file, at an offset. It is 0 at
 // the end of the pipe; EAGAIN says that it holds nothing now.
 //
