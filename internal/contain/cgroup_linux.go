@@ -57,6 +57,9 @@ func NewCgroup(name string) (*Cgroup, error) {
 		if _, err := os.Stat(c.file("cgroup.kill")); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: this kernel has no cgroup.kill: Linux 5.14 or newer is needed", ErrNoCgroup), c.Remove())
 		}
+		if err := c.holdable(); err != nil {
+			return nil, errors.Join(err, c.Remove())
+		}
 		canKill.Store(true)
 	}
 	dir, err := sys.OpenDir(path)
@@ -65,6 +68,19 @@ func NewCgroup(name string) (*Cgroup, error) {
 	}
 	c.Dir = dir
 	return c, nil
+}
+
+// holdable makes the cgroup one that can hold processes. It can't where the one above has
+// a process, and gives controllers all the same, as an earlier foster may have had it do.
+func (c *Cgroup) holdable() error {
+	b, err := os.ReadFile(c.file("cgroup.type"))
+	if err != nil || string(b) != "domain invalid\n" {
+		return nil // before Linux 4.14 there was no other
+	}
+	if err := stepAside(filepath.Dir(c.Path)); err != nil {
+		return fmt.Errorf("%w that can hold a tree: %w", ErrNoCgroup, err)
+	}
+	return nil
 }
 
 // OwnCgroup finds the folder of the cgroup below which those of trees are made: the one
@@ -254,7 +270,8 @@ func removeCgroup(path string) error {
 	return nil
 }
 
-// procs lists the members of the cgroup itself.
+// procs lists the members of the cgroup itself; one that this PID namespace doesn't show
+// is 0.
 func (c *Cgroup) procs() []int {
 	b, err := os.ReadFile(c.file("cgroup.procs"))
 	if err != nil {
@@ -262,7 +279,7 @@ func (c *Cgroup) procs() []int {
 	}
 	var pids []int
 	for line := range strings.Lines(string(b)) {
-		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid >= 0 {
 			pids = append(pids, pid)
 		}
 	}

@@ -16,24 +16,32 @@ import (
 // A cgroup of version 2 gives its controllers to those below it only while it has no
 // process itself (cgroups(7), "no internal processes"; the root is exempt). So where
 // limits are wanted, and nobody but this program and its children are in the own cgroup,
-// they move to a leaf below it, beside the trees.
+// they move to a leaf below it, beside the trees. The kernel refuses only the controller
+// of memory where a process is in the way. Those of processes and of the CPU it gives even
+// so, and takes it that the cgroups below are to hold threads: none could hold a tree. So
+// the way is made first, without waiting for a refusal.
 
 // ownLeaf is the name of that leaf.
 const ownLeaf = "self.foster"
 
 // enable has a cgroup give a controller to those below it.
 func enable(home, name string) error {
+	if !isRoot(home) {
+		if err := stepAside(home); err != nil {
+			return err
+		}
+	}
 	file := filepath.Join(home, "cgroup.subtree_control")
 	if listed(file, name) {
 		return nil
 	}
-	err := sys.WriteControl(file, "+"+name)
-	if errors.Is(err, unix.EBUSY) {
-		if err = stepAside(home); err == nil {
-			err = sys.WriteControl(file, "+"+name)
-		}
-	}
-	return err
+	return sys.WriteControl(file, "+"+name)
+}
+
+// isRoot says whether a cgroup is the host's first: that alone has no type.
+func isRoot(path string) bool {
+	_, err := os.Stat(filepath.Join(path, "cgroup.type"))
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // stepAside moves this program, and what it has started there, to the leaf.
@@ -46,9 +54,11 @@ func stepAside(home string) error {
 			return nil
 		}
 		for _, pid := range pids {
+			if pid == 0 {
+				return inTheWay(home, "one outside of this PID namespace")
+			}
 			if !ours(pid) {
-				return fmt.Errorf("%s has other processes than foster's (%d is one), so the kernel gives no controllers to "+
-					"the cgroups below it: start foster in one of its own (systemd-run --scope -p Delegate=yes foster …)", home, pid)
+				return inTheWay(home, strconv.Itoa(pid))
 			}
 		}
 		if err := sys.Mkdir(leaf); err != nil && !errors.Is(err, os.ErrExist) {
@@ -62,6 +72,11 @@ func stepAside(home string) error {
 		}
 	}
 	return fmt.Errorf("%s: processes turn up again and again", home)
+}
+
+func inTheWay(home, who string) error {
+	return fmt.Errorf("%s has other processes than foster's (%s is one), so the kernel gives no controllers to "+
+		"the cgroups below it: start foster in one of its own (systemd-run --scope -p Delegate=yes foster …)", home, who)
 }
 
 // ours says whether a process is this one, or descends from it.

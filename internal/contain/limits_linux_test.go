@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,24 +123,53 @@ func TestLimitsOfVersion2AreThoseOfTheTreesOwnCgroup(t *testing.T) {
 	}
 }
 
-// Where the cgroup has processes, they make way; then it's tried again.
+// Where the cgroup has processes, they make way first: with them in it, the kernel would
+// give the controllers of threads, and take no tree in the cgroups below.
 func TestControllersAreEnabledWhenNoProcessIsInTheWay(t *testing.T) {
 	c := fakeV2(t, "")
-	tries := 0
+	home := filepath.Dir(c.Path)
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	write("cgroup.type", "domain\n")
+	write("cgroup.procs", fmt.Sprintln(os.Getpid()))
+	var done []string
 	sys.Fault = func(op string) error {
-		if op == "write cgroup.subtree_control" {
-			if tries++; tries == 1 {
-				return syscall.EBUSY
-			}
+		if op == "write cgroup.procs" { // as the kernel moves it
+			write(filepath.Join(ownLeaf, "cgroup.procs"), "")
+			write("cgroup.procs", "")
+		}
+		if strings.HasPrefix(op, "write cgroup.") {
+			done = append(done, op)
 		}
 		return nil
 	}
 	defer func() { sys.Fault = nil }()
-	if _, failed := c.Limit(Limits{Memory: 4096}); len(failed) > 0 || tries != 2 {
-		t.Errorf("%v, tried %d times", failed, tries)
+	if _, failed := c.Limit(Limits{PIDs: 10}); len(failed) > 0 {
+		t.Error(failed)
 	}
-	if got := content(t, filepath.Join(filepath.Dir(c.Path), "cgroup.subtree_control")); got != "+memory" {
+	if got := content(t, filepath.Join(home, "cgroup.subtree_control")); got != "+pids" {
 		t.Errorf("subtree_control %q", got)
+	}
+	if got := content(t, filepath.Join(home, ownLeaf, "cgroup.procs")); got != strconv.Itoa(os.Getpid()) {
+		t.Errorf("aside is %q", got)
+	}
+	if want := "[write cgroup.procs write cgroup.subtree_control]"; fmt.Sprint(done) != want {
+		t.Errorf("%v, want %s", done, want)
+	}
+	for who, want := range map[string]string{"0\n": "one outside of this PID namespace", "1\n": "(1 is one)"} {
+		c = fakeV2(t, "")
+		home = filepath.Dir(c.Path)
+		write("cgroup.type", "domain\n")
+		write("cgroup.procs", who)
+		if _, failed := c.Limit(Limits{PIDs: 10}); len(failed) != 1 || !strings.Contains(failed[0].Error(), want) {
+			t.Errorf("%v, want %s", failed, want)
+		}
+		if got := content(t, filepath.Join(home, "cgroup.subtree_control")); got != "" {
+			t.Errorf("with %q in the way, subtree_control is %q", who, got)
+		}
 	}
 	sys.Fault = func(op string) error {
 		if op == "write cgroup.subtree_control" {
