@@ -26,8 +26,10 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
 	}
 	i.exit = exitOf(e.exit)
 	s.endRun(i)
+	s.stopProbes(i) // a hook may take long, and there is nobody to ask
 	if _, left := errors.AsType[*foster.SurvivorsError](e.err); !left {
 		i.over = &e
+		s.readiness(i)
 		s.noteRest(i)
 	}
 }

@@ -34,6 +34,9 @@ func hasLife(s client.State) bool { return s == client.Running || s == client.Le
 // startProbes begins to ask an instance. What asks ends by stopProbes.
 func (s *Supervisor) startProbes(i *instance) {
 	s.stopProbes(i)
+	if i.over != nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(s.life)
 	i.probing = cancel
 	run := i.run
@@ -117,7 +120,7 @@ func (s *Supervisor) answered(i *instance, w which, a probe.Answer) {
 	case w == readiness && a.Health != probe.Unknown:
 		i.healthy = a.Health == probe.Healthy
 		s.readiness(i)
-	case w == liveness && a.Changed && a.Health == probe.Unhealthy:
+	case w == liveness && a.Changed && a.Health == probe.Unhealthy && !s.ending: // it ends in its turn
 		s.step(i, Unwell, p.failing, outcome{})
 	}
 }

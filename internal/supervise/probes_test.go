@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -216,4 +217,27 @@ func TestAnUpdateOfAProbeCountsAtOnce(t *testing.T) {
 	if i := instanceOf(t, s, "web"); i.PID != before.PID {
 		t.Error("it was restarted")
 	}
+}
+
+// A hook after the end may take long: nobody is asked meanwhile, and what has ended isn't
+// restarted because it doesn't answer.
+func TestWhatHasEndedIsNotAskedWhileTheHookAfterItRuns(t *testing.T) {
+	dir := t.TempDir()
+	alive := filepath.Join(dir, "alive")
+	touch(t, alive)
+	app := script("job", fmt.Sprintf("echo start >> %[1]s/out; until [ -e %[1]s/end ]; do sleep 0.01; done", dir))
+	app.Liveness, app.Readiness = isThere(alive), isThere(alive)
+	app.Hooks.PostStop = []string{"/bin/sh", "-c", fmt.Sprintf("rm %[1]s/alive; touch %[1]s/stopping; until [ -e %[1]s/go ]; do sleep 0.01; done", dir)}
+	s, _ := running(t, oneApp(app), Options{})
+	leaktest.Eventually(t, "it is ready", func() bool { return instanceOf(t, s, "job").Ready })
+	touch(t, dir+"/end")
+	leaktest.Eventually(t, "the hook is under way", func() bool { return exists(dir + "/stopping") })
+	var asked bool
+	_ = s.ask(func() { asked = s.apps["job"].instances[0].probing != nil })
+	if asked || instanceOf(t, s, "job").Ready {
+		t.Errorf("asked %v, ready %v", asked, instanceOf(t, s, "job").Ready)
+	}
+	touch(t, dir+"/go")
+	awaitState(t, s, "job", client.Completed)
+	said(t, dir+"/out", "start")
 }

@@ -27,14 +27,15 @@ func (i *instance) seemsReady() bool {
 
 // readiness looks whether an instance is ready, and tells when that changes.
 func (s *Supervisor) readiness(i *instance) {
-	ready := hasLife(i.m.State) && i.seemsReady()
+	alive := hasLife(i.m.State) && i.over == nil
+	ready := alive && i.seemsReady()
 	if ready == i.ready {
 		return
 	}
 	i.ready, s.unsettled = ready, true
 	if ready {
 		s.event(i, "ready", "it is ready")
-	} else if hasLife(i.m.State) {
+	} else if alive {
 		s.event(i, "unready", "it isn't ready any more: %s", i.health)
 	}
 }
