@@ -135,6 +135,8 @@ func (s *Supervisor) takeOver(last *config.Project) {
 			s.step(i, Stop, "was being stopped when the supervisor before was killed", outcome{})
 		case note.State == client.Stopping:
 			s.step(i, Restart, "was being restarted when the supervisor before was killed", outcome{})
+		default:
+			s.memory.forgetStop(i.treeID)
 		}
 	}
 	s.forgetLeft()
@@ -211,8 +213,11 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept(), foster.WithPipes(), foster.WithConfirmEnd())
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
-				if i.m.State == client.Stuck {
+				switch {
+				case i.m.State == client.Stuck:
 					s.awaitEmpty(i)
+				case hasLife(i.m.State):
+					s.memory.forgetStop(i.treeID)
 				}
 			})
 		})

@@ -33,6 +33,8 @@ type memory struct {
 	// Scaled are the applications that have other numbers of replicas than the
 	// configuration gives them.
 	Scaled map[string]scaleNote `json:"scaled,omitempty"`
+	// Begun are the commands of a stop that were begun, of the last run of an instance.
+	Begun map[string][]string `json:"begun,omitempty"`
 	// Leaving are instances that are no longer of the project, and have trees.
 	Leaving map[string]leavingNote `json:"leaving,omitempty"`
 }

@@ -54,6 +54,7 @@ func (s *Supervisor) noteLeaving(i *instance) {
 		s.memory.leaves(i.treeID, leavingNote{App: i.app.spec, Replica: i.replica})
 	case !s.lastRunLives(i):
 		delete(s.memory.Leaving, i.treeID)
+		delete(s.memory.Begun, i.treeID)
 		if a := s.apps[i.app.spec.Name]; a != nil && len(a.instances) >= i.replica {
 			s.memory.save() // another has its place: that one isn't to be stopped
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -23,6 +22,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.launches++
 	i.starting, i.current = cancel, i.spec
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
+	s.memory.forgetBegun(i.treeID)
 	s.memory.shown(i.treeID, false, false)
 	i.taken = time.Time{}
 	if i.restarted {
@@ -178,13 +178,10 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		output.finish()
 		_ = s.ask(func() { s.noteEnd(i, run, ending{exit, err}) }) // who has left notes nothing: the next life is told
 		s.confirmEnd(tree)
-		hook := runHook(s.patient, &spec, "post_stop", spec.Hooks.PostStop)
-		s.post(func() {
-			if hook != nil {
-				s.event(i, "hook", "%v", hook)
-			}
-			s.ended(i, run, ending{exit, err})
+		s.runOnce(i, run, postStop, spec.Hooks.PostStop, func() error {
+			return runHook(s.patient, &spec, postStop, spec.Hooks.PostStop)
 		})
+		s.post(func() { s.ended(i, run, ending{exit, err}) })
 		output.await()
 	})
 }
@@ -265,18 +262,10 @@ func (s *Supervisor) pause(i *instance) {
 // stopTree stops the tree of an instance: its hook and its command first, then by
 // signals. That it is empty, or not, is told by follow.
 func (s *Supervisor) stopTree(i *instance) {
-	tree, spec, pid := i.tree, i.current, i.pid
+	tree, run, spec, pid := i.tree, i.run, i.current, i.pid
 	s.helpers.Go(func() {
 		ctx := s.patient
-		if err := runHook(ctx, &spec, "pre_stop", spec.Hooks.PreStop); err != nil {
-			s.post(func() { s.event(i, "hook", "%v", err) })
-		}
-		if len(spec.Stop.Command) > 0 {
-			spec.Env = append(slices.Clone(spec.Env), fmt.Sprintf("MAINPID=%d", pid))
-			if err := runFor(ctx, &spec, spec.Stop.Timeout, spec.Stop.Command); err != nil {
-				s.post(func() { s.event(i, "hook", "stop command: %v", err) })
-			}
-		}
+		s.beforeSignals(ctx, i, run, spec, pid)
 		if ctx.Err() != nil {
 			kill(tree)
 			return

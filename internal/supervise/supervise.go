@@ -158,7 +158,7 @@ func (s *Supervisor) close() {
 	if !s.Left() {
 		s.helpers.Wait()
 		s.memory.Clean = true
-		s.memory.Rests, s.memory.Leaving = map[string]restNote{}, nil
+		s.memory.Rests, s.memory.Leaving, s.memory.Begun = map[string]restNote{}, nil, nil
 	}
 	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it

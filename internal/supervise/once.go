@@ -1,0 +1,94 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/foster-init/foster/internal/config"
+)
+
+// The commands of a stop: the hooks pre_stop and post_stop, and stop.command. Each is noted
+// before it begins, and isn't run again for the same run of its application, also where the
+// supervisor is killed in the middle of it: at most once. A drain or a deregistration that
+// comes twice may hit what has taken the place since; one that was cut short is told.
+
+const (
+	preStop     = "pre_stop"
+	stopCommand = "stop.command"
+	postStop    = "post_stop"
+)
+
+// begin notes that a command of a stop begins. It is false where it has begun before.
+func (m *memory) begin(id, what string) bool {
+	if slices.Contains(m.Begun[id], what) {
+		return false
+	}
+	if m.Begun == nil {
+		m.Begun = map[string][]string{}
+	}
+	m.Begun[id] = append(m.Begun[id], what)
+	m.save()
+	return true
+}
+
+// forgetBegun forgets what was begun of the last run, as another begins.
+func (m *memory) forgetBegun(id string) {
+	if _, had := m.Begun[id]; had {
+		delete(m.Begun, id)
+		m.save()
+	}
+}
+
+// forgetStop forgets what a stop has begun, since its tree lives on and nobody wants to stop
+// it any more: the next stop is another.
+func (m *memory) forgetStop(id string) {
+	kept := slices.DeleteFunc(slices.Clone(m.Begun[id]), func(what string) bool { return what != postStop })
+	if len(kept) == len(m.Begun[id]) {
+		return
+	}
+	if m.Begun[id] = kept; len(kept) == 0 {
+		delete(m.Begun, id)
+	}
+	m.save()
+}
+
+// mayBegin says whether a command of a stop is to run now, and notes it. What comes before
+// the signals isn't, where the tree has ended meanwhile: another may have its place by then.
+// When the loop has ended, the next supervisor is told of the end, and runs what follows it.
+func (s *Supervisor) mayBegin(i *instance, run uint64, what string) (may bool) {
+	err := s.ask(func() {
+		if run != i.run || what != postStop && (i.over != nil || i.tree == nil) {
+			return
+		}
+		if may = s.memory.begin(i.treeID, what); !may {
+			s.event(i, "hook", "%s isn't run again: it was begun before for this run", what)
+		}
+		s.problem("state", s.memory.broken)
+	})
+	return may && err == nil
+}
+
+// runOnce runs a command of a stop, where it is to run now, and tells that it has failed.
+func (s *Supervisor) runOnce(i *instance, run uint64, what string, command []string, do func() error) {
+	if len(command) == 0 || !s.mayBegin(i, run, what) {
+		return
+	}
+	if err := do(); err != nil {
+		s.post(func() { s.event(i, "hook", "%v", err) })
+	}
+}
+
+// beforeSignals runs what comes before the signals of a stop.
+func (s *Supervisor) beforeSignals(ctx context.Context, i *instance, run uint64, spec config.App, pid int) {
+	s.runOnce(i, run, preStop, spec.Hooks.PreStop, func() error {
+		return runHook(ctx, &spec, preStop, spec.Hooks.PreStop)
+	})
+	s.runOnce(i, run, stopCommand, spec.Stop.Command, func() error {
+		spec.Env = append(slices.Clone(spec.Env), fmt.Sprintf("MAINPID=%d", pid))
+		if err := runFor(ctx, &spec, spec.Stop.Timeout, spec.Stop.Command); err != nil {
+			return fmt.Errorf("stop command: %w", err)
+		}
+		return nil
+	})
+}
