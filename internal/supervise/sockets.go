@@ -2,9 +2,9 @@ package supervise
 
 import (
 	"os"
+	"slices"
 
 	"github.com/foster-init/foster"
-	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/config"
 )
@@ -28,18 +28,11 @@ func listen(cmd *foster.Cmd, sockets *activate.Set, spec *config.App) error {
 
 // unlisten closes the sockets of an application when all of it has come to rest: who
 // connects then is refused, as it should be.
-func (s *Supervisor) unlisten(a *app) {
-	for _, i := range s.instances() {
-		if i.app != a {
-			continue
-		}
-		switch i.m.State {
-		case client.Stopped, client.Completed, client.Failed:
-		default:
-			return
-		}
+func (s *Supervisor) unlisten(i *instance) {
+	if i.runs() || slices.ContainsFunc(s.instances(), func(other *instance) bool { return other.app == i.app && other.runs() }) {
+		return
 	}
-	a.sockets.Close()
+	i.app.sockets.Close()
 }
 
 // leaveSockets lets go of the sockets of what was left running, and closes the others.

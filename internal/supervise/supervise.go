@@ -260,7 +260,7 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		s.stopProbes(i)
 		s.readiness(i)
 	}
-	s.unlisten(i.app)
+	s.unlisten(i)
 }
 
 func (s *Supervisor) do(i *instance, a Act) {
