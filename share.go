@@ -25,6 +25,11 @@ import (
 // shim is killed, that is so for all of its trees, each of which is ended by its owner's
 // side. And what KeepReady says of shims that were started earlier goes for these, too.
 //
+// One shim starts one program at a time, so with many starts at once there are as many
+// shims as processors. A program, or a folder, on a file system that hangs keeps its shim
+// from all else until the kernel lets it go: in the containment of a PIDNS or a Subreaper
+// such a tree has a shim of its own.
+//
 // The error is that of a shim that can't be started.
 func Share(n int) error {
 	sharing.set(n)
