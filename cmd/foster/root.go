@@ -9,10 +9,13 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/foster-init/foster/internal/contain"
 )
 
 // run is the foster command: it parses args and gives the exit status.
 func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
+	defer contain.StepBack()
 	root := newRoot(stdin, stdout, stderr)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {

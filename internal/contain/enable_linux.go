@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -69,18 +72,63 @@ func stepAside(home string) error {
 			if err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
+			if pid == os.Getpid() {
+				aside.Store(true)
+			}
 		}
 	}
 	return fmt.Errorf("%s: processes turn up again and again", home)
 }
 
 func inTheWay(home, who string) error {
+	user := ""
+	if os.Geteuid() != 0 {
+		user = "--user "
+	}
 	return fmt.Errorf("%s has other processes than foster's (%s is one), so the kernel gives no controllers to "+
-		"the cgroups below it: start foster in one of its own (systemd-run --scope -p Delegate=yes foster …)", home, who)
+		"the cgroups below it: start foster in one of its own (systemd-run %s--scope -p Delegate=yes foster …)", home, who, user)
 }
 
-// ours says whether a process is this one, or descends from it.
+// aside says that this process has moved to the leaf.
+var aside atomic.Bool
+
+// StepBack undoes that at the end of this program, as far as nobody else needs it: while
+// the controllers are given, no other process can be started in the cgroup, and who has
+// made it couldn't remove it.
+func StepBack() {
+	home, err := OwnCgroup()
+	if err != nil || !aside.Load() {
+		return
+	}
+	leaf := &Cgroup{Path: filepath.Join(home, ownLeaf)}
+	if !slices.Equal(leaf.procs(), []int{os.Getpid()}) || !holdsOnly(home, ownLeaf) {
+		return
+	}
+	file := filepath.Join(home, "cgroup.subtree_control")
+	given, _ := os.ReadFile(file) // nothing is taken back from a file that can't be read
+	for _, name := range strings.Fields(string(given)) {
+		if sys.WriteControl(file, "-"+name) != nil {
+			return
+		}
+	}
+	if sys.WriteControl(filepath.Join(home, enterFile), "0") == nil { // 0 is who writes
+		_ = sys.Rmdir(leaf.Path)
+		aside.Store(false)
+	}
+}
+
+// holdsOnly says whether a cgroup has one below it, and no other.
+func holdsOnly(path, name string) bool {
+	entries, err := os.ReadDir(path)
+	return err == nil && !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.IsDir() && e.Name() != name })
+}
+
+// ours says whether a process is this one, or descends from it; or is the same program as
+// this one, and has started it, as foster run --detach does.
 func ours(pid int) bool {
+	if pid == os.Getppid() && sameProgram(pid) {
+		return true
+	}
 	for range 1000 { // parents may change meanwhile
 		if pid == os.Getpid() {
 			return true
@@ -94,4 +142,13 @@ func ours(pid int) bool {
 		}
 	}
 	return false
+}
+
+func sameProgram(pid int) bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && os.SameFile(own, other)
 }

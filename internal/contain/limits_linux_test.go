@@ -212,3 +212,70 @@ func TestStepAsideMovesWhatIsOursAlone(t *testing.T) {
 		t.Error("process 1 is taken for one of ours")
 	}
 }
+
+// Who stepped aside and is the last goes back, and leaves the cgroup as it was.
+func TestWhoIsTheLastStepsBack(t *testing.T) {
+	own, err := OwnCgroup()
+	if err != nil {
+		t.Skipf("needs a cgroup: %v", err)
+	}
+	c, err := NewCgroup(fmt.Sprintf("back-%d", os.Getpid()))
+	if err != nil {
+		t.Skipf("needs a cgroup: %v", err)
+	}
+	join := func(folder string) {
+		t.Helper()
+		if err := sys.WriteControl(filepath.Join(folder, enterFile), "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leaf := filepath.Join(c.Path, ownLeaf)
+	defer func() {
+		join(own)
+		if err := c.Remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	join(c.Path)
+	StepBack() // from where it is already
+	if err := stepAside(c.Path); err != nil {
+		t.Fatal(err)
+	}
+	tree := filepath.Join(c.Path, "foster-tree")
+	if err := sys.Mkdir(tree); err != nil {
+		t.Fatal(err)
+	}
+	StepBack()
+	if got, err := ownFolder(); got != leaf {
+		t.Errorf("beside a tree, this process has gone to %s, %v", got, err)
+	}
+	if err := sys.Rmdir(tree); err != nil {
+		t.Fatal(err)
+	}
+	StepBack()
+	if got, err := ownFolder(); got != c.Path {
+		t.Errorf("this process is in %s, %v; want %s", got, err, c.Path)
+	}
+	if _, err := os.Stat(leaf); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", leaf, err)
+	}
+}
+
+// A program that has started itself once more, as for --detach, isn't in its own way.
+func TestTheSameProgramAsParentIsOurs(t *testing.T) {
+	const mark = "FOSTER_TEST_PARENT"
+	if os.Getenv(mark) != "" {
+		if !ours(os.Getppid()) {
+			t.Error("the parent, the same program, is taken for another's")
+		}
+		return
+	}
+	if ours(os.Getppid()) {
+		t.Error("the parent, another program, is taken for one of ours")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), mark+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
