@@ -50,6 +50,31 @@ func (c *Client) Restart(ctx context.Context, of ...Target) error {
 	return c.post(ctx, "/v1/restart", targets{of}, nil)
 }
 
+// StopPlan is how instances are stopped this once. What it leaves out is as the
+// application's configuration says.
+type StopPlan struct {
+	Signal  string `json:"signal,omitempty"`  // the first: "TERM", "SIGHUP" or "10"
+	Scope   string `json:"scope,omitempty"`   // whom it is sent to: one of foster.Scope
+	Timeout string `json:"timeout,omitempty"` // before SIGKILL: "90s", "1h30m"; "0": SIGKILL at once
+}
+
+// stopping is the body of a request that stops instances.
+type stopping struct {
+	StopPlan
+	targets
+}
+
+// StopWith is Stop in another way than the configuration says. It takes the place of a
+// stop under way. One with SIGKILL at once runs no hook and no command before it.
+func (c *Client) StopWith(ctx context.Context, plan StopPlan, of ...Target) error {
+	return c.post(ctx, "/v1/stop", stopping{plan, targets{of}}, nil)
+}
+
+// RestartWith is Restart with a stop as StopWith has it.
+func (c *Client) RestartWith(ctx context.Context, plan StopPlan, of ...Target) error {
+	return c.post(ctx, "/v1/restart", stopping{plan, targets{of}}, nil)
+}
+
 // Signal sends a signal, as "TERM", "SIGHUP" or "10", to the trees of instances that run.
 // The scope is one of foster.Scope: "" or "tree", "group", "leader", "leader-first".
 func (c *Client) Signal(ctx context.Context, sig, scope string, of ...Target) error {

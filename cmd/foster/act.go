@@ -67,31 +67,6 @@ func asRefusal(err error) error {
 	return err
 }
 
-// stopFlags makes the plan that the flags describe; nil is the tree's own.
-func stopFlags(cmd *cobra.Command, signal, timeout, scope string) (*wire.Plan, error) {
-	sig, err := units.Signal(signal)
-	if err != nil {
-		return nil, usageError{flagError("signal", err)}
-	}
-	wait, err := units.Duration(timeout)
-	if err != nil {
-		return nil, usageError{flagError("timeout", err)}
-	}
-	number, ok := scopes[scope]
-	if !ok {
-		return nil, usageError{flagError("scope", fmt.Errorf("%q is none of tree, group, leader, leader-first", scope))}
-	}
-	fl := cmd.Flags()
-	if !fl.Changed("signal") && !fl.Changed("timeout") && !fl.Changed("scope") {
-		return nil, nil
-	}
-	plan := &wire.Plan{GiveUp: 5 * time.Second}
-	if wait > 0 {
-		plan.Steps = []wire.Step{{Signal: sig, Scope: number, Wait: wait}}
-	}
-	return plan, nil
-}
-
 // scopes are whom a signal can be for.
 var scopes = map[string]wire.Scope{
 	"tree": wire.ScopeTree, "group": wire.ScopeGroup, "leader": wire.ScopeLeader, "leader-first": wire.ScopeLeaderFirst,

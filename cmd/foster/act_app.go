@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
-	"github.com/foster-init/foster/internal/wire"
 )
 
 // completeAny completes the first argument by the name of an application or of a tree.
@@ -24,15 +23,6 @@ func completeAny(p *projectFlags) func(*cobra.Command, []string, string) ([]stri
 		slices.Sort(names)
 		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 	}
-}
-
-// stopApps stops applications of a project.
-func stopApps(ctx context.Context, c *client.Client, plan *wire.Plan, of ...client.Target) error {
-	if plan != nil {
-		return usageError{hinted{errors.New("an application is stopped as its file says: with its name, --signal, --timeout and --scope aren't possible"),
-			"foster signal APP KILL ends it at once, when it was stopped"}}
-	}
-	return c.Stop(ctx, of...)
 }
 
 // extendApp extends the leases of an application's instances.

@@ -16,7 +16,7 @@ import (
 // newStop is foster stop.
 func newStop(stdout, stderr io.Writer) *cobra.Command {
 	var p projectFlags
-	var signal, timeout, scope string
+	var how stopFlags
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "stop [flags] APP|ID…",
@@ -26,8 +26,9 @@ project says, or the --stop flags that foster run was given; and wait until no p
 of them is left. Who depends on another is stopped before that one. An application that
 was stopped isn't started again before foster start.
 
-With a flag, the stop is another: the signal, the time until SIGKILL, whom the signal is
-sent to. A second stop while the first is under way is the one that counts.
+With a flag, this stop is another: the signal, the time until SIGKILL, whom the signal is
+sent to. What isn't given is for an application as its file says, and for a tree SIGTERM
+to all of it, and 10s. It takes the place of a stop under way.
 
 The status is 0 when nothing is left, 1 where there is none of that name, 123 where
 something couldn't be ended.`,
@@ -40,33 +41,31 @@ something couldn't be ended.`,
 		},
 		ValidArgsFunction: completeAny(&p),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, err := stopFlags(cmd, signal, timeout, scope)
+			plan, treePlan, err := how.plans(cmd)
 			if err != nil {
 				return err
 			}
 			if all {
-				return p.withProject(cmd.Context(), func(c *client.Client) error { return stopApps(cmd.Context(), c, plan) })
+				return p.withProject(cmd.Context(), func(c *client.Client) error { return c.StopWith(cmd.Context(), plan) })
 			}
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
 				of, err := aims(cmd.Context(), o.Client, args[1:])
 				if err != nil {
 					return err
 				}
-				return stopApps(cmd.Context(), o.Client, plan, append(of, o.aim)...)
+				return o.StopWith(cmd.Context(), plan, append(of, o.aim)...)
 			}); app {
 				return err
 			}
 			for _, id := range args {
-				if err := stopTree(id, plan, stderr); err != nil {
+				if err := stopTree(id, treePlan, stderr); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&signal, "signal", "s", "TERM", "the first signal")
-	cmd.Flags().StringVarP(&timeout, "timeout", "t", "10s", "how long to wait before SIGKILL; 0: not at all")
-	cmd.Flags().StringVar(&scope, "scope", "tree", "whom the signal is sent to: tree, group, leader or leader-first")
+	how.add(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications of the project")
 	p.add(cmd)
 	answers(cmd, stdout)

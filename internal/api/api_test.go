@@ -27,6 +27,10 @@ func TestEachRequestReachesTheSupervisorAsItWasMeant(t *testing.T) {
 		{func() error { return c.Start(ctx, web, client.Target{App: "db"}) }, "start [{web 2} {db 0}]"},
 		{func() error { return c.Stop(ctx, web) }, "stop [{web 2}]"},
 		{func() error { return c.Restart(ctx, web) }, "restart [{web 2}]"},
+		{func() error { return c.StopWith(ctx, client.StopPlan{Timeout: "0"}, web) }, "stop [{web 2}] by 0  -1ns"},
+		{func() error {
+			return c.RestartWith(ctx, client.StopPlan{Signal: "INT", Scope: "leader-first", Timeout: "1m30s"})
+		}, "restart [] by 2 leader-first 1m30s"},
 		{func() error { return c.Signal(ctx, "HUP", "", web) }, "signal [{web 2}] 1 tree"},
 		{func() error { return c.Signal(ctx, "10", "leader") }, "signal [] 10 leader"},
 		{func() error { return c.Extend(ctx, 90*time.Minute, web) }, "extend [{web 2}] 1h30m0s"},

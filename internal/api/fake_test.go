@@ -82,12 +82,19 @@ func (f *fake) Start(ctx context.Context, targets []client.Target) error {
 	return err
 }
 
-func (f *fake) Stop(_ context.Context, targets []client.Target) error {
-	return f.note("stop %v", targets)
+func (f *fake) StopWith(_ context.Context, targets []client.Target, plan foster.StopPlan) error {
+	return f.note("stop %v%s", targets, planWords(plan))
 }
 
-func (f *fake) Restart(_ context.Context, targets []client.Target) error {
-	return f.note("restart %v", targets)
+func (f *fake) RestartWith(_ context.Context, targets []client.Target, plan foster.StopPlan) error {
+	return f.note("restart %v%s", targets, planWords(plan))
+}
+
+func planWords(p foster.StopPlan) string {
+	if p.Signal == 0 && p.Scope == "" && p.Timeout == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" by %d %s %v", int(p.Signal), p.Scope, p.Timeout)
 }
 
 func (f *fake) Signal(targets []client.Target, sig syscall.Signal, scope foster.Scope) error {

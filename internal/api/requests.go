@@ -50,6 +50,53 @@ func (s *server) onTargets(do func(context.Context, []client.Target) error) hand
 	}
 }
 
+// onStop is onTargets for what stops, in another way than the configuration says where the
+// body does.
+func (s *server) onStop(do func(context.Context, []client.Target, foster.StopPlan) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var body struct {
+			client.StopPlan
+			targets
+		}
+		if err := read(w, r, &body); err != nil {
+			return err
+		}
+		to, err := body.resolve()
+		if err != nil {
+			return err
+		}
+		plan, err := planOf(body.StopPlan)
+		if err != nil {
+			return err
+		}
+		return s.did(w, do(r.Context(), to, plan))
+	}
+}
+
+// planOf reads a plan. What it leaves out stays zero.
+func planOf(told client.StopPlan) (plan foster.StopPlan, err error) {
+	if told.Signal != "" {
+		if plan.Signal, err = units.Signal(told.Signal); err != nil {
+			return plan, badRequest{err}
+		}
+	}
+	switch plan.Scope = foster.Scope(told.Scope); plan.Scope {
+	case "", foster.ScopeTree, foster.ScopeGroup, foster.ScopeLeader, foster.ScopeLeaderFirst:
+	default:
+		return plan, badf("the scope %q: tree, group, leader or leader-first were expected", plan.Scope)
+	}
+	if told.Timeout == "" {
+		return plan, nil
+	}
+	if plan.Timeout, err = units.Duration(told.Timeout); err != nil {
+		return plan, badf("timeout: %w", err)
+	}
+	if plan.Timeout == 0 {
+		plan.Timeout = foster.KillAtOnce.Timeout
+	}
+	return plan, nil
+}
+
 func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Signal string       `json:"signal"`

@@ -25,8 +25,8 @@ func (s *server) table() []route {
 	return []route{
 		{"GET", "/v1/status", nil, s.status},
 		{"POST", "/v1/start", nil, s.onTargets(s.supervisor.Start)},
-		{"POST", "/v1/stop", nil, s.onTargets(s.supervisor.Stop)},
-		{"POST", "/v1/restart", nil, s.onTargets(s.supervisor.Restart)},
+		{"POST", "/v1/stop", nil, s.onStop(s.supervisor.StopWith)},
+		{"POST", "/v1/restart", nil, s.onStop(s.supervisor.RestartWith)},
 		{"POST", "/v1/signal", nil, s.signal},
 		{"POST", "/v1/extend", nil, s.extend},
 		{"POST", "/v1/scale", nil, s.scale},

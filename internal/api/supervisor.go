@@ -20,12 +20,13 @@ type Supervisor interface {
 	// Status has no PID when the supervisor has ended.
 	Status() client.Status
 
-	// Start, Stop and Restart wait until it's done, or ctx is, and then go on without
-	// who asked. Start is done when each target runs, waits for its time, or has
-	// completed; Stop when each tree is empty. A *client.FailedError names who failed, and why.
+	// Start, StopWith and RestartWith wait until it's done, or ctx is, and then go on
+	// without who asked. Start is done when each target runs, waits for its time, or has
+	// completed; StopWith when each tree is empty. A *client.FailedError names who failed,
+	// and why. What a plan leaves out is as the application's configuration says.
 	Start(ctx context.Context, targets []client.Target) error
-	Stop(ctx context.Context, targets []client.Target) error
-	Restart(ctx context.Context, targets []client.Target) error
+	StopWith(ctx context.Context, targets []client.Target, plan foster.StopPlan) error
+	RestartWith(ctx context.Context, targets []client.Target, plan foster.StopPlan) error
 
 	Signal(targets []client.Target, sig syscall.Signal, scope foster.Scope) error
 	Extend(targets []client.Target, by time.Duration) error

@@ -32,6 +32,8 @@ type instance struct {
 
 	run       uint64             // tells the news of this run from that of those before
 	starting  context.CancelFunc // cuts a start short
+	plan      foster.StopPlan    // of the next stop: what it leaves out is as the configuration says
+	cutStop   context.CancelFunc // has the hook before a stop, and its command, end; nil: there was no stop
 	endHook   context.CancelFunc // of the hook after the start; nil: there was none
 	clock     *time.Timer        // of the backoff, and of looking after what is stuck
 	ticks     int                // tells the clock's ring from one that was stopped

@@ -84,6 +84,9 @@ func (s *Supervisor) beforeSignals(ctx context.Context, i *instance, run uint64,
 	s.runOnce(i, run, preStop, spec.Hooks.PreStop, func() error {
 		return runHook(ctx, &spec, preStop, spec.Hooks.PreStop)
 	})
+	if ctx.Err() != nil {
+		return
+	}
 	s.runOnce(i, run, stopCommand, spec.Stop.Command, func() error {
 		spec.Env = append(slices.Clone(spec.Env), fmt.Sprintf("MAINPID=%d", pid))
 		if err := runFor(ctx, &spec, spec.Stop.Timeout, spec.Stop.Command); err != nil {

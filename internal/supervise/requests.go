@@ -123,10 +123,15 @@ func (s *Supervisor) Start(ctx context.Context, targets []client.Target) error {
 
 // Restart stops instances and starts them again, each when its tree is proven empty.
 func (s *Supervisor) Restart(ctx context.Context, targets []client.Target) error {
+	return s.RestartWith(ctx, targets, foster.StopPlan{})
+}
+
+// RestartWith is Restart with another stop, see StopWith.
+func (s *Supervisor) RestartWith(ctx context.Context, targets []client.Target, plan foster.StopPlan) error {
 	return s.request(ctx, targets, func(found []*instance) (*request, error) {
 		before := launches(found)
 		for _, i := range found {
-			s.restart(i, "by hand", "asked to restart")
+			s.stopBy(i, plan, func() { s.restart(i, "by hand", "asked to restart") })
 			before[i]++ // another start than that under way
 		}
 		return &request{pending: found, look: func(i *instance) (bool, string) {
@@ -193,11 +198,17 @@ func startDone(i *instance, before int) (bool, string) {
 // Stop stops instances, who depends on another before that one, and waits until their
 // trees are empty.
 func (s *Supervisor) Stop(ctx context.Context, targets []client.Target) error {
-	return s.request(ctx, targets, func(found []*instance) (*request, error) { return s.stopping(found), nil })
+	return s.StopWith(ctx, targets, foster.StopPlan{})
+}
+
+// StopWith is Stop in another way than the configuration says. What the plan leaves out is
+// as that does.
+func (s *Supervisor) StopWith(ctx context.Context, targets []client.Target, plan foster.StopPlan) error {
+	return s.request(ctx, targets, func(found []*instance) (*request, error) { return s.stopping(found, plan), nil })
 }
 
 // stopping is the request to stop instances in the reverse order.
-func (s *Supervisor) stopping(found []*instance) *request {
+func (s *Supervisor) stopping(found []*instance, plan foster.StopPlan) *request {
 	before, asked := map[*instance]int{}, map[*instance]bool{}
 	r := &request{pending: slices.Clone(found)}
 	for _, i := range found {
@@ -217,7 +228,7 @@ func (s *Supervisor) stopping(found []*instance) *request {
 		if s.ending && !i.runs() {
 			return true // it stays as it ended
 		}
-		s.step(i, Stop, "asked to stop", outcome{})
+		s.stopBy(i, plan, func() { s.step(i, Stop, "asked to stop", outcome{}) })
 		return true
 	}
 	r.look = func(i *instance) (bool, string) {
@@ -234,7 +245,7 @@ func (s *Supervisor) stopping(found []*instance) *request {
 
 // stopAll stops all, for the end.
 func (s *Supervisor) stopAll() {
-	r := s.stopping(s.instances())
+	r := s.stopping(s.instances(), foster.StopPlan{})
 	r.reply = make(chan error, 1)
 	s.requests = append(s.requests, r)
 	s.unsettled = true

@@ -21,6 +21,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.run++
 	i.launches++
 	i.starting, i.current = cancel, i.spec
+	i.plan, i.cutStop = foster.StopPlan{}, nil
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
 	s.memory.forgetBegun(i.treeID)
 	s.memory.shown(i.treeID, false, false)
@@ -257,21 +258,6 @@ func (s *Supervisor) confirmEnd(tree *foster.Tree) {
 func (s *Supervisor) pause(i *instance) {
 	i.restarted, i.by = true, "again after it had ended"
 	s.setClock(i, i.due, func() { s.step(i, BackoffOver, "the pause is over", outcome{}) })
-}
-
-// stopTree stops the tree of an instance: its hook and its command first, then by
-// signals. That it is empty, or not, is told by follow.
-func (s *Supervisor) stopTree(i *instance) {
-	tree, run, spec, pid := i.tree, i.run, i.current, i.pid
-	s.helpers.Go(func() {
-		ctx := s.patient
-		s.beforeSignals(ctx, i, run, spec, pid)
-		if ctx.Err() != nil {
-			kill(tree)
-			return
-		}
-		_, _ = tree.Stop(context.Background()) // follow tells how it ended
-	})
 }
 
 // signal sends a signal to the tree of an instance.

@@ -1,0 +1,78 @@
+package supervise
+
+import (
+	"context"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+)
+
+// stopBy asks for a stop by a plan. One with a plan takes the place of a stop under way.
+func (s *Supervisor) stopBy(i *instance, plan foster.StopPlan, ask func()) {
+	under := i.m.State == client.Stopping || i.m.State == client.Stuck
+	if !under || planned(plan) {
+		i.plan = plan
+	}
+	ask()
+	if under && planned(plan) && i.tree != nil {
+		s.stopAnew(i)
+	}
+}
+
+// planned says whether a plan is another than that of the configuration.
+func planned(p foster.StopPlan) bool { return p.Signal != 0 || p.Scope != "" || p.Timeout != 0 }
+
+// stopTree stops the tree of an instance: its hook and its command first, then by
+// signals. That it is empty, or not, is told by follow.
+func (s *Supervisor) stopTree(i *instance) {
+	if i.plan.Timeout < 0 {
+		s.stopAnew(i)
+		return
+	}
+	tree, run, spec, pid := i.tree, i.run, i.current, i.pid
+	plan, another := i.stopPlan(), planned(i.plan)
+	spec.Stop.Timeout = plan.Timeout
+	ctx, cut := context.WithCancel(s.patient)
+	i.cutStop = cut
+	s.helpers.Go(func() {
+		defer cut()
+		s.beforeSignals(ctx, i, run, spec, pid)
+		// Follow tells how it ended.
+		switch {
+		case s.patient.Err() != nil:
+			kill(tree)
+		case ctx.Err() != nil: // another stop has taken the place of this one
+		case another:
+			_, _ = tree.StopWith(context.Background(), plan)
+		default:
+			_, _ = tree.Stop(context.Background())
+		}
+	})
+}
+
+// stopAnew stops the tree of an instance by signals only, and in place of a stop under way.
+func (s *Supervisor) stopAnew(i *instance) {
+	if i.cutStop != nil {
+		i.cutStop()
+	}
+	tree, plan := i.tree, i.stopPlan()
+	s.helpers.Go(func() {
+		_, _ = tree.StopWith(context.Background(), plan) // follow tells how it ended
+	})
+}
+
+// stopPlan is how the run under way is stopped: as was asked for, and else as its
+// configuration says.
+func (i *instance) stopPlan() foster.StopPlan {
+	plan, stop := i.plan, i.current.Stop
+	if plan.Signal == 0 {
+		plan.Signal = stop.Signal
+	}
+	if plan.Scope == "" {
+		plan.Scope = stop.Scope
+	}
+	if plan.Timeout == 0 {
+		plan.Timeout = stop.Timeout
+	}
+	return plan
+}
