@@ -61,7 +61,7 @@ func stepAside(home string) error {
 				return inTheWay(home, "one outside of this PID namespace")
 			}
 			if !ours(pid) {
-				return inTheWay(home, strconv.Itoa(pid))
+				return inTheWay(home, nameOf(pid))
 			}
 		}
 		if err := sys.Mkdir(leaf); err != nil && !errors.Is(err, os.ErrExist) {
@@ -80,12 +80,21 @@ func stepAside(home string) error {
 	return fmt.Errorf("%s: processes turn up again and again", home)
 }
 
+// nameOf is what messages call a process.
+func nameOf(pid int) string {
+	s, err := procfs.Read(pid)
+	if err != nil {
+		return fmt.Sprintf("pid %d", pid)
+	}
+	return fmt.Sprintf("%q (pid %d)", s.Comm, pid)
+}
+
 func inTheWay(home, who string) error {
 	user := ""
 	if os.Geteuid() != 0 {
 		user = "--user "
 	}
-	return fmt.Errorf("%s has other processes than foster's (%s is one), so the kernel gives no controllers to "+
+	return fmt.Errorf("%s has other processes than foster's, as %s, so the kernel gives no controllers to "+
 		"the cgroups below it: start foster in one of its own (systemd-run %s--scope -p Delegate=yes foster …)", home, who, user)
 }
 

@@ -159,7 +159,7 @@ func TestControllersAreEnabledWhenNoProcessIsInTheWay(t *testing.T) {
 	if want := "[write cgroup.procs write cgroup.subtree_control]"; fmt.Sprint(done) != want {
 		t.Errorf("%v, want %s", done, want)
 	}
-	for who, want := range map[string]string{"0\n": "one outside of this PID namespace", "1\n": "(1 is one)"} {
+	for who, want := range map[string]string{"0\n": "one outside of this PID namespace", "1\n": " (pid 1), so"} {
 		c = fakeV2(t, "")
 		home = filepath.Dir(c.Path)
 		write("cgroup.type", "domain\n")
