@@ -61,6 +61,7 @@ type Supervisor struct {
 	past      past
 	problems  map[string]string
 	unsettled bool
+	waiting   int         // instances whose state is that
 	alarm     *time.Timer // of the schedules
 	ending    bool        // all is to be stopped, and then the loop ends
 	resigned  bool        // nothing is started any more, and the loop ends
@@ -224,6 +225,7 @@ func (s *Supervisor) step(i *instance, e Event, cause string, o outcome) {
 	}
 	from := i.m.State
 	i.m = m
+	s.countWaiting(from, m.State)
 	if from != m.State {
 		s.moved(i, from, cause)
 	}
@@ -232,6 +234,17 @@ func (s *Supervisor) step(i *instance, e Event, cause string, o outcome) {
 	}
 	s.noteRest(i)
 	s.unsettled = true
+}
+
+// countWaiting keeps the number of those that settle has to look at: most of a thousand
+// instances never wait.
+func (s *Supervisor) countWaiting(from, to client.State) {
+	if from == client.Waiting {
+		s.waiting--
+	}
+	if to == client.Waiting {
+		s.waiting++
+	}
 }
 
 // moved tells of another state, and keeps what the next life must know of it.
@@ -288,9 +301,11 @@ func (s *Supervisor) settle() {
 	}
 	for s.unsettled {
 		s.unsettled = false
-		for _, i := range s.instances() {
-			if i.m.State == client.Waiting && !s.resigned && !s.ending {
-				s.awaitDeps(i)
+		if s.waiting > 0 && !s.resigned && !s.ending {
+			for _, i := range s.instances() {
+				if i.m.State == client.Waiting {
+					s.awaitDeps(i)
+				}
 			}
 		}
 		s.leaving = rest(s.leaving)

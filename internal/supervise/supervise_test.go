@@ -102,7 +102,11 @@ func run(t *testing.T, s *Supervisor) (end func() error) {
 	ended := false
 	end = func() error {
 		ended = true
-		return errors.Join(s.Down(context.Background()), <-failed)
+		err := errors.Join(s.Down(context.Background()), <-failed)
+		if s.waiting != 0 { // the loop is over: nobody waits for anything
+			t.Errorf("%d instances are counted as waiting at the end", s.waiting)
+		}
+		return err
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
