@@ -126,6 +126,9 @@ func (s *Supervisor) takeOver(last *config.Project) {
 	trees := s.attachAll()
 	for _, i := range s.instances() {
 		note := s.memory.Rests[i.treeID]
+		if note.Queued && i.spec.Schedule != nil {
+			i.m.Queued, i.by = true, "by its schedule"
+		}
 		s.attached(i, trees[i])
 		switch {
 		case !hasTree(i.m.State):
@@ -252,12 +255,16 @@ func (s *Supervisor) startFirst(killed bool) {
 		if i.m.State != client.Stopped || rests[i] {
 			continue
 		}
-		e := Start
-		if killed && s.memory.Rests[i.treeID].State == client.Stopping {
+		e, cause := Start, "with foster up"
+		switch note := s.memory.Rests[i.treeID]; {
+		case !killed:
+		case note.Due || note.Queued:
+			e, cause = Restart, "was due when the supervisor before was killed"
+		case note.State == client.Stopping:
 			e = Restart // whatever its schedule says
 		}
 		i.goesOn = killed && !s.memory.rebooted
-		s.step(i, e, "with foster up", outcome{})
+		s.step(i, e, cause, outcome{})
 		i.goesOn = false
 	}
 	s.unsettled = true

@@ -167,7 +167,7 @@ func adopt(m Machine, t Terms) (Machine, []Act) {
 	if m.State == client.Stuck && !m.Again {
 		return stop(m, t)
 	}
-	return to(client.Running)
+	return Machine{State: client.Running, Queued: m.Queued}, nil
 }
 
 func stickWanted(m Machine, t Terms) (Machine, []Act) {
@@ -258,7 +258,7 @@ func stopped(m Machine, t Terms) (Machine, []Act) {
 	switch {
 	case !m.Again:
 		return to(client.Stopped)
-	case !m.Failing:
+	case !m.Failing, m.Queued:
 		return to(client.Waiting, AwaitDeps)
 	case t.Scheduled:
 		return to(client.Scheduled, AwaitDue)

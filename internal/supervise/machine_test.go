@@ -180,6 +180,7 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 		{"unwell", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Policy: config.RestartNo}, client.Backoff},
 		{"unwell, too often", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Exhausted: true}, client.Failed},
 		{"unwell, with a schedule", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Scheduled: true}, client.Scheduled},
+		{"unwell, and due meanwhile", Machine{State: client.Stopping, Again: true, Failing: true, Queued: true}, Terms{Scheduled: true}, client.Waiting},
 		{"stopped", Machine{State: client.Stopping}, Terms{Policy: config.RestartAlways}, client.Stopped},
 		{"restarted", Machine{State: client.Stopping, Again: true}, Terms{Policy: config.RestartNo}, client.Waiting},
 	} {

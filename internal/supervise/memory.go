@@ -58,6 +58,16 @@ type restNote struct {
 	State client.State `json:"state"`
 	Cause string       `json:"cause"`
 	Since time.Time    `json:"since,omitzero"`
+	// Due says that one with a schedule was due, and hasn't begun to run; Queued that it was
+	// so while it still ran, and is to run once more after that.
+	Due    bool `json:"due,omitempty"`
+	Queued bool `json:"queued,omitempty"`
+}
+
+// same says whether two notes say the same; since when doesn't count.
+func (n restNote) same(other restNote) bool {
+	n.Since = other.Since
+	return n == other
 }
 
 // shownNote is by what an instance has shown that it is ready.
@@ -124,7 +134,7 @@ func readJSON(path string, to any) error {
 func (m *memory) rest(id string, n *restNote) {
 	before, had := m.Rests[id]
 	switch {
-	case n != nil && had && n.State == before.State && n.Cause == before.Cause:
+	case n != nil && had && n.same(before):
 		return
 	case n != nil:
 		m.Rests[id] = *n

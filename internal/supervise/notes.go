@@ -40,6 +40,10 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 		return &restNote{State: client.Stopped, Cause: cause, Since: since}
 	case stopping:
 		return &restNote{State: client.Stopping}
+	case i.m.Queued:
+		return &restNote{State: client.Waiting, Queued: true}
+	case i.schedule != nil && (m.State == client.Waiting || m.State == client.Starting):
+		return &restNote{State: client.Waiting, Due: true}
 	case !i.spec.Autostart, !hasLife(m.State) && s.memory.has(i.treeID):
 		return &restNote{State: client.Waiting}
 	}

@@ -30,15 +30,21 @@ func (c *wallClock) set(text string) {
 func atSetTimes(t *testing.T, now string, o Options, apps ...config.App) (*Supervisor, *wallClock) {
 	t.Helper()
 	leaktest.Check(t)
-	clock := &wallClock{}
-	clock.set(now)
 	if o.State == "" {
 		o.State = t.TempDir()
 	}
 	s := New(&config.Project{Name: "test", Apps: apps}, o)
-	s.clock, s.lookAtClock = func() time.Time { return *clock.shows.Load() }, time.Millisecond
+	clock := setClock(s, now)
 	run(t, s)
 	return s, clock
+}
+
+// setClock gives a supervisor that isn't run yet a clock.
+func setClock(s *Supervisor, now string) *wallClock {
+	clock := &wallClock{}
+	clock.set(now)
+	s.clock, s.lookAtClock = func() time.Time { return *clock.shows.Load() }, time.Millisecond
+	return clock
 }
 
 // nightly is an application that is due at three, and that runs until a file is there.
