@@ -48,6 +48,7 @@ type Failure struct {
 	Replica   int      `json:"replica"`
 	Text      string   `json:"text"`
 	Survivors []string `json:"survivors,omitempty"` // who couldn't be ended
+	Hint      string   `json:"hint,omitempty"`      // what could be done about it
 }
 
 // FailedError is a request that some instances couldn't follow; the others have.

@@ -94,6 +94,9 @@ func failedError(err error) error {
 			return survivedError{failed}
 		}
 	}
+	if hint := failed.Failures[0].Hint; hint != "" {
+		return refusalError{hinted{failed, hint}}
+	}
 	return refusalError{hinted{failed, "foster logs " + failed.Failures[0].App + " shows what it has said"}}
 }
 

@@ -251,8 +251,9 @@ func (s *Supervisor) startFirst(killed bool) {
 			first = append(first, i)
 		}
 	}
-	for _, i := range s.withDependencies(first) {
-		if i.m.State != client.Stopped || rests[i] {
+	stays := func(d *instance) bool { return rests[d] || d.m.State == client.Completed }
+	for _, i := range s.withDependencies(first, stays) {
+		if i.m.State != client.Stopped {
 			continue
 		}
 		e, cause := Start, "with foster up"

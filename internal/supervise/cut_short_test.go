@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -235,8 +236,15 @@ func TestAStartWaitsForTheEndOfATreeOfItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Start(t.Context(), []client.Target{{App: "web"}}); err == nil {
-		t.Error("it is started beside another")
+	for what, err := range map[string]error{
+		"start": s.Start(t.Context(), []client.Target{{App: "web"}}),
+		"stop":  s.Stop(t.Context(), []client.Target{{App: "web"}}),
+		"again": s.Start(t.Context(), []client.Target{{App: "web"}}),
+	} {
+		failed, ok := errors.AsType[*client.FailedError](err)
+		if !ok || !strings.Contains(failed.Error(), "somebody else has started it") || !strings.Contains(failed.Failures[0].Hint, "foster inspect test.web.1 ") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	if i := instanceOf(t, s, "web"); i.State != client.Stuck || !strings.Contains(i.Cause, foster.ErrTaken.Error()) {
 		t.Errorf("%s: %q", i.State, i.Cause)
@@ -283,6 +291,36 @@ func TestADependencyThatWasStoppedByHandStaysSoInTheNextLife(t *testing.T) {
 	}
 	if i := instanceOf(t, s, "db"); i.State != client.Stopped {
 		t.Errorf("db: %s", i.State)
+	}
+}
+
+// What stays as it is needs nothing: for its sake, nothing that nobody else asks for is
+// started.
+func TestWhoStaysStoppedPullsUpNoDependencies(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	web, db, disk, lone := sleeper("web", out), sleeper("db", out), sleeper("disk", out), sleeper("lone", out)
+	web.DependsOn = []config.Dependency{{App: "db", Condition: config.Started}}
+	db.DependsOn = []config.Dependency{{App: "disk", Condition: config.Started}}
+	lone.DependsOn = []config.Dependency{{App: "disk", Condition: config.Started}}
+	db.Autostart, disk.Autostart, lone.Autostart = false, false, false
+	for _, c := range []struct {
+		lone, disk client.State
+	}{
+		{client.Stopped, client.Stopped},
+		{client.Running, client.Running}, // which needs it, too
+	} {
+		lone.Autostart = c.lone == client.Running
+		p := &config.Project{Name: "test", Apps: []config.App{web, db, disk, lone}}
+		state := remembered(t, p, map[string]restNote{treeID("test", "db", 1): {State: client.Stopped, Cause: "asked to stop"}})
+		t.Run("lone is "+string(c.lone), func(t *testing.T) {
+			s, _ := running(t, p, Options{State: state})
+			awaitState(t, s, "web", client.Failed)
+			awaitState(t, s, "lone", c.lone)
+			if i := instanceOf(t, s, "disk"); i.State != c.disk {
+				t.Errorf("disk: %s, %q", i.State, i.Cause)
+			}
+		})
 	}
 }
 

@@ -143,3 +143,20 @@ func (s *Supervisor) one(name string, replica int, do func(*instance) error) err
 	})
 	return errors.Join(asked, err)
 }
+
+func (i *instance) failure(text string) client.Failure {
+	f := client.Failure{App: i.app.spec.Name, Replica: i.replica, Text: text, Survivors: i.left}
+	if i.m.State == client.Stuck && len(i.left) == 0 {
+		f.Hint = "foster inspect " + i.treeID + " shows the tree that has its name; when that has ended, what was asked for last is done"
+	}
+	return f
+}
+
+// stuckFor says why an instance is stuck: processes are left of its run, or somebody else
+// has a tree of its name, of which the cause tells.
+func (i *instance) stuckFor(left string) string {
+	if len(i.left) == 0 {
+		return i.cause
+	}
+	return left
+}

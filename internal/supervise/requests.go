@@ -50,11 +50,7 @@ func (s *Supervisor) checkRequests() {
 	})
 }
 
-func (i *instance) failure(text string) client.Failure {
-	return client.Failure{App: i.app.spec.Name, Replica: i.replica, Text: text, Survivors: i.left}
-}
-
-// run puts a request to the loop and waits for its end.
+// request puts a request to the loop and waits for its end.
 func (s *Supervisor) request(ctx context.Context, targets []client.Target, begin func([]*instance) (*request, error)) error {
 	reply := make(chan error, 1)
 	err := s.ask(func() {
@@ -113,7 +109,7 @@ func (s *Supervisor) find(targets []client.Target) (found []*instance, err error
 func (s *Supervisor) Start(ctx context.Context, targets []client.Target) error {
 	return s.request(ctx, targets, func(found []*instance) (*request, error) {
 		before := launches(found)
-		for _, i := range s.withDependencies(found) {
+		for _, i := range s.withDependencies(found, func(d *instance) bool { return d.m.State == client.Completed }) {
 			i.by, i.restarted, i.attempts = "by hand", false, attempts{}
 			s.step(i, Start, "asked to", outcome{})
 		}
@@ -185,7 +181,7 @@ func startDone(i *instance, before int) (bool, string) {
 	case client.Failed, client.Backoff:
 		return true, i.cause
 	case client.Stuck:
-		return true, "its last run can't be ended"
+		return true, i.stuckFor("its last run can't be ended")
 	case client.Stopped:
 		if i.launches > before {
 			return true, "was stopped"
@@ -234,7 +230,7 @@ func (s *Supervisor) stopping(found []*instance, plan foster.StopPlan) *request 
 	r.look = func(i *instance) (bool, string) {
 		switch {
 		case i.m.State == client.Stuck:
-			return true, "processes are left that can't be ended"
+			return true, i.stuckFor("processes are left that can't be ended")
 		case !hasTree(i.m.State), i.ends > before[i]:
 			return true, ""
 		}
@@ -280,8 +276,9 @@ func dependencyNames(a *app) (names []string) {
 	return names
 }
 
-// withDependencies adds what instances depend on, before them.
-func (s *Supervisor) withDependencies(found []*instance) (all []*instance) {
+// withDependencies adds what instances depend on, before them. One that stays as it is needs
+// nothing: neither is it added, nor what it depends on for its sake.
+func (s *Supervisor) withDependencies(found []*instance, stays func(*instance) bool) (all []*instance) {
 	seen := map[*instance]bool{}
 	var add func(*instance)
 	add = func(i *instance) {
@@ -292,7 +289,7 @@ func (s *Supervisor) withDependencies(found []*instance) (all []*instance) {
 		for _, name := range dependencyNames(i.app) {
 			if a := s.apps[name]; a != nil {
 				for _, d := range a.instances {
-					if d.m.State != client.Completed {
+					if !stays(d) {
 						add(d)
 					}
 				}

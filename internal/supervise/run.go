@@ -118,7 +118,7 @@ func command(spec *config.App) (*foster.Cmd, error) {
 // launched takes the news of a start.
 func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err error) {
 	if errors.Is(err, foster.ErrTaken) {
-		s.step(i, CantBeAttached, fmt.Sprintf("can't be started now: %v", err), outcome{})
+		s.step(i, CantBeAttached, fmt.Sprintf("can't be started now: %v, and somebody else has started it", err), outcome{})
 		return
 	}
 	if err != nil {
