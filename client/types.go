@@ -133,7 +133,7 @@ type Line struct {
 
 // Change is one step of an update.
 type Change struct {
-	App    string   `json:"app"`
+	App    string   `json:"app"`    // "": the project itself
 	Action string   `json:"action"` // "start", "stop", "restart", "scale", "change" (without a restart)
 	Keys   []string `json:"keys,omitempty"`
 	From   int      `json:"from,omitempty"` // of a scale

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/api"
+	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/supervise"
 	"github.com/foster-init/foster/internal/sys"
@@ -25,7 +25,7 @@ import (
 type server struct {
 	*upper
 	supervisor *supervise.Supervisor
-	metrics    net.Listener // nil: only on the control socket
+	metrics    metricsServer
 	show       *show
 	terminal   bool         // it has one, whose end is its own
 	asked      atomic.Int32 // to stop, by Ctrl-C and the like
@@ -45,11 +45,11 @@ func (u *upper) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := u.listenMetrics()
+	metrics, err := listenMetrics(u.project.Metrics)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &server{upper: u, metrics: metrics, show: newShow(u.stdout, u.stderr, u.noColour)}
+	s := &server{upper: u, show: newShow(u.stdout, u.stderr, u.noColour)}
 	s.show.timestamps, s.show.quiet = u.timestamps || u.monitor != 0, u.silent
 	if u.monitor != 0 {
 		s.show.stderr.w.Reset(&ownLog{u.stderr, u.logPath()})
@@ -65,18 +65,12 @@ func (u *upper) serve(ctx context.Context) error {
 		tty.file.Close()
 	}
 	s.supervisor = supervise.New(u.project, supervise.Options{
-		Load: u.load, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
+		Load: u.load, Prepare: func(next *config.Project) error { return s.metrics.move(next.Metrics) }, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
 	})
+	s.metrics.of, s.metrics.failed = s.supervisor, func(err error) { go s.show.say(red, fmt.Sprintf("metrics: %v", err)) }
+	s.metrics.serve(u.project.Metrics, metrics)
+	defer s.metrics.close()
 	return s.run(ctx, listener, signals)
-}
-
-// listenMetrics opens the address at which Prometheus asks, where the project has one. It
-// is that of this life: an update doesn't change it.
-func (u *upper) listenMetrics() (net.Listener, error) {
-	if u.project.Metrics == "" {
-		return nil, nil
-	}
-	return api.ListenMetrics(u.project.Metrics)
 }
 
 // run is the supervisor, the socket, the output and the signals until all has ended.
@@ -93,13 +87,6 @@ func (s *server) run(ctx context.Context, listener *api.Listener, signals <-chan
 			go s.show.say(red, fmt.Sprintf("the control socket: %v", err))
 		}
 	})
-	if s.metrics != nil {
-		serving.Go(func() {
-			if err := api.ServeMetrics(over, s.metrics, s.supervisor); err != nil && over.Err() == nil {
-				go s.show.say(red, fmt.Sprintf("metrics: %v", err))
-			}
-		})
-	}
 	serving.Go(func() { s.heed(over, signals) })
 	s.pipe.started(s.project.Name)
 	err := s.supervisor.Run(ctx)

@@ -44,9 +44,13 @@ func changeWords(c client.Change, would bool) string {
 	if !ok {
 		verb = [2]string{c.Action, c.Action}
 	}
-	text := c.App + ": " + verb[0]
+	who := c.App
+	if who == "" {
+		who = "the project"
+	}
+	text := who + ": " + verb[0]
 	if would {
-		text = c.App + ": " + verb[1]
+		text = who + ": " + verb[1]
 	}
 	if c.Action == "scale" {
 		text += fmt.Sprintf(" from %d to %d", c.From, c.To)

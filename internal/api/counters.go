@@ -23,6 +23,8 @@ func (e *exposition) counters(c Counters) {
 	total("foster_killed_total", "Processes of ended runs that had to be ended by SIGKILL.", func(i InstanceCounters) uint64 { return i.Killed })
 	total("foster_log_bytes_total", "Bytes of output.", func(i InstanceCounters) uint64 { return i.LogBytes })
 	total("foster_log_lines_total", "Lines of output.", func(i InstanceCounters) uint64 { return i.LogLines })
+	total("foster_log_dropped_lines_total", "Lines of output that were dropped, since they couldn't be written.",
+		func(i InstanceCounters) uint64 { return i.LogLost })
 	e.probes(c)
 }
 

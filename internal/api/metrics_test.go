@@ -30,7 +30,7 @@ func measured() *fake {
 		},
 		count: Counters{Instances: []InstanceCounters{{
 			App: "web", Replica: 1, Starts: 4, Restarts: 3, Exits: map[string]uint64{"ended": 2, "expired": 1},
-			Adopted: 5, Reaped: 6, Killed: 7, LogBytes: 8, LogLines: 9,
+			Adopted: 5, Reaped: 6, Killed: 7, LogBytes: 8, LogLines: 9, LogLost: 12,
 			Probes: map[string]ProbeCounters{"readiness": {Successes: 10, Failures: 1, Seconds: 0.25, Last: 20 * time.Millisecond}},
 		}}},
 	}
@@ -121,6 +121,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 		"foster_killed_total app=web replica=1":                                      7,
 		"foster_log_bytes_total app=web replica=1":                                   8,
 		"foster_log_lines_total app=web replica=1":                                   9,
+		"foster_log_dropped_lines_total app=web replica=1":                           12,
 		"foster_probe_checks_total app=web replica=1 probe=readiness result=success": 10,
 		"foster_probe_checks_total app=web replica=1 probe=readiness result=failure": 1,
 		"foster_probe_duration_seconds app=web replica=1 probe=readiness sum":        0.25,

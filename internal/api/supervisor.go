@@ -80,6 +80,7 @@ type InstanceCounters struct {
 	Killed   uint64
 	LogBytes uint64
 	LogLines uint64
+	LogLost  uint64                   // lines that were dropped, since they couldn't be written
 	Probes   map[string]ProbeCounters // "readiness", "liveness"
 }
 

@@ -206,7 +206,7 @@ func (s *Supervisor) count(i *instance) api.InstanceCounters {
 	n := api.InstanceCounters{
 		App: i.app.spec.Name, Replica: i.replica, Starts: i.totals.starts, Restarts: uint64(i.restarts), Exits: map[string]uint64{},
 		Adopted: i.totals.adopted, Reaped: i.totals.reaped, Killed: i.totals.killed,
-		LogBytes: uint64(written.Bytes), LogLines: uint64(written.Lines), Probes: i.probeCounters(),
+		LogBytes: uint64(written.Bytes), LogLines: uint64(written.Lines), LogLost: written.Dropped, Probes: i.probeCounters(),
 	}
 	for cause, times := range i.totals.exits {
 		n.Exits[cause] = times

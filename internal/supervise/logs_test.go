@@ -99,3 +99,16 @@ func TestALogThatCannotBeWrittenIsAProblemAndNoMore(t *testing.T) {
 		return strings.Contains(strings.Join(s.Status().Problems, ","), "the log of web.1: ")
 	})
 }
+
+// What can't be written is dropped, and the metrics say how much.
+func TestLinesThatAreDroppedAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "logs"), nil, 0o600); err != nil { // in the way of the folder
+		t.Fatal(err)
+	}
+	s, _ := running(t, oneApp(script("web", "echo one; echo two; echo three; sleep 1000 & wait")), Options{State: dir})
+	leaktest.Eventually(t, "three are counted", func() bool {
+		c := s.Counters()
+		return len(c.Instances) == 1 && c.Instances[0].LogLost == 3 && c.Instances[0].LogLines == 0
+	})
+}

@@ -26,7 +26,10 @@ import (
 // Options is what a supervisor is made with.
 type Options struct {
 	// Load reads the configuration, for an update.
-	Load    func() (*config.Project, error)
+	Load func() (*config.Project, error)
+	// Prepare does what an update needs that isn't of the applications, before it is
+	// applied; an error refuses it. nil: nothing.
+	Prepare func(next *config.Project) error
 	State   string // folder of the project's notes, which this supervisor alone uses
 	Version string
 	Daemon  bool // in the background

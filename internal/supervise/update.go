@@ -28,6 +28,9 @@ func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error)
 	s.updating <- struct{}{}
 	defer func() { <-s.updating }()
 	next, err := s.options.Load()
+	if err == nil && !dryRun && s.options.Prepare != nil {
+		err = s.options.Prepare(next)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +83,9 @@ func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) err
 func difference(old, next *config.Project) (changes []client.Change) {
 	before := appsByName(old)
 	after := appsByName(next)
+	if old.Metrics != next.Metrics {
+		changes = append(changes, client.Change{Action: "change", Keys: []string{"Metrics"}})
+	}
 	for _, a := range old.Apps {
 		if after[a.Name] == nil {
 			changes = append(changes, client.Change{App: a.Name, Action: "stop"})
