@@ -37,6 +37,7 @@ type Status struct {
 	Started time.Time `json:"started"`
 	Dir     string    `json:"dir"`
 	Files   []string  `json:"files"`
+	Given   []string  `json:"given,omitempty"` // of these, those that no other includes
 	// Problems is what keeps the supervisor from working as it should: a full disk, a
 	// history that can't be written.
 	Problems []string `json:"problems,omitempty"`

@@ -64,7 +64,7 @@ has another number, or the project is started anew.`,
 }
 
 // newUpdate is foster update.
-func newUpdate(stdout *os.File) *cobra.Command {
+func newUpdate(stdout *os.File, stderr io.Writer) *cobra.Command {
 	var p projectFlags
 	var dryRun bool
 	var form string
@@ -82,11 +82,17 @@ changes nothing.`,
 				return err
 			}
 			return p.withProject(cmd.Context(), func(c *client.Client) error {
+				if err := p.sameFilesAs(cmd.Context(), c); err != nil {
+					return err
+				}
 				changes, err := c.Update(cmd.Context(), dryRun)
 				if err == nil || len(changes) > 0 {
 					if werr := writeChanges(stdout, form, changes, dryRun); werr != nil {
 						return werr
 					}
+				}
+				if err == nil && !dryRun {
+					p.tellEnvironment(stderr)
 				}
 				return err
 			})

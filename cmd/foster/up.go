@@ -170,10 +170,11 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 		return false, err
 	case u.monitor != 0:
 		return false, statusError(exitOutrun)
-	case len(status.Files) > 0 && len(u.project.Files) > 0 && status.Files[0] != u.project.Files[0]:
-		return false, refusalError{hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", u.project.Name, status.Files[0]),
-			"--project gives this one another name, as does name: in its file"}}
-	case status.Version != version() && !u.dryRun:
+	}
+	if err := sameFiles(status, u.project); err != nil {
+		return false, err
+	}
+	if status.Version != version() && !u.dryRun {
 		u.say("%s (pid %d) runs it: this version takes over", status.Version, status.PID)
 		u.detach = u.detach || status.Daemon
 		if err := c.Leave(ctx); err != nil && !errors.Is(err, client.ErrNotRunning) {
@@ -196,6 +197,9 @@ func (u *upper) apply(ctx context.Context, c *client.Client, status client.Statu
 	}
 	if u.dryRun {
 		return nil
+	}
+	if text := otherEnvironment(u.project, u.folder); text != "" {
+		u.say("%s", text)
 	}
 	if len(u.only) > 0 {
 		if err := c.Start(ctx, u.targets()...); err != nil {

@@ -17,6 +17,7 @@ type Project struct {
 	Name  string   // name; by default that of the folder
 	Dir   string   // absolute; of the first file: relative paths are relative to it
 	Files []string // absolute; in the order in which they were merged
+	Given []string // of them, those that weren't read because another includes them
 
 	// Grace is how long the applications outlive a supervisor that is gone, in which
 	// the next one takes them over.

@@ -86,6 +86,7 @@ func (l *loader) load(dir string, names []string) (*Project, error) {
 	l.vars = l.look
 	var root *node
 	first := ""
+	var given []string
 	for _, name := range names {
 		path := name
 		if !filepath.IsAbs(path) {
@@ -99,12 +100,14 @@ func (l *loader) load(dir string, names []string) (*Project, error) {
 		if l.src.Dir != "" && !filepath.IsAbs(name) {
 			shown = filepath.Join(l.src.Dir, name)
 		}
+		given = append(given, path)
 		root = merge(root, l.tree(shown, path, place{}))
 	}
 	if err := l.problems.err(); err != nil || root == nil {
 		return nil, err
 	}
 	p := l.project(place{root, ""}, first)
+	p.Given = given
 	if err := l.problems.err(); err != nil {
 		return nil, err
 	}

@@ -249,7 +249,7 @@ func TestResolvedMeansTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", problemsOf(err), resolved)
 	}
-	again.Files = p.Files
+	again.Files, again.Given = p.Files, p.Given
 	for _, project := range []*Project{p, again} {
 		slices.SortFunc(project.Apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
 		for i := range project.Apps {

@@ -216,6 +216,16 @@ func (m *memory) saveProject(p *config.Project) {
 	}
 }
 
+// Applied gives the project as the supervisor with this folder has applied it last.
+func Applied(folder string) (*config.Project, error) {
+	text, err := os.ReadFile(filepath.Join(folder, projectFile))
+	if err != nil {
+		return nil, err
+	}
+	p := &config.Project{}
+	return p, json.Unmarshal(text, p)
+}
+
 // writeJSON replaces a file whole: a reader, also after a crash of this process, finds
 // the old one or the new one.
 func writeJSON(path string, v any) error {

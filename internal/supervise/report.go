@@ -27,7 +27,7 @@ func (s *Supervisor) Status() client.Status {
 func (s *Supervisor) status(trees map[string]*foster.Tree) client.Status {
 	status := client.Status{
 		Project: s.project.Name, Version: s.options.Version, PID: os.Getpid(), Started: s.began, Daemon: s.options.Daemon,
-		Dir: s.project.Dir, Files: s.project.Files, Seq: s.events.seq(),
+		Dir: s.project.Dir, Files: s.project.Files, Given: s.project.Given, Seq: s.events.seq(),
 	}
 	for what, text := range s.problems {
 		status.Problems = append(status.Problems, what+": "+text)
