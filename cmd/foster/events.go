@@ -18,9 +18,9 @@ func newEvents(stdout *os.File) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [flags] [APP…]",
 		Short: "Show what has happened to the applications of a project",
-		Long: `Show the events of a running project that are kept, or those of the applications that
-are named: each change of a state, with its cause, and what else has happened. Each has
-a number; --after begins behind one.`,
+		Long: `Show the events of a project that are kept, or those of the applications that are named:
+each change of a state, with its cause, and what else has happened. Each has a number;
+--after begins behind one. The project need not run, but for --follow.`,
 		Example:           "  foster events -f\n  foster events --after 120 -o json web",
 		ValidArgsFunction: completeApps(&e.projectFlags),
 		RunE:              func(cmd *cobra.Command, args []string) error { return e.run(cmd.Context(), args) },
@@ -44,16 +44,11 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 	if err := validOutput(e.form); err != nil {
 		return err
 	}
-	return e.withProject(ctx, func(c *client.Client) error {
-		status, err := c.Status(ctx)
-		if err != nil {
+	return e.withPast(ctx, names, e.follow, func(past lookback, status client.Status, of []client.Target) error {
+		if _, err := chosen(status, of); err != nil {
 			return err
 		}
-		of, err := aimsIn(status, names)
-		if err != nil {
-			return err
-		}
-		for event, err := range c.Events(ctx, e.after, e.follow) {
+		for event, err := range past.Events(ctx, e.after, e.follow) {
 			if errors.Is(err, client.ErrNotRunning) {
 				return nil
 			}

@@ -20,7 +20,8 @@ func newHistory(stdout *os.File) *cobra.Command {
 		Use:   "history [flags] APP",
 		Short: "Show the runs of an application, the newest last",
 		Long: `Show the runs of an application, or of one replica (web.2), that are kept: when each
-began and ended, what started it, how it ended, and what it used. The newest is last.`,
+began and ended, what started it, how it ended, and what it used. The newest is last.
+The project need not run.`,
 		Example:           "  foster history web\n  foster history -n 3 -o json web.2",
 		Args:              needs("foster history web", "the name of an application"),
 		ValidArgsFunction: completeApp(&p),
@@ -28,8 +29,8 @@ began and ended, what started it, how it ended, and what it used. The newest is 
 			if err := validOutput(form); err != nil {
 				return err
 			}
-			return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
-				runs, err := c.History(cmd.Context(), of[0].App, of[0].Replica, newest)
+			return p.withPast(cmd.Context(), args, false, func(past lookback, _ client.Status, of []client.Target) error {
+				runs, err := past.History(cmd.Context(), of[0].App, of[0].Replica, newest)
 				if err != nil {
 					return err
 				}

@@ -21,8 +21,9 @@ func newLogs(stdout, stderr *os.File) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [flags] [APP…]",
 		Short: "Show what the applications of a project have written",
-		Long: `Show the output that was kept of the applications of a running project, or of those that
-are named, in the order of time. A line begins with the name of its application.
+		Long: `Show the output that was kept of the applications of a project, or of those that are named,
+in the order of time. A line begins with the name of its application. The project need not
+run, but for --follow.
 
 --since and --until take a time of the day (14:30, 14:30:05), a date and time
 (2006-01-02 15:04, or RFC 3339), or how long ago it is (10min).`,
@@ -58,15 +59,12 @@ func (l *logsCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return l.withProject(ctx, func(c *client.Client) error {
-		status, err := c.Status(ctx)
-		if err != nil {
+	return l.withPast(ctx, args, l.follow, func(past lookback, status client.Status, of []client.Target) error {
+		if _, err := chosen(status, of); err != nil {
 			return err
 		}
-		if query.Targets, err = aimsIn(status, args); err != nil {
-			return err
-		}
-		return l.show(ctx, c, status, query)
+		query.Targets = of
+		return l.show(ctx, past, status, query)
 	})
 }
 
@@ -122,7 +120,7 @@ func timeFlag(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, flagError(flag, fmt.Errorf("%q is no time: write 10min (ago), 14:30, or 2006-01-02 15:04", text))
 }
 
-func (l *logsCommand) show(ctx context.Context, c *client.Client, status client.Status, query client.LogQuery) error {
+func (l *logsCommand) show(ctx context.Context, past lookback, status client.Status, query client.LogQuery) error {
 	s := newShow(l.stdout, l.stderr, l.noColour)
 	s.timestamps, s.plain = l.timestamps, l.plain
 	for _, a := range status.Apps {
@@ -133,7 +131,7 @@ func (l *logsCommand) show(ctx context.Context, c *client.Client, status client.
 	defer s.flush()
 	encoder := json.NewEncoder(l.stdout)
 	encoder.SetEscapeHTML(false)
-	for line, err := range c.Logs(ctx, query) {
+	for line, err := range past.Logs(ctx, query) {
 		if err == nil && l.form == "json" {
 			err = encoder.Encode(line)
 		} else if err == nil {

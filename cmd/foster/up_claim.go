@@ -18,13 +18,18 @@ import (
 // has to be had also where nothing can be written there, on a disk that is read-only
 // since it has failed, say: what runs is to be taken over all the same.
 
+// stateFolder is where a project's state is.
+func stateFolder(name string) (string, error) {
+	state, _, err := journal.Folders()
+	return filepath.Join(state, "projects", name), err
+}
+
 // projectFolder makes the folder of a project's state, where that is possible.
 func projectFolder(name string) (string, error) {
-	state, _, err := journal.Folders()
+	folder, err := stateFolder(name)
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(state, "projects", name)
 	if err := os.MkdirAll(folder, 0o700); err != nil && !unwritable(err) {
 		return "", err
 	}

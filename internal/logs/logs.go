@@ -12,13 +12,18 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/aging"
 )
 
@@ -80,6 +85,21 @@ func (s *Store) Log(app string, replica int) *Log {
 		s.watchers.tell()
 	}
 	return l
+}
+
+// Kept names the instances of which the folder has a log, also of lives before.
+func (s *Store) Kept() (list []client.Target, err error) {
+	entries, err := os.ReadDir(s.folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		dot := strings.LastIndexByte(e.Name(), '.')
+		if replica, err := strconv.Atoi(e.Name()[dot+1:]); err == nil && dot > 0 && replica > 0 {
+			list = append(list, client.Target{App: e.Name()[:dot], Replica: replica})
+		}
+	}
+	return list, err
 }
 
 // Close ends what Begin has begun. No Capture may be under way.
