@@ -44,11 +44,7 @@ func NewCgroup(name string) (*Cgroup, error) {
 	}
 	path := filepath.Join(own, name)
 	if err := sys.Mkdir(path); err != nil {
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-			return nil, fmt.Errorf("%w: run as root, or in a cgroup that was delegated to you "+
-				"(systemd-run --user --scope -p Delegate=yes …)", err)
-		}
-		return nil, err
+		return nil, withAdvice(err)
 	}
 	c := &Cgroup{Path: path}
 	// Linux 5.14 has cgroup.kill; without it a tree that forks couldn't be ended

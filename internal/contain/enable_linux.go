@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -110,7 +111,7 @@ func StepBack() {
 		return
 	}
 	leaf := &Cgroup{Path: filepath.Join(home, ownLeaf)}
-	if !slices.Equal(leaf.procs(), []int{os.Getpid()}) || !holdsOnly(home, ownLeaf) {
+	if !leaf.awaitAlone(lastShims) || !holdsOnly(home, ownLeaf) {
 		return
 	}
 	file := filepath.Join(home, "cgroup.subtree_control")
@@ -125,6 +126,25 @@ func StepBack() {
 		aside.Store(false)
 	}
 }
+
+// lastShims is how long those of the last trees have to end, by themselves.
+const lastShims = time.Second
+
+// awaitAlone waits until this process is the only one in the cgroup, as long as the
+// others are its own, that is.
+func (c *Cgroup) awaitAlone(most time.Duration) bool {
+	for deadline := time.Now().Add(most); ; time.Sleep(5 * time.Millisecond) {
+		pids := c.procs()
+		if slices.Equal(pids, []int{os.Getpid()}) {
+			return true
+		}
+		if !slices.Contains(pids, os.Getpid()) || slices.ContainsFunc(pids, stranger) || time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+func stranger(pid int) bool { return pid == 0 || !ours(pid) }
 
 // holdsOnly says whether a cgroup has one below it, and no other.
 func holdsOnly(path, name string) bool {

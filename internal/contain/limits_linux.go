@@ -132,7 +132,9 @@ const enterFile = "cgroup.procs"
 
 func withAdvice(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: mount it read-write; a container needs a cgroup namespace of its own for that", err)
+	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run as root, or in a cgroup that was delegated to you "+
 			"(systemd-run --user --scope -p Delegate=yes …)", err)
 	case errors.Is(err, unix.EINVAL):

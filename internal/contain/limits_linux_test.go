@@ -171,15 +171,21 @@ func TestControllersAreEnabledWhenNoProcessIsInTheWay(t *testing.T) {
 			t.Errorf("with %q in the way, subtree_control is %q", who, got)
 		}
 	}
-	sys.Fault = func(op string) error {
-		if op == "write cgroup.subtree_control" {
-			return syscall.EACCES
+	for refusal, want := range map[error]string{
+		syscall.EACCES: "run as root, or in a cgroup that was delegated",
+		syscall.EROFS:  "mount it read-write",
+		syscall.EINVAL: "is it more than the cgroup above has?",
+	} {
+		sys.Fault = func(op string) error {
+			if op == "write memory.max" {
+				return refusal
+			}
+			return nil
 		}
-		return nil
-	}
-	c = fakeV2(t, "")
-	if _, failed := c.Limit(Limits{PIDs: 1}); len(failed) != 1 || !strings.Contains(failed[0].Error(), "run as root, or in a cgroup that was delegated") {
-		t.Errorf("%v", failed)
+		c = fakeV2(t, "memory")
+		if _, failed := c.Limit(Limits{Memory: 4096}); len(failed) != 1 || !strings.Contains(failed[0].Error(), want) {
+			t.Errorf("%v, want %s", failed, want)
+		}
 	}
 }
 
@@ -252,7 +258,17 @@ func TestWhoIsTheLastStepsBack(t *testing.T) {
 	if err := sys.Rmdir(tree); err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.Command("sleep", "1000") // as the shim of a tree that is over, in the leaf
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_ = cmd.Process.Kill()
+		ended <- cmd.Wait()
+	}()
 	StepBack()
+	<-ended
 	if got, err := ownFolder(); got != c.Path {
 		t.Errorf("this process is in %s, %v; want %s", got, err, c.Path)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,9 +18,9 @@ import (
 	"github.com/foster-init/foster/internal/sys"
 )
 
-// TestMain makes the test binary a subreaper: an orphan of a test falls to it, and
-// is reaped by the test. (internal/leaktest, which does so elsewhere, imports this
-// package.)
+// TestMain makes the test binary a subreaper, in a cgroup of its own where it can be had:
+// an orphan of a test falls to it, and is reaped by the test, and nobody else's trees are
+// beside its own. (internal/leaktest, which does so elsewhere, imports this package.)
 func TestMain(m *testing.M) {
 	if os.Getenv(bystanderEnv) != "" {
 		bystand()
@@ -29,7 +30,18 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	c, err := NewCgroup(fmt.Sprintf("contain-test-%d", os.Getpid()))
+	if err != nil {
+		os.Exit(m.Run()) // there can be none
+	}
+	join := func(folder string) error { return sys.WriteControl(filepath.Join(folder, enterFile), "0") }
+	err = join(c.Path)
+	code := m.Run()
+	if err := errors.Join(err, join(filepath.Dir(c.Path)), c.Remove()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // family is a shell, which is a child of the test, with what descends from it:
