@@ -91,6 +91,27 @@ var softFields = []string{
 	"Readiness", "Liveness", "Schedule", "Watch", "Hooks",
 }
 
+// soft says whether what runs can take over what another configuration says of a field. Of
+// its log that is all but whether it has one: its output can't be led elsewhere.
+func soft(name string, old, now App) bool {
+	if name == "Logs" {
+		return old.Logs.Disabled == now.Logs.Disabled
+	}
+	return slices.Contains(softFields, name)
+}
+
+// TakeOver is the configuration of what runs, with all of another one that it can take over.
+func (a App) TakeOver(now App) App {
+	old := a
+	to, from := reflect.ValueOf(&a).Elem(), reflect.ValueOf(now)
+	for i := range to.NumField() {
+		if soft(to.Type().Field(i).Name, old, now) {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return a
+}
+
 // Changes names the fields in which two versions of an application differ, and says
 // whether what runs has to be restarted for that. What is inherited from the supervisor's
 // environment doesn't count: it differs from one terminal to the next.
@@ -105,7 +126,7 @@ func Changes(old, now App) (fields []string, restart bool) {
 		}
 		name := a.Type().Field(i).Name
 		fields = append(fields, name)
-		restart = restart || !slices.Contains(softFields, name)
+		restart = restart || !soft(name, old, now)
 	}
 	return fields, restart || old.asksNotify() != now.asksNotify()
 }

@@ -28,6 +28,7 @@ type Log struct {
 	users     int // captures that have it open
 	state     *os.File
 	file      *os.File
+	json      bool // its records are JSON
 	watchers  watchers
 	trouble   string // what was told last
 }
@@ -47,7 +48,8 @@ func (l *Log) Counters() Counters {
 	return c
 }
 
-// SetPolicy says how the log is kept from now on.
+// SetPolicy says how the log is kept from now on, also while something is written to it:
+// records of another format begin another file.
 func (l *Log) SetPolicy(p Policy) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,6 +102,7 @@ func (l *Log) settleEnd() error {
 		l.end.off = size // somebody has cut it
 	}
 	if err != nil || l.end.off == 0 {
+		l.json = l.policy.JSON
 		l.point()
 		return err
 	}
@@ -112,7 +115,7 @@ func (l *Log) settleEnd() error {
 	if now := time.Now(); l.born.After(now) { // the clock was ahead then
 		l.born = now
 	}
-	if (head[0] == '{') != l.policy.JSON {
+	if l.json = head[0] == '{'; l.json != l.policy.JSON {
 		return l.rotate()
 	}
 	return nil

@@ -274,6 +274,41 @@ func TestLinesOfManyComeInTheOrderOfTime(t *testing.T) {
 	}
 }
 
+// Another format begins another file, also in the middle of a line, and nothing is lost.
+func TestAnotherPolicyHoldsWhileSomethingIsWritten(t *testing.T) {
+	leaktest.Check(t)
+	l := newLog(t, t.TempDir(), Policy{MaxFiles: 9})
+	w := pipe(t, l, Stdout)
+	w.write("one\nbegin")
+	leaktest.Eventually(t, "both are read", func() bool { return l.Counters().Bytes == 9 })
+	l.SetPolicy(Policy{JSON: true, MaxFiles: 9})
+	w.write(" and end\ntwo\n")
+	leaktest.Eventually(t, "it is read", func() bool { return l.Counters().Lines == 3 })
+	l.SetPolicy(Policy{MaxSize: 1, MaxFiles: 9})
+	w.write("three\nfour\n")
+	w.end()
+	if got := texts(t, []*Log{l}, client.LogQuery{}); strings.Join(got, "|") != "one|begin and end|two|three|four" {
+		t.Errorf("%q", got)
+	}
+	var formats []string
+	for n := range uint64(9) {
+		text, err := os.ReadFile(logPath(l.dir, n))
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		first := strings.HasPrefix(string(text), "{")
+		for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+			if strings.HasPrefix(line, "{") != first {
+				t.Errorf("file %d has both formats: %s", n, text)
+			}
+		}
+		formats = append(formats, fmt.Sprint(first, " ", strings.Count(string(text), "\n")))
+	}
+	if got := strings.Join(formats, ", "); got != "false 1, true 2, false 1, false 1" {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestALineWaitsForItsEnd(t *testing.T) {
 	leaktest.Check(t)
 	l := newLog(t, t.TempDir(), Policy{})

@@ -172,12 +172,16 @@ func lastWhole(dir string, files []numbered) (position, error) {
 }
 
 // rotateIfDue begins another file where the one that is open has become too large or
-// too old.
+// too old, or its records have another format.
 func (l *Log) rotateIfDue(now time.Time) error {
 	p := &l.policy
 	full := p.MaxSize > 0 && l.end.off >= p.MaxSize
 	old := p.MaxAge > 0 && now.Sub(l.born) > p.MaxAge
-	if l.end.off == 0 || !full && !old {
+	switch other := l.json != p.JSON; {
+	case l.end.off == 0:
+		l.json = p.JSON
+		return nil
+	case !full && !old && !other:
 		return nil
 	}
 	return l.rotate()
@@ -196,7 +200,7 @@ func (l *Log) rotate() error {
 		return err
 	}
 	l.file.Close()
-	l.file, l.born = file, time.Now()
+	l.file, l.born, l.json = file, time.Now(), l.policy.JSON
 	l.point()
 	l.trim()
 	l.store.keeper.rotated(l)

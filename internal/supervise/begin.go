@@ -93,6 +93,10 @@ func (s *Supervisor) specify(i *instance) {
 	if !reflect.DeepEqual(was.Schedule, i.spec.Schedule) {
 		s.setSchedule(i)
 	}
+	if i.tree != nil {
+		i.current = i.current.TakeOver(i.spec)
+		s.logs.Log(i.app.spec.Name, i.replica).SetPolicy(logPolicy(i.current.Logs))
+	}
 	if hasLife(i.m.State) && !reflect.DeepEqual([]any{was.Readiness, was.Liveness}, []any{i.spec.Readiness, i.spec.Liveness}) {
 		ready := i.ready
 		s.startProbes(i)
@@ -117,11 +121,12 @@ func (s *Supervisor) takeOver(last *config.Project) {
 		}
 		for _, i := range a.instances {
 			i.current = spec.Instance(last.Name, i.replica)
+			i.agreed = planOf(&i.current)
 		}
 	}
 	s.takeLeaving()
 	for _, i := range s.leaving {
-		i.current = i.spec
+		i.current, i.agreed = i.spec, planOf(&i.spec)
 	}
 	trees := s.attachAll()
 	for _, i := range s.instances() {

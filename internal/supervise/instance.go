@@ -17,13 +17,14 @@ import (
 type instance struct {
 	app      *app
 	replica  int
-	tree     *foster.Tree // while there is one
-	taken    time.Time    // when that was taken over; zero: this life has started it
-	over     *ending      // how it has ended, while the hook after it is under way
-	terminal *terminal    // of the run under way; nil: it has none
-	treeID   string       // the same for each run: two at once can't be
-	spec     config.App   // for the next start
-	current  config.App   // of the run under way
+	tree     *foster.Tree    // while there is one
+	taken    time.Time       // when that was taken over; zero: this life has started it
+	over     *ending         // how it has ended, while the hook after it is under way
+	terminal *terminal       // of the run under way; nil: it has none
+	treeID   string          // the same for each run: two at once can't be
+	spec     config.App      // for the next start
+	current  config.App      // of the run under way
+	agreed   foster.StopPlan // how its shim stops it, where nothing else is asked for
 
 	m       Machine
 	since   time.Time

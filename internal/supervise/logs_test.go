@@ -112,3 +112,35 @@ func TestLinesThatAreDroppedAreCounted(t *testing.T) {
 		return len(c.Instances) == 1 && c.Instances[0].LogLost == 3 && c.Instances[0].LogLines == 0
 	})
 }
+
+// How a log is kept is taken over without a restart; whether there is one isn't.
+func TestAnotherWayToKeepALogNeedsNoRestart(t *testing.T) {
+	dir := t.TempDir()
+	app := script("web", fmt.Sprintf("echo one; until [ -e %s/go ]; do sleep 0.01; done; echo two; sleep 1000 & wait", dir))
+	next := oneApp(app)
+	next.Apps[0].Logs = config.Logs{Format: "json", MaxSize: 1 << 20, MaxFiles: 3}
+	s, _ := running(t, oneApp(app), Options{State: dir, Load: func() (*config.Project, error) { return next, nil }})
+	has := func(text string) func() bool {
+		return func() bool { return strings.Contains(strings.Join(logged(t, s, client.LogQuery{}), ","), text) }
+	}
+	leaktest.Eventually(t, "its first line is there", has("one"))
+	before := awaitState(t, s, "web", client.Running)
+	changes, err := s.Update(t.Context(), false)
+	if err != nil || fmt.Sprint(changes) != "[{web change [Logs] 0 0}]" {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	touch(t, filepath.Join(dir, "go"))
+	leaktest.Eventually(t, "its second line is there", has("two"))
+	files, err := filepath.Glob(filepath.Join(dir, "logs", "web.1", "*.log"))
+	if err != nil || len(files) != 2 || !strings.HasPrefix(lines(t, files[1]), "{") {
+		t.Errorf("%v, %v", files, err)
+	}
+	if i := instanceOf(t, s, "web"); i.PID != before.PID || i.Restarts != 0 {
+		t.Errorf("it was touched: %d was %d", i.PID, before.PID)
+	}
+	next = oneApp(app)
+	next.Apps[0].Logs.Disabled = true
+	if changes, err = s.Update(t.Context(), true); err != nil || fmt.Sprint(changes) != "[{web restart [Logs] 0 0}]" {
+		t.Errorf("%v, %v", changes, err)
+	}
+}

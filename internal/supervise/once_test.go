@@ -141,3 +141,24 @@ func TestWhatComesBeforeTheSignalsIsLeftOutWhereTheTreeHasEnded(t *testing.T) {
 	s.helpers.Wait()
 	said(t, dir+"/out", "start, pre_stop, post_stop")
 }
+
+// What is changed without a restart of what runs holds for what runs: how it is stopped, the
+// hooks around that, and which statuses are a success.
+func TestWhatRunsIsStoppedAsTheConfigurationSaysNow(t *testing.T) {
+	dir := t.TempDir()
+	app := script("web", fmt.Sprintf(`trap 'echo term >> %[1]s/out; exit 0' TERM; trap 'echo usr1 >> %[1]s/out; exit 3' USR1
+echo start >> %[1]s/out; while :; do sleep 0.01; done`, dir))
+	next := app
+	next.Hooks.PreStop, next.Hooks.PostStop = noted(dir, "pre_stop", []string{"/bin/true"}), noted(dir, "post_stop", []string{"/bin/true"})
+	next.Stop.Signal, next.Stop.Command = syscall.SIGUSR1, noted(dir, "command", []string{"/bin/true"})
+	s, _ := running(t, oneApp(app), Options{Load: func() (*config.Project, error) { return oneApp(next), nil }})
+	said(t, dir+"/out", "start")
+	awaitState(t, s, "web", client.Running)
+	if changes, err := s.Update(t.Context(), false); err != nil || fmt.Sprint(changes) != "[{web change [Stop Hooks] 0 0}]" {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	if err := s.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	said(t, dir+"/out", "start, pre_stop, command, usr1, post_stop")
+}

@@ -20,7 +20,7 @@ func (s *Supervisor) launch(i *instance) {
 	ctx, cancel := context.WithCancel(context.Background())
 	i.run++
 	i.launches++
-	i.starting, i.current = cancel, i.spec
+	i.starting, i.current, i.agreed = cancel, i.spec, planOf(&i.spec)
 	i.plan, i.cutStop = foster.StopPlan{}, nil
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
 	s.memory.forgetBegun(i.treeID)
@@ -109,7 +109,7 @@ func command(spec *config.App) (*foster.Cmd, error) {
 	case config.LossStop, config.LossFail:
 		cmd.OnLeaderLoss = foster.LossPolicy(spec.OnLeaderLoss)
 	}
-	cmd.Stop = foster.StopPlan{Signal: spec.Stop.Signal, Scope: spec.Stop.Scope, Timeout: spec.Stop.Timeout}
+	cmd.Stop = planOf(spec)
 	credential, err := units.Credential(spec.User, spec.Group)
 	cmd.Credential = credential
 	return cmd, err
@@ -164,7 +164,7 @@ func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
 
 // follow tells the loop what happens to a tree, and when it has ended.
 func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
-	run, spec, term := i.run, i.current, i.terminal
+	run, term := i.run, i.terminal
 	if term != nil {
 		s.helpers.Go(term.run)
 	}
@@ -177,7 +177,11 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		exit, err := tree.Wait()
 		term.finished()
 		output.finish()
-		_ = s.ask(func() { s.noteEnd(i, run, ending{exit, err}) }) // who has left notes nothing: the next life is told
+		var spec config.App
+		_ = s.ask(func() { // who has left notes nothing: the next life is told
+			spec = i.current
+			s.noteEnd(i, run, ending{exit, err})
+		})
 		s.confirmEnd(tree)
 		s.runOnce(i, run, postStop, spec.Hooks.PostStop, func() error {
 			return runHook(s.patient, &spec, postStop, spec.Hooks.PostStop)

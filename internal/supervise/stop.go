@@ -2,9 +2,11 @@ package supervise
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
 )
 
 // stopBy asks for a stop by a plan. One with a plan takes the place of a stop under way.
@@ -22,6 +24,11 @@ func (s *Supervisor) stopBy(i *instance, plan foster.StopPlan, ask func()) {
 // planned says whether a plan is another than that of the configuration.
 func planned(p foster.StopPlan) bool { return p.Signal != 0 || p.Scope != "" || p.Timeout != 0 }
 
+// planOf is how an application is stopped by its configuration.
+func planOf(spec *config.App) foster.StopPlan {
+	return foster.StopPlan{Signal: spec.Stop.Signal, Scope: spec.Stop.Scope, Timeout: spec.Stop.Timeout}
+}
+
 // stopTree stops the tree of an instance: its hook and its command first, then by
 // signals. That it is empty, or not, is told by follow.
 func (s *Supervisor) stopTree(i *instance) {
@@ -30,7 +37,8 @@ func (s *Supervisor) stopTree(i *instance) {
 		return
 	}
 	tree, run, spec, pid := i.tree, i.run, i.current, i.pid
-	plan, another := i.stopPlan(), planned(i.plan)
+	plan := i.stopPlan()
+	another := planned(i.plan) || !reflect.DeepEqual(plan, i.agreed)
 	spec.Stop.Timeout = plan.Timeout
 	ctx, cut := context.WithCancel(s.patient)
 	i.cutStop = cut
@@ -64,7 +72,7 @@ func (s *Supervisor) stopAnew(i *instance) {
 // stopPlan is how the run under way is stopped: as was asked for, and else as its
 // configuration says.
 func (i *instance) stopPlan() foster.StopPlan {
-	plan, stop := i.plan, i.current.Stop
+	plan, stop := i.plan, planOf(&i.current)
 	if plan.Signal == 0 {
 		plan.Signal = stop.Signal
 	}
