@@ -21,6 +21,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/logs"
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/watch"
 )
 
 // Options is what a supervisor is made with.
@@ -50,6 +51,7 @@ type Supervisor struct {
 	updating chan struct{} // holds who reads the configuration again
 	helpers  sync.WaitGroup
 	logs     *logs.Store
+	watches  watch.Hub
 	quiet    chan struct{} // closed when nothing is written to the logs any more
 
 	tidy *time.Timer // when to give back the memory that starts have taken

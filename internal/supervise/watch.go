@@ -26,7 +26,7 @@ func (s *Supervisor) setWatch(a *app) {
 	a.unwatch = cancel
 	files := watch.Files{Paths: a.watched.Paths, Ignore: a.watched.Ignore, Debounce: a.watched.Debounce}
 	s.helpers.Go(func() {
-		err := watch.Run(ctx, files, func(c watch.Change) {
+		err := s.watches.Run(ctx, files, func(c watch.Change) {
 			s.post(func() {
 				if ctx.Err() == nil {
 					s.filesChanged(a, c)

@@ -179,7 +179,7 @@ func explain(err error, path string) error {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("watch%s: this user has no inotify watch left, one a folder (fs.inotify.max_user_watches is %s); hint: ignore folders that need no watch, or as root: sysctl fs.inotify.max_user_watches=524288", where, limit("max_user_watches"))
 	case errors.Is(err, syscall.EMFILE):
-		return fmt.Errorf("watch%s: this user has no inotify instance left, one an application with watch (fs.inotify.max_user_instances is %s); hint: as root: sysctl fs.inotify.max_user_instances=1024", where, limit("max_user_instances"))
+		return fmt.Errorf("watch%s: this user has no inotify instance left, one a project with watch (fs.inotify.max_user_instances is %s); hint: as root: sysctl fs.inotify.max_user_instances=1024", where, limit("max_user_instances"))
 	}
 	return fmt.Errorf("watch%s: %w", where, err)
 }

@@ -42,41 +42,8 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s and others have changed", c.Path)
 }
 
-// Run watches until ctx is done, and tells what changes. It returns an error where it
-// can't watch all of it.
-func Run(ctx context.Context, files Files, changed func(Change)) error {
-	m, err := newMatcher(files)
-	if err != nil {
-		return err
-	}
-	notify, err := fsnotify.NewBufferedWatcher(buffered)
-	if err != nil {
-		return explain(err, "")
-	}
-	defer notify.Close()
-	f := newFolders(m, notify)
-	if _, err := f.rescan(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	seen := make(chan string)
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		debounce(ctx, files.Debounce, seen, changed)
-	}()
-	err = follow(ctx, f, notify, seen)
-	cancel()
-	<-told
-	return err
-}
-
-// buffered is how many events may wait here, beside those that wait in the kernel.
-const buffered = 256
-
 // follow passes changes on, and keeps the folders that are watched those that are there.
-func follow(ctx context.Context, f *folders, notify *fsnotify.Watcher, seen chan<- string) error {
+func follow(ctx context.Context, f *folders, m *member, seen chan<- string) error {
 	tell := func(paths ...string) {
 		for _, p := range paths {
 			select {
@@ -86,20 +53,23 @@ func follow(ctx context.Context, f *folders, notify *fsnotify.Watcher, seen chan
 		}
 	}
 	for {
-		var found []string
-		var err error
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-notify.Events:
-			found, err = f.event(e)
-		case err = <-notify.Errors:
-			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				tell("") // whatever it was
-				_, err = f.rescan()
+		case <-m.news:
+		}
+		events, err := m.take()
+		for _, e := range events {
+			found, err := f.event(e)
+			tell(found...)
+			if err != nil {
+				return err
 			}
 		}
-		tell(found...)
+		if errors.Is(err, fsnotify.ErrEventOverflow) {
+			tell("") // whatever it was
+			_, err = f.rescan()
+		}
 		if err != nil {
 			return err
 		}

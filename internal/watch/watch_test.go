@@ -28,7 +28,7 @@ func watched(t *testing.T, dir string, paths ...string) <-chan Change {
 	ctx, cancel := context.WithCancel(context.Background())
 	changes, ended := make(chan Change, 100), make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, Files{Paths: paths, Debounce: 20 * time.Millisecond}, func(c Change) { changes <- c })
+		ended <- new(Hub).Run(ctx, Files{Paths: paths, Debounce: 20 * time.Millisecond}, func(c Change) { changes <- c })
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -238,13 +238,13 @@ func TestAnOverflowIsAChange(t *testing.T) {
 	dir := t.TempDir()
 	m, err := newMatcher(Files{Paths: []string{dir + "/**"}})
 	must(t, err)
-	notify := &fsnotify.Watcher{Events: make(chan fsnotify.Event), Errors: make(chan error)}
+	notified := newMember(nil)
 	f := newFolders(m, refusing{nil})
 	ctx, cancel := context.WithCancel(t.Context())
 	seen, ended := make(chan string), make(chan error, 1)
-	go func() { ended <- follow(ctx, f, notify, seen) }()
+	go func() { ended <- follow(ctx, f, notified, seen) }()
 	must(t, os.Mkdir(filepath.Join(dir, "new"), 0o700))
-	notify.Errors <- fsnotify.ErrEventOverflow
+	notified.put(fsnotify.Event{}, fsnotify.ErrEventOverflow)
 	if path := <-seen; path != "" {
 		t.Errorf("%q", path)
 	}
