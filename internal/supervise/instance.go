@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -85,14 +86,17 @@ func (i *instance) name() string {
 
 // treeID names the tree of an instance, the same for each of its runs and for each life
 // of the supervisor, so that the one that lives is found, and another can't be started
-// beside it. Names that are too long for that end in a sum.
+// beside it. No two instances have one name, of whichever projects. So it ends in a sum,
+// instead of the replica's number alone, where it would be too long, and where the
+// application's name has a dot: rv with x.b, and rv.x with b, would both be rv.x.b.1.
 func treeID(project, app string, replica int) string {
 	const most = 63
 	id := fmt.Sprintf("%s.%s.%d", project, app, replica)
-	if len(id) > most {
-		id = fmt.Sprintf("%s-%x", id[:most-17], sha256.Sum256([]byte(id)))[:most]
+	if len(id) <= most && !strings.Contains(app, ".") {
+		return id
 	}
-	return id
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", project, app, replica)) // no name has a zero byte
+	return fmt.Sprintf("%s-%x", id[:min(len(id), most-17)], sum[:8])
 }
 
 func (i *instance) terms(o outcome) Terms {
