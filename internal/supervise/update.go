@@ -28,6 +28,9 @@ func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error)
 	s.updating <- struct{}{}
 	defer func() { <-s.updating }()
 	next, err := s.options.Load()
+	if err == nil {
+		err = s.sameName(next)
+	}
 	if err == nil && !dryRun && s.options.Prepare != nil {
 		err = s.options.Prepare(next)
 	}
@@ -45,6 +48,16 @@ func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error)
 		}
 	})
 	return changes, errors.Join(asked, err)
+}
+
+// sameName says what is wrong with a project of another name: its trees would have other
+// names, too, so that a supervisor that is killed is followed by one that looks for none
+// of those that live. Only an update replaces the project, and there is one at a time.
+func (s *Supervisor) sameName(next *config.Project) error {
+	if now := s.project.Name; next.Name != now {
+		return fmt.Errorf("%s is now called %s, which an update can't change: foster down --project %[1]s, then foster up", now, next.Name)
+	}
+	return nil
 }
 
 // mayChange says why nothing can be changed any more.
