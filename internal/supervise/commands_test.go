@@ -155,3 +155,48 @@ func TestWhatIsScaledDownAndUpIsNotDoubled(t *testing.T) {
 	}
 	said(t, out, "start web, stop web, start web")
 }
+
+// What is asked of others, or of the configuration, doesn't take back a stop by hand that is
+// under way.
+func TestAStopUnderWayIsTakenBackByNobodyElse(t *testing.T) {
+	another := func(p *config.Project) *config.Project {
+		p.Apps[0].Env = append(p.Apps[0].Env, "NEW=1")
+		return p
+	}
+	for what, do := range map[string]func(*Supervisor) error{
+		"restart of what it depends on": func(s *Supervisor) error {
+			return s.Restart(t.Context(), []client.Target{{App: "db"}})
+		},
+		"update": func(s *Supervisor) error {
+			_, err := s.Update(t.Context(), false)
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			project := func() *config.Project {
+				p := slowToStop(dir)
+				p.Apps[0].DependsOn = []config.Dependency{{App: "db", Condition: config.Started, Restart: true}}
+				p.Apps = append(p.Apps, sleeper("db", dir+"/db"))
+				return p
+			}
+			s, _ := running(t, project(), Options{Load: func() (*config.Project, error) { return another(project()), nil }})
+			said(t, dir+"/out", "start web")
+			awaitState(t, s, "web", client.Running)
+			stopped := make(chan error, 1)
+			go func() { stopped <- s.Stop(context.Background(), []client.Target{{App: "web"}}) }()
+			leaktest.Eventually(t, "the stop is under way", func() bool { return exists(dir + "/stopping") })
+			if err := do(s); err != nil {
+				t.Error(err)
+			}
+			touch(t, dir+"/go")
+			if err := <-stopped; err != nil {
+				t.Error(err)
+			}
+			if i := instanceOf(t, s, "web"); i.State != client.Stopped {
+				t.Errorf("%s: %q", i.State, i.Cause)
+			}
+			said(t, dir+"/out", "start web")
+		})
+	}
+}

@@ -175,7 +175,9 @@ func TestAStopThatIsCutShortIsTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.rest(treeID("test", "web", 1), &restNote{State: client.Stopped, Cause: "asked to stop"})
-	s, end := running(t, sleepers(dir), Options{State: dir})
+	p := sleepers(dir)
+	p.Apps[0].Env = append(p.Apps[0].Env, "NEW=1") // another configuration restarts who runs
+	s, end := running(t, p, Options{State: dir})
 	awaitState(t, s, "web", client.Stopped)
 	if i := awaitState(t, s, "db", client.Running); !strings.HasPrefix(i.Cause, "taken over") {
 		t.Errorf("db: %q", i.Cause)

@@ -314,6 +314,11 @@ func dueRunning(m Machine, t Terms) (Machine, []Act) {
 	return m, nil
 }
 
+// undone says whether what there is of a run is to end: what follows, Again says.
+func (m Machine) undone() bool {
+	return m.Doomed || m.State == client.Stopping || m.State == client.Stuck
+}
+
 // hasTree says whether processes of the instance may live in this state.
 func hasTree(s client.State) bool {
 	switch s {

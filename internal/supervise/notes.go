@@ -34,7 +34,7 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 	case client.Stopped, client.Completed, client.Failed:
 		return &restNote{State: m.State, Cause: cause, Since: since}
 	}
-	stopping := m.Doomed || m.State == client.Stopping || m.State == client.Stuck
+	stopping := m.undone()
 	switch {
 	case stopping && !m.Again:
 		return &restNote{State: client.Stopped, Cause: cause, Since: since}

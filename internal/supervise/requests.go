@@ -154,10 +154,16 @@ func (s *Supervisor) restart(i *instance, by, cause string) {
 
 func (s *Supervisor) restartWith(a *app, with *instance) {
 	for _, i := range a.instances {
-		if hasTree(i.m.State) {
+		if hasTree(i.m.State) && !i.staysStopped() {
 			s.restart(i, "with "+with.name(), with.name()+" was restarted")
 		}
 	}
+}
+
+// staysStopped says whether an instance with a tree is being stopped, and nobody wants it to
+// run again: a restart that isn't asked for by hand leaves that as it is.
+func (i *instance) staysStopped() bool {
+	return i.m.undone() && !i.m.Again
 }
 
 func launches(list []*instance) map[*instance]int {

@@ -84,7 +84,7 @@ func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) err
 			touched := slices.ContainsFunc(changes, func(c client.Change) bool {
 				return c.App == i.app.spec.Name && c.Action != "change" && c.Action != "add"
 			})
-			if i.removed || touched && i.m.State != client.Stopped {
+			if i.removed || touched && i.m.State != client.Stopped && !i.staysStopped() {
 				r.pending = append(r.pending, i)
 			}
 		}
@@ -180,7 +180,7 @@ func (s *Supervisor) adjust(old *config.Project) {
 		_, restart := config.Changes(*was, spec)
 		for _, i := range a.instances {
 			s.specify(i)
-			if restart && hasTree(i.m.State) {
+			if restart && hasTree(i.m.State) && !i.staysStopped() {
 				s.restart(i, "with another configuration", "its configuration has changed")
 			}
 			s.reschedule(i)

@@ -67,7 +67,9 @@ func (s *Supervisor) filesChanged(a *app, c watch.Change) {
 		}
 		switch i.m.State {
 		case client.Starting, client.Running, client.LeaderLost, client.Backoff, client.Completed, client.Failed:
-			s.restart(i, "after a change of files", c.String())
+			if !i.staysStopped() {
+				s.restart(i, "after a change of files", c.String())
+			}
 		}
 	}
 }
