@@ -73,6 +73,7 @@ type Supervisor struct {
 
 	clock       func() time.Time // of the host, as it is set
 	lookAtClock time.Duration
+	watchFiles  func(context.Context, watch.Files, func(watch.Change)) error
 
 	life    context.Context // of the probes
 	die     context.CancelFunc
@@ -100,7 +101,7 @@ func New(project *config.Project, options Options) *Supervisor {
 	}
 	s.life, s.die = context.WithCancel(context.Background())
 	s.patient, s.hurry = context.WithCancel(context.Background())
-	s.logs = s.newLogs()
+	s.logs, s.watchFiles = s.newLogs(), s.watches.Run
 	return s
 }
 

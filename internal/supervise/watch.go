@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
@@ -24,23 +26,53 @@ func (s *Supervisor) setWatch(a *app) {
 	}
 	ctx, cancel := context.WithCancel(s.life)
 	a.unwatch = cancel
-	files := watch.Files{Paths: a.watched.Paths, Ignore: a.watched.Ignore, Debounce: a.watched.Debounce}
-	s.helpers.Go(func() {
-		err := s.watches.Run(ctx, files, func(c watch.Change) {
-			s.post(func() {
-				if ctx.Err() == nil {
-					s.filesChanged(a, c)
-				}
-			})
+	tell := func(f func()) {
+		s.post(func() {
+			if ctx.Err() == nil {
+				f()
+			}
 		})
-		if err != nil {
-			s.post(func() {
-				if ctx.Err() == nil {
-					s.problem("watch of "+a.spec.Name, err)
-				}
-			})
-		}
+	}
+	what := "watch of " + a.spec.Name
+	files := watch.Files{
+		Paths: a.watched.Paths, Ignore: a.watched.Ignore, Debounce: a.watched.Debounce,
+		Watching: func() { tell(func() { s.problem(what, nil) }) },
+	}
+	s.helpers.Go(func() {
+		s.watchAgain(ctx, files, func(c watch.Change) { tell(func() { s.filesChanged(a, c) }) },
+			func(err error) { tell(func() { s.problem(what, fmt.Errorf("%w; it is tried again", err)) }) })
 	})
+}
+
+// A watch that has failed is begun again after a pause, which grows up to a bound: the limits
+// of inotify are those of all programs of a user, and others end.
+const (
+	firstWatchPause = time.Second
+	mostWatchPause  = time.Minute
+)
+
+// watchAgain watches files until ctx is done.
+func (s *Supervisor) watchAgain(ctx context.Context, files watch.Files, changed func(watch.Change), failed func(error)) {
+	pause := firstWatchPause
+	for {
+		began := time.Now()
+		err := s.watchFiles(ctx, files, changed)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		failed(err)
+		if time.Since(began) > mostWatchPause {
+			pause = firstWatchPause
+		}
+		clock := time.NewTimer(pause)
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			clock.Stop()
+			return
+		}
+		pause = min(2*pause, mostWatchPause)
+	}
 }
 
 func (s *Supervisor) unwatch(a *app) {

@@ -1,10 +1,13 @@
 package supervise
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/watch"
 )
 
 // watcher is an application that is restarted when files in a folder change.
@@ -114,4 +118,26 @@ func TestWhatCannotBeWatchedIsAProblem(t *testing.T) {
 	if _, err := os.Stat(out); err != nil {
 		t.Error(err)
 	}
+}
+
+// A watch that fails is told, and begun again: what changes then is seen.
+func TestAWatchThatFailsIsBegunAgain(t *testing.T) {
+	leaktest.Check(t)
+	app, folder, out := watcher(t)
+	s := New(oneApp(app), Options{State: t.TempDir()})
+	var tries atomic.Int32
+	s.watchFiles = func(ctx context.Context, files watch.Files, changed func(watch.Change)) error {
+		if tries.Add(1) == 1 {
+			return errors.New("watch: the limit is reached")
+		}
+		return s.watches.Run(ctx, files, changed)
+	}
+	run(t, s)
+	said(t, out, "start")
+	told(t, s, "problem", "watch of web: watch: the limit is reached; it is tried again")
+	told(t, s, "problem", "watch of web works again")
+	if problems := s.Status().Problems; len(problems) > 0 {
+		t.Errorf("%q", problems)
+	}
+	change(t, folder, "it is restarted", func() bool { return instanceOf(t, s, "web").Restarts > 0 })
 }

@@ -54,6 +54,9 @@ func (h *Hub) Run(ctx context.Context, files Files, changed func(Change)) error 
 	if _, err := f.rescan(); err != nil {
 		return err
 	}
+	if files.Watching != nil {
+		files.Watching()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen := make(chan string)

@@ -21,6 +21,8 @@ type Files struct {
 	// Debounce is how long it has to be quiet after a change. Where it never is, the
 	// change is told all the same, after ten times as long, and no sooner than patience.
 	Debounce time.Duration
+	// Watching is called when all of them are watched, where it isn't nil.
+	Watching func()
 }
 
 // patience is how long changes may follow one another before they are told.
