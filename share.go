@@ -102,12 +102,12 @@ func (p *sharedShims) take() (*sharedShim, error) {
 	}
 	crowd := s != nil && s.starting >= crowded && len(p.list) < runtime.GOMAXPROCS(0)
 	if s == nil || crowd && p.launching == nil {
-		another, err := p.launch()
-		if err != nil && s == nil {
-			return nil, &StartError{Stage: StageShim, Path: "shim", Err: err}
+		var err error
+		if s, err = p.launch(); err != nil {
+			s = p.idlest()
 		}
-		if err == nil {
-			s = another
+		if s == nil {
+			return nil, &StartError{Stage: StageShim, Path: "shim", Err: err}
 		}
 	}
 	s.trees++
