@@ -32,6 +32,9 @@ var (
 	ErrWatchdog = errors.New("the watchdog wasn't called in time")
 	// ErrOwnerGone says that the owner was gone, and the tree was stopped.
 	ErrOwnerGone = errors.New("the owner is gone")
+	// ErrNoAnswer says that a tree's shim hasn't answered within 10 s: it was stopped, or
+	// hangs in the kernel. What was asked for may be done yet.
+	ErrNoAnswer = errors.New("the tree's shim doesn't answer")
 	// ErrStarted says that a Cmd was started before; a Cmd is used once.
 	ErrStarted = errors.New("already started")
 )

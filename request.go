@@ -35,19 +35,29 @@ const (
 	askDrop
 )
 
-// request sends a request to the owner's goroutine and waits for the answer.
+// patience is how long a shim may take to answer. It never has to wait for its tree.
+const patience = 10 * time.Second
+
+// request sends a request to the owner's goroutine and waits for the answer, but not for
+// ever: the shim may be hung.
 func (t *Tree) request(r request) (wire.Message, error) {
 	r.answer = make(chan answer, 1)
+	clock := time.NewTimer(patience)
+	defer clock.Stop()
 	select {
 	case t.requests <- r:
 	case <-t.done:
 		return nil, ErrEnded
+	case <-clock.C:
+		return nil, ErrNoAnswer
 	}
 	select {
 	case a := <-r.answer:
 		return a.msg, a.err
 	case <-t.done:
 		return nil, ErrEnded
+	case <-clock.C:
+		return nil, ErrNoAnswer
 	}
 }
 

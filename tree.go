@@ -62,6 +62,28 @@ func (t *Tree) Containment() Containment { return t.containment }
 // Members lists the processes of the tree, zombies included. It is empty once the
 // tree is. On macOS and FreeBSD only the PIDs are known.
 func (t *Tree) Members() ([]Process, error) {
+	members, err := t.members(&contain.Table{})
+	for i := range members {
+		members[i].Args = procfs.Cmdline(members[i].PID)
+	}
+	return members, err
+}
+
+// Members lists the processes of each of several trees, as [Tree.Members] does, but
+// without their arguments, and by one look at the process table for all.
+func Members(trees []*Tree) (list [][]Process, err error) {
+	var table contain.Table
+	for _, t := range trees {
+		members, err := t.members(&table)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, members)
+	}
+	return list, nil
+}
+
+func (t *Tree) members(table *contain.Table) ([]Process, error) {
 	select {
 	case <-t.done:
 		return nil, nil
@@ -71,15 +93,13 @@ func (t *Tree) Members() ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	stats, err := contain.List(level, t.shimPID, t.leader, t.shared)
+	stats, err := table.List(level, t.shimPID, t.leader, t.shared)
 	if err != nil {
 		return nil, err
 	}
 	members := make([]Process, 0, len(stats))
 	for _, s := range stats {
-		p := process(s)
-		p.Args = procfs.Cmdline(s.PID)
-		members = append(members, p)
+		members = append(members, process(s))
 	}
 	return members, nil
 }
@@ -96,8 +116,8 @@ func process(s procfs.Stat) Process {
 }
 
 // Signal sends a signal once, and nothing after it. The error is ErrEnded where
-// the scope has nobody, and syscall.EPERM where all who are left belong to another
-// user.
+// the scope has nobody, syscall.EPERM where all who are left belong to another user, and
+// ErrNoAnswer where the shim hangs, as with all that is asked of a tree.
 func (t *Tree) Signal(sig syscall.Signal, scope Scope) error {
 	number, err := scope.number()
 	if err != nil {

@@ -72,13 +72,14 @@ func (h *host) findTrees() {
 	if err != nil {
 		return
 	}
+	var table contain.Table
 	for _, f := range found {
 		if f.State != journal.Living {
 			continue
 		}
 		h.trees[f.Entry.Shim.PID] = f.Entry.ID
 		if f.Entry.Many {
-			members, _ := contain.List(f.Entry.Containment, f.Entry.Shim.PID, 0, f.Entry.SharedCgroup())
+			members, _ := table.List(f.Entry.Containment, f.Entry.Shim.PID, 0, f.Entry.SharedCgroup())
 			for _, m := range members { // without those that have ended meanwhile
 				h.trees[m.PID] = f.Entry.ID
 			}

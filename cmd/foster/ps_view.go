@@ -122,6 +122,7 @@ func treeMembers() map[int]string {
 	if err != nil {
 		return members // foster ls says what is wrong with it
 	}
+	var table contain.Table
 	for _, f := range found {
 		if f.State != journal.Living {
 			continue
@@ -130,7 +131,7 @@ func treeMembers() map[int]string {
 		if f.Life != nil {
 			leader = f.Life.Leader.PID
 		}
-		stats, err := contain.List(f.Entry.Containment, f.Entry.Shim.PID, leader, f.Entry.SharedCgroup())
+		stats, err := table.List(f.Entry.Containment, f.Entry.Shim.PID, leader, f.Entry.SharedCgroup())
 		if err != nil {
 			continue
 		}

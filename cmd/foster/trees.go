@@ -248,7 +248,7 @@ func members(e *wire.Entry, leader *member) []treeProcess {
 	if leader != nil {
 		pid = leader.PID
 	}
-	stats, err := contain.List(e.Containment, e.Shim.PID, pid, e.SharedCgroup())
+	stats, err := new(contain.Table).List(e.Containment, e.Shim.PID, pid, e.SharedCgroup())
 	if err != nil {
 		return list
 	}

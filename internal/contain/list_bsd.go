@@ -7,7 +7,10 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
+// Table finds the members of trees.
+type Table struct{}
+
 // List lists the members of the leader's group.
-func List(_ wire.Containment, _, leader int, _ string) ([]procfs.Stat, error) {
+func (*Table) List(_ wire.Containment, _, leader int, _ string) ([]procfs.Stat, error) {
 	return groupMembers(leader)
 }

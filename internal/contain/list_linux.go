@@ -5,23 +5,30 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
+// Table is one look at the process table, taken when it is first needed, in which the
+// members of any number of trees are found. It is for reading, not for signalling: it
+// proves nothing.
+type Table struct{ index *procfs.Index }
+
 // List lists the members of a tree, zombies included, as the owner's side sees
 // them: the descendants of the shim, or the leader's group, or, where the shim holds
-// other trees as well, who is in the cgroup of this one, without zombies. It is for
-// reading, not for signalling: it proves nothing.
-func List(level wire.Containment, shim, leader int, shared string) ([]procfs.Stat, error) {
+// other trees as well, who is in the cgroup of this one, without zombies.
+func (t *Table) List(level wire.Containment, shim, leader int, shared string) ([]procfs.Stat, error) {
 	if shared != "" {
 		return (&Cgroup{Path: shared}).members()
 	}
-	all, err := procfs.Snapshot()
-	if err != nil {
-		return nil, err
+	if t.index == nil {
+		all, err := procfs.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		t.index = procfs.NewIndex(all)
 	}
 	if level != wire.Group {
-		return procfs.Below(all, shim), nil
+		return t.index.Below(shim), nil
 	}
 	var members []procfs.Stat
-	for _, s := range all {
+	for _, s := range t.index.Snapshot {
 		if s.PGID == leader {
 			members = append(members, s)
 		}
