@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
@@ -15,7 +16,7 @@ import (
 // Status is what the supervisor knows now.
 func (s *Supervisor) Status() client.Status {
 	var status client.Status
-	trees := map[string]*foster.Tree{}
+	trees := map[string]measured{}
 	if s.ask(func() { status = s.status(trees) }) != nil {
 		return client.Status{Project: s.project.Name}
 	}
@@ -23,8 +24,14 @@ func (s *Supervisor) Status() client.Status {
 	return status
 }
 
+// measured is a tree that is to be measured.
+type measured struct {
+	tree   *foster.Tree
+	leased bool
+}
+
 // status is what the loop knows; it also gives the trees that are to be measured.
-func (s *Supervisor) status(trees map[string]*foster.Tree) client.Status {
+func (s *Supervisor) status(trees map[string]measured) client.Status {
 	status := client.Status{
 		Project: s.project.Name, Version: s.options.Version, PID: os.Getpid(), Started: s.began, Daemon: s.options.Daemon,
 		Dir: s.project.Dir, Files: s.project.Files, Given: s.project.Given, Seq: s.events.seq(),
@@ -42,7 +49,7 @@ func (s *Supervisor) status(trees map[string]*foster.Tree) client.Status {
 		for _, i := range a.instances {
 			app.Instances = append(app.Instances, i.report())
 			if i.tree != nil {
-				trees[i.treeID] = i.tree
+				trees[i.treeID] = measured{i.tree, i.current.Lease.Time > 0}
 			}
 			if i.timetable != nil {
 				next := i.timetable.Next()
@@ -66,36 +73,73 @@ func (i *instance) report() client.Instance {
 	return r
 }
 
-// measure adds what the process table says of the trees.
-func measure(status *client.Status, trees map[string]*foster.Tree) {
+// measure adds what the process table says of the trees, and what is left of leases.
+func measure(status *client.Status, trees map[string]measured) {
 	if len(trees) == 0 {
 		return
 	}
+	var found []*client.Instance
+	var list []*foster.Tree
+	for a := range status.Apps {
+		for n := range status.Apps[a].Instances {
+			if i := &status.Apps[a].Instances[n]; trees[i.Tree].tree != nil {
+				found = append(found, i)
+				list = append(list, trees[i.Tree].tree)
+			}
+		}
+	}
+	askLeases(found, trees)
 	table, err := proc.Take(0)
 	if err != nil {
 		return // it is told as no members and no memory, which nobody takes for true
 	}
-	for a := range status.Apps {
-		for n := range status.Apps[a].Instances {
-			i := &status.Apps[a].Instances[n]
-			tree := trees[i.Tree]
-			if tree == nil {
-				continue
+	members, err := foster.Members(list)
+	if err != nil {
+		return
+	}
+	for n, i := range found {
+		i.Members = len(members[n])
+		for _, m := range members[n] {
+			if p := table.Get(m.PID); p != nil {
+				i.CPU += p.User + p.System + p.ChildUser + p.ChildSystem
+				i.Memory += int64(p.Resident)
 			}
-			members, err := tree.Members()
-			if err != nil {
-				continue
+		}
+	}
+}
+
+// leasePatience is how long a status waits for what shims say of leases: one that hangs
+// isn't to hide all other applications.
+const leasePatience = time.Second
+
+// askLeases asks the shims of the trees that have leases how much is left.
+func askLeases(found []*client.Instance, trees map[string]measured) {
+	type answer struct {
+		of   *client.Instance
+		left time.Duration
+		ok   bool
+	}
+	answers := make(chan answer, len(found))
+	asked := 0
+	for _, i := range found {
+		if t := trees[i.Tree]; t.leased {
+			asked++
+			go func() {
+				left, limited, err := t.tree.Lease()
+				answers <- answer{i, left, err == nil && limited}
+			}()
+		}
+	}
+	clock := time.NewTimer(leasePatience)
+	defer clock.Stop()
+	for range asked {
+		select {
+		case a := <-answers:
+			if a.ok {
+				a.of.LeaseLeft = &a.left
 			}
-			i.Members = len(members)
-			for _, m := range members {
-				if p := table.Get(m.PID); p != nil {
-					i.CPU += p.User + p.System + p.ChildUser + p.ChildSystem
-					i.Memory += int64(p.Resident)
-				}
-			}
-			if left, limited, err := tree.Lease(); err == nil && limited {
-				i.LeaseLeft = &left
-			}
+		case <-clock.C:
+			return
 		}
 	}
 }

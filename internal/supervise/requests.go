@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -324,44 +325,55 @@ func (s *Supervisor) Down(ctx context.Context) error {
 
 // Signal sends a signal to the trees of instances that run.
 func (s *Supervisor) Signal(targets []client.Target, sig syscall.Signal, scope foster.Scope) error {
-	return s.each(targets, func(i *instance) error {
-		err := i.signal(sig, scope)
-		if err == nil {
-			s.event(i, "signal", "%s was sent, as asked", sig)
-		}
-		return err
+	return s.eachTree(targets, func(t *foster.Tree) error { return signalTree(t, sig, scope) }, func(i *instance) {
+		s.event(i, "signal", "%s was sent, as asked", sig)
 	})
 }
 
 // Extend has the leases of instances end no sooner than by from now.
 func (s *Supervisor) Extend(targets []client.Target, by time.Duration) error {
-	return s.each(targets, func(i *instance) error {
-		if i.tree == nil {
-			return errors.New("isn't running")
-		}
-		return i.tree.Extend(by)
-	})
+	return s.eachTree(targets, func(t *foster.Tree) error { return t.Extend(by) }, nil)
 }
 
-// each does something with each target, and names those with whom it failed.
-func (s *Supervisor) each(targets []client.Target, do func(*instance) error) error {
+// eachTree asks something of the tree of each target, and names those with whom it failed.
+// The loop doesn't wait for the answers: a shim may hang. done is called there for each
+// with whom it went well.
+func (s *Supervisor) eachTree(targets []client.Target, do func(*foster.Tree) error, done func(*instance)) error {
+	var found []*instance
+	var trees []*foster.Tree
 	var err error
-	asked := s.ask(func() {
-		var found []*instance
-		if found, err = s.find(targets); err != nil {
-			return
-		}
-		failed := &client.FailedError{}
+	if asked := s.ask(func() {
+		found, err = s.find(targets)
 		for _, i := range found {
-			if err := do(i); err != nil {
-				failed.Failures = append(failed.Failures, i.failure(err.Error()))
+			trees = append(trees, i.tree)
+		}
+	}); asked != nil || err != nil {
+		return errors.Join(asked, err)
+	}
+	errs := make([]error, len(found))
+	var group sync.WaitGroup
+	for n, tree := range trees {
+		group.Go(func() {
+			if errs[n] = errors.New("isn't running"); tree != nil {
+				errs[n] = do(tree)
+			}
+		})
+	}
+	group.Wait()
+	failed := &client.FailedError{}
+	asked := s.ask(func() {
+		for n, i := range found {
+			if errs[n] != nil {
+				failed.Failures = append(failed.Failures, i.failure(errs[n].Error()))
+			} else if done != nil {
+				done(i)
 			}
 		}
-		if len(failed.Failures) > 0 {
-			err = failed
-		}
 	})
-	return errors.Join(asked, err)
+	if asked == nil && len(failed.Failures) > 0 {
+		return failed
+	}
+	return asked
 }
 
 // Events gives those after a number, and with follow those to come.

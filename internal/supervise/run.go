@@ -63,7 +63,11 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
 		return nil, err
 	}
-	l.slots <- struct{}{}
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	defer func() { <-l.slots }()
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -264,12 +268,9 @@ func (s *Supervisor) pause(i *instance) {
 	s.setClock(i, i.due, func() { s.step(i, BackoffOver, "the pause is over", outcome{}) })
 }
 
-// signal sends a signal to the tree of an instance.
-func (i *instance) signal(sig syscall.Signal, scope foster.Scope) error {
-	if i.tree == nil {
-		return errors.New("isn't running")
-	}
-	if err := i.tree.Signal(sig, scope); err != nil {
+// signalTree sends a signal to a tree. It isn't for the loop: a shim may hang.
+func signalTree(tree *foster.Tree, sig syscall.Signal, scope foster.Scope) error {
+	if err := tree.Signal(sig, scope); err != nil {
 		return fmt.Errorf("%s: %w", units.SignalName(sig), err)
 	}
 	return nil

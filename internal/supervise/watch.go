@@ -107,10 +107,15 @@ func (s *Supervisor) filesChanged(a *app, c watch.Change) {
 }
 
 func (s *Supervisor) signalChange(i *instance, c watch.Change) {
-	sig := i.app.watched.Signal
-	if err := i.signal(sig, foster.ScopeLeader); err != nil {
-		s.event(i, "watch", "%s: %v", c, err)
-		return
-	}
-	s.event(i, "watch", "%s: %s was sent to its leader", c, units.SignalName(sig))
+	sig, tree := i.app.watched.Signal, i.tree
+	s.helpers.Go(func() {
+		err := signalTree(tree, sig, foster.ScopeLeader)
+		s.post(func() {
+			if err != nil {
+				s.event(i, "watch", "%s: %v", c, err)
+				return
+			}
+			s.event(i, "watch", "%s: %s was sent to its leader", c, units.SignalName(sig))
+		})
+	})
 }

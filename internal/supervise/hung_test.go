@@ -1,0 +1,55 @@
+package supervise
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/procfs"
+)
+
+// A shim that doesn't answer, since it was stopped or hangs in the kernel, holds up what is
+// asked of its own tree, and nothing else.
+func TestAShimThatHangsHoldsUpNoOther(t *testing.T) {
+	hung, other := script("hung", "exec sleep 1000"), script("other", "exec sleep 1000")
+	hung.Containment, hung.Lease = foster.Subreaper, foster.Lease{Time: time.Hour}
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{hung, other}}, Options{})
+	before := awaitState(t, s, "other", client.Running)
+	leader, err := procfs.Read(awaitState(t, s, "hung", client.Running).PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(leader.PPID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn := func() { _ = syscall.Kill(leader.PPID, syscall.SIGCONT) }
+	defer goOn()
+	signalled := make(chan error, 1)
+	go func() {
+		signalled <- s.Signal([]client.Target{{App: "hung"}}, syscall.SIGCONT, foster.ScopeLeader)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second) // less than the other waits for its answer
+	defer cancel()
+	if err := s.Restart(ctx, []client.Target{{App: "other"}}); err != nil {
+		t.Errorf("the other: %v", err)
+	}
+	if now := instanceOf(t, s, "other"); now.PID == before.PID || now.State != client.Running {
+		t.Errorf("it wasn't restarted: %+v", now)
+	}
+	if now := instanceOf(t, s, "hung"); now.State != client.Running || now.LeaseLeft != nil || now.Members == 0 {
+		t.Errorf("of the one that hangs: %+v", now)
+	}
+	select {
+	case err := <-signalled:
+		t.Errorf("a shim that was stopped has answered: %v", err)
+	default:
+	}
+	goOn()
+	if err := <-signalled; err != nil {
+		t.Error(err)
+	}
+}
