@@ -19,6 +19,7 @@ type server struct {
 	held    *holding // the tree, while there is one
 	terms   *terms   // what was agreed on for it; also while its end is kept
 	done    bool
+	turns   int // under way: more than one where a turn brings about another of the same tree
 
 	side    *client // the owner's side; nil where it's gone
 	clients map[*client]bool
@@ -90,12 +91,19 @@ func (s *server) newClock(due func()) clock {
 // post has the loop do something for this tree, unless it is over.
 func (s *server) post(f func()) bool { return s.loop.post(func() { s.turn(f) }) }
 
-// turn does something, and tells what there is to tell of it.
+// turn does something, and tells what there is to tell of it. A turn within another of
+// the same tree, as the reaping for many makes it, leaves that to the other, which isn't
+// over yet: it may still have an answer for a client that would be sent away here.
 func (s *server) turn(f func()) {
 	if s.done {
 		return
 	}
+	s.turns++
 	f()
+	s.turns--
+	if s.turns > 0 {
+		return
+	}
 	s.flush()
 	if s.done && s.many != nil {
 		s.many.leave(s)

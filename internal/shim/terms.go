@@ -153,7 +153,7 @@ func (s *server) leaseDue() {
 		s.tell(&wire.LeaseNews{At: time.Now(), Kind: wire.LeaseEnding, Left: t.lease.left(now)})
 		if sig := t.start.Lease.Signal; sig > 0 {
 			_, _ = s.signal(sig, wire.ScopeLeader) // a leader that has ended needs no warning
-			if s.terms != t {
+			if s.held == nil {
 				return // by that it was found that the tree is over
 			}
 		}

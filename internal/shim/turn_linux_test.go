@@ -1,0 +1,89 @@
+package shim
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// deserted is a tree whose members have all ended: that is found as soon as it's looked for.
+type deserted struct{ contain.Tree }
+
+func (deserted) Signal(syscall.Signal, func(procfs.Stat) bool) (contain.Sent, error) {
+	return contain.Sent{}, nil
+}
+func (deserted) Kill() (contain.Sent, error) { return contain.Sent{}, nil }
+func (deserted) Empty() (bool, error)        { return true, nil }
+func (deserted) Close() error                { return nil }
+
+// ended is the pid of a child that has ended, and wasn't reaped.
+func ended(t *testing.T) int {
+	t.Helper()
+	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sys.PeekPid(pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// guestOf lets a guest in, and gives its end of the connection.
+func guestOf(t *testing.T, s *server) (*client, *wire.Conn) {
+	t.Helper()
+	mine, theirs, err := sys.Socketpair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := wire.NewConn(theirs)
+	t.Cleanup(func() { mine.Close(); far.Close() })
+	c := &client{conn: wire.NewConn(mine), sent: make(chan struct{})}
+	s.clients[c] = true
+	return c, far
+}
+
+// TestWhoFindsTheEndOfATreeIsAnswered: a request of a guest is the first to find, by the
+// reaping for many, that its tree is empty.
+func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
+	for name, tt := range map[string]struct {
+		machine Machine
+		request wire.Message
+		want    syscall.Errno
+	}{
+		"a signal":                     {Machine{State: Running}, &wire.Signal{ID: 7, Signal: syscall.SIGUSR1, Scope: wire.ScopeLeader}, syscall.ESRCH},
+		"a stop":                       {Machine{State: Running}, &wire.Stop{ID: 7}, 0},
+		"a signal, and nobody is left": {Machine{State: Killing, Alone: true, OwnerGone: true}, &wire.Signal{ID: 7, Signal: syscall.SIGUSR1, Scope: wire.ScopeLeader}, syscall.ESRCH},
+		"a stop, and nobody is left":   {Machine{State: Waiting, Alone: true, OwnerGone: true}, &wire.Stop{ID: 7}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &many{loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{}, look: make(chan struct{}, 1)}
+			s := &server{loop: m.loop, many: m, machine: tt.machine, clients: map[*client]bool{}, calm: func() {}}
+			s.terms = &terms{start: &wire.Start{}}
+			s.held = &holding{tree: deserted{}, leader: ended(t), killed: map[procfs.Identity]bool{}}
+			m.servers[s], m.leaders[s.held.leader] = true, s
+			c, far := guestOf(t, s)
+			s.turn(func() { s.handle(received{from: c, msg: tt.request}) })
+			m.partings.Wait()
+			far.Expect(10 * time.Second)
+			msg, err := far.Receive()
+			reply, ok := msg.(*wire.Replied)
+			if err != nil || !ok || reply.ID != 7 || reply.Errno != tt.want {
+				t.Errorf("answered %+v, %v; want error %d", msg, err, tt.want)
+			}
+			if _, err := far.Receive(); !errors.Is(err, io.EOF) {
+				t.Errorf("then %v", err)
+			}
+			if s.held != nil || s.terms != nil || m.servers[s] == s.done {
+				t.Errorf("afterwards held %v, terms %v, done %v, served %v", s.held, s.terms, s.done, m.servers[s])
+			}
+		})
+	}
+}
