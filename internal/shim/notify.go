@@ -90,24 +90,30 @@ func (s *server) hear(socket *os.File) {
 // has ended since, which systemd-notify(1) does at once, and was a user's who could
 // be in the tree.
 func mayNotify(pid, uid int, users []int) bool {
-	if pid <= 0 {
-		return false
-	}
-	self := os.Getpid()
-	for at := pid; at > 1; {
-		s, err := procfs.Read(at)
+	return descends(pid, slices.Contains(users, uid), procfs.Read)
+}
+
+// descends goes up from a process to this one, by what read says of each. Where the first
+// has ended, it is as said by ended; where another has, those below it have another parent
+// now. One above that is hidden, as another user's may be, leaves it unproven.
+func descends(pid int, ended bool, read func(int) (procfs.Stat, error)) bool {
+	const most = 1000 // steps: who forks and ends as fast as this looks can't hold it up
+	var below procfs.Stat
+	for at, n := pid, 0; at > 1 && n < most; n++ {
+		s, err := read(at)
 		switch {
 		case err != nil && at == pid:
-			return slices.Contains(users, uid) // it has ended
+			return ended
 		case err != nil:
-			at = pid // one above it has: it has another parent now
+			if now, err := read(below.PID); err == nil && now.PPID == at {
+				return false // it is there, and can't be seen
+			}
+			at = pid
 			continue
-		case s.PPID == self:
+		case s.PPID == os.Getpid():
 			return true
-		case s.PPID <= 1:
-			return false
 		}
-		at = s.PPID
+		below, at = s, s.PPID
 	}
 	return false
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/foster-init/foster/internal/procfs"
 )
 
 func TestParseNotice(t *testing.T) {
@@ -73,5 +75,50 @@ func TestOnlyWhoIsOfTheTreeMayNotify(t *testing.T) {
 	_ = child.Wait() // killed, as it was
 	if !mayNotify(pid, uid, users) || mayNotify(pid, 12345, users) {
 		t.Error("who has ended is heard if it was a user's of the tree, and no other")
+	}
+}
+
+// TestWhoIsBelowAProcessThatIsHiddenMayNotNotify: the walk up ends, whatever /proc shows.
+func TestWhoIsBelowAProcessThatIsHiddenMayNotNotify(t *testing.T) {
+	self, looks := os.Getpid(), 0
+	proc := func(parents map[int]int, missing func(pid int) bool) func(int) (procfs.Stat, error) {
+		looks = 0
+		return func(pid int) (procfs.Stat, error) {
+			if looks++; looks > 5000 {
+				t.Fatal("it looks without end")
+			}
+			if parents[pid] == 0 || missing(pid) {
+				return procfs.Stat{}, os.ErrNotExist
+			}
+			return procfs.Stat{PID: pid, PPID: parents[pid]}, nil
+		}
+	}
+	chain := map[int]int{1000012: 1000011, 1000011: 1000010, 1000010: self}
+	never := func(int) bool { return false }
+	for name, tt := range map[string]struct {
+		read  func(int) (procfs.Stat, error)
+		ended bool
+		want  bool
+	}{
+		"all are seen":         {read: proc(chain, never), want: true},
+		"it has ended":         {read: proc(nil, never), ended: true, want: true},
+		"its parent is hidden": {read: proc(chain, func(pid int) bool { return pid == 1000011 }), ended: true},
+		"one above is hidden":  {read: proc(chain, func(pid int) bool { return pid == 1000010 }), ended: true},
+		"it is a stranger's":   {read: proc(map[int]int{1000012: 1000011, 1000011: 1}, never), ended: true},
+		"a circle":             {read: proc(map[int]int{1000012: 1000011, 1000011: 1000012}, never), ended: true},
+	} {
+		if looks = 0; descends(1000012, tt.ended, tt.read) != tt.want {
+			t.Errorf("%s: heard %v, want %v", name, !tt.want, tt.want)
+		}
+	}
+	moved := map[int]int{1000012: 1000011}
+	if !descends(1000012, false, func(pid int) (procfs.Stat, error) {
+		if pid == 1000011 { // it has ended, and its child falls to this process
+			moved[1000012] = self
+			return procfs.Stat{}, os.ErrNotExist
+		}
+		return procfs.Stat{PID: pid, PPID: moved[pid]}, nil
+	}) {
+		t.Error("whose parent has ended meanwhile isn't heard")
 	}
 }
