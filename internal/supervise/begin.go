@@ -28,6 +28,7 @@ func (s *Supervisor) begin(shim <-chan error) {
 	} else {
 		s.memory.Scaled = nil
 	}
+	before := s.memory.goOnWith(s.options.Only, killed)
 	if last == nil {
 		last = s.project // trees of its names may live all the same
 	}
@@ -43,7 +44,7 @@ func (s *Supervisor) begin(shim <-chan error) {
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
 	s.problem("shim", <-shim) // each start tries again
-	s.startFirst(killed)
+	s.startFirst(killed, before)
 }
 
 // recoverLost ends the trees of this user that nobody holds any more, since the supervisor
@@ -121,12 +122,11 @@ func (s *Supervisor) takeOver(last *config.Project) {
 		}
 		for _, i := range a.instances {
 			i.current = spec.Instance(last.Name, i.replica)
-			i.agreed = planOf(&i.current)
 		}
 	}
 	s.takeLeaving()
 	for _, i := range s.leaving {
-		i.current, i.agreed = i.spec, planOf(&i.spec)
+		i.current = i.spec
 	}
 	trees := s.attachAll()
 	for _, i := range s.instances() {
@@ -232,12 +232,9 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 	})
 }
 
-// startFirst starts what is to run from the beginning.
-func (s *Supervisor) startFirst(killed bool) {
-	only := map[string]bool{}
-	for _, name := range s.options.Only {
-		only[name] = true
-	}
+// startFirst starts what is to run from the beginning: what is asked for, and in place of a
+// supervisor that was killed what that was asked for before.
+func (s *Supervisor) startFirst(killed bool, before []string) {
 	var first []*instance
 	rests := map[*instance]bool{}
 	for _, i := range s.instances() {
@@ -251,8 +248,7 @@ func (s *Supervisor) startFirst(killed bool) {
 			i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
 			i.facts.ran = note.State != client.Stopped
 			i.facts.started = i.facts.ran
-		case len(only) > 0 && !only[i.app.spec.Name], len(only) == 0 && !i.spec.Autostart:
-		default:
+		case wanted(s.options.Only, &i.spec), killed && wanted(before, &i.spec):
 			first = append(first, i)
 		}
 	}

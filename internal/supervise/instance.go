@@ -25,7 +25,7 @@ type instance struct {
 	treeID   string          // the same for each run: two at once can't be
 	spec     config.App      // for the next start
 	current  config.App      // of the run under way
-	agreed   foster.StopPlan // how its shim stops it, where nothing else is asked for
+	agreed   foster.StopPlan // how its shim stops it, where nothing else is asked for; zero: who has started it knows
 
 	m       Machine
 	since   time.Time

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/foster-init/foster/client"
@@ -35,6 +36,9 @@ type memory struct {
 	Scaled map[string]scaleNote `json:"scaled,omitempty"`
 	// Begun are the commands of a stop that were begun, of the last run of an instance.
 	Begun map[string][]string `json:"begun,omitempty"`
+	// Only are the applications that were to be started, in this life and those that were
+	// killed before it; none: all that have autostart.
+	Only []string `json:"only,omitempty"`
 	// Leaving are instances that are no longer of the project, and have trees.
 	Leaving map[string]leavingNote `json:"leaving,omitempty"`
 }
@@ -144,6 +148,21 @@ func (m *memory) rest(id string, n *restNote) {
 		return
 	}
 	m.save()
+}
+
+// goOnWith notes which applications are to be started, in place of a supervisor that was
+// killed beside those that this one was to start, which it returns.
+func (m *memory) goOnWith(only []string, killed bool) (before []string) {
+	before = m.Only
+	switch {
+	case !killed:
+		m.Only = only
+	case len(before) > 0 && len(only) > 0:
+		m.Only = slices.Compact(slices.Sorted(slices.Values(slices.Concat(before, only))))
+	default:
+		m.Only = nil // all, and of others it is noted
+	}
+	return before
 }
 
 func (m *memory) has(id string) bool {

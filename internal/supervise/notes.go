@@ -22,8 +22,8 @@ func (s *Supervisor) noteRest(i *instance) {
 }
 
 // noteOf is what the next life must know of an instance: that it isn't to run only because
-// there is another supervisor, or that it is to, though its tree is being stopped, or the
-// configuration alone wouldn't start it. nil: nothing.
+// there is another supervisor, or that it is to, though its tree is being stopped, or a
+// start of the project alone wouldn't start it. nil: nothing.
 func (s *Supervisor) noteOf(i *instance) *restNote {
 	m, cause, since := i.m, i.cause, i.since
 	if i.over != nil {
@@ -44,10 +44,19 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 		return &restNote{State: client.Waiting, Queued: true}
 	case i.schedule != nil && (m.State == client.Waiting || m.State == client.Starting):
 		return &restNote{State: client.Waiting, Due: true}
-	case !i.spec.Autostart, !hasLife(m.State) && s.memory.has(i.treeID):
+	case !wanted(s.memory.Only, &i.spec), !hasLife(m.State) && s.memory.has(i.treeID):
 		return &restNote{State: client.Waiting}
 	}
 	return nil
+}
+
+// wanted says whether a start of the project starts an application: it is one of those that
+// are to be started only, or there are no such, and the configuration says so.
+func wanted(only []string, spec *config.App) bool {
+	if len(only) == 0 {
+		return spec.Autostart
+	}
+	return slices.Contains(only, spec.Name)
 }
 
 // noteLeaving keeps those that are no longer of the project until their trees are empty.

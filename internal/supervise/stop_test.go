@@ -93,3 +93,30 @@ func TestAStopAtOnceRunsNoHook(t *testing.T) {
 		t.Error("a hook was run")
 	}
 }
+
+// How a tree is stopped that was taken over is what the supervisor before had said last, which
+// its shim may have been told nothing of.
+func TestATreeThatWasTakenOverIsStoppedAsItsLastConfigurationSays(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	killSupervisor(t, dir, out)
+	p := sleepers(dir)
+	p.Apps[0].Stop.Signal = syscall.SIGUSR1
+	m, _, err := remember(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.saveProject(p) // as if it had applied that
+	s, end := running(t, p, Options{State: dir})
+	awaitState(t, s, "web", client.Running)
+	if err := s.Stop(t.Context(), []client.Target{{App: "web"}}); err != nil {
+		t.Fatal(err)
+	}
+	if i := instanceOf(t, s, "web"); i.Exit == nil || i.Exit.Signal != "SIGUSR1" {
+		t.Errorf("%+v", i.Exit)
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	leaktest.ReapOrphans(t) // the shims of the life before
+}
