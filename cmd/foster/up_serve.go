@@ -65,12 +65,25 @@ func (u *upper) serve(ctx context.Context) error {
 		tty.file.Close()
 	}
 	s.supervisor = supervise.New(u.project, supervise.Options{
-		Load: u.load, Prepare: func(next *config.Project) error { return s.metrics.move(next.Metrics) }, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
+		Load: u.load, Prepare: func(next *config.Project) error { return s.moveTo(next, listener) }, State: u.folder, Version: version(), Only: u.only, Daemon: u.monitor != 0,
 	})
 	s.metrics.of, s.metrics.failed = s.supervisor, func(err error) { go s.show.say(red, fmt.Sprintf("metrics: %v", err)) }
 	s.metrics.serve(u.project.Metrics, metrics)
 	defer s.metrics.close()
 	return s.run(ctx, listener, signals)
+}
+
+// moveTo does what an update needs that isn't of the applications. Where a part of it can't
+// be, none is.
+func (s *server) moveTo(next *config.Project, l *api.Listener) error {
+	was := l.Group()
+	if err := l.Admit(next.Group); err != nil {
+		return err
+	}
+	if err := s.metrics.move(next.Metrics); err != nil {
+		return errors.Join(err, l.Admit(was))
+	}
+	return nil
 }
 
 // run is the supervisor, the socket, the output and the signals until all has ended.

@@ -70,6 +70,7 @@ func keyOf(field string) string {
 	if key, ok := map[string]string{
 		"Dir": "working_dir", "Env": "environment", "DependsOn": "depends_on", "OnLeaderLoss": "on_leader_loss",
 		"Readiness": "readiness_probe", "Liveness": "liveness_probe",
+		"Grace": "grace, for what is started from now on",
 	}[field]; ok {
 		return key
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/leaktest"
@@ -146,6 +147,70 @@ func TestAGroupOfManyIsFound(t *testing.T) {
 	}
 	if got := as(t, exe, shared, 12345, append(groups, 90000)...); got != "<nil>" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Another group is let in at once, and who was let in before isn't any longer: neither
+// anew, nor by a connection that there is.
+func TestTheGroupMayBeAnother(t *testing.T) {
+	needRoot(t)
+	leaktest.Check(t)
+	folder, exe := reachable(t)
+	t.Setenv("XDG_RUNTIME_DIR", folder)
+	l, err := Listen("test", "4242")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, l, &fake{})
+	shared, err := SharedPath("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(group, first, second string) {
+		t.Helper()
+		for member, want := range map[uint32]string{4242: first, 4343: second} {
+			if got := as(t, exe, shared, 12345, member); !strings.Contains(got, want) {
+				t.Errorf("with group %q, a member of %d: %q, want %q", group, member, got, want)
+			}
+		}
+		if l.Group() != group {
+			t.Errorf("the group is %q, want %q", l.Group(), group)
+		}
+	}
+	tell("4242", "<nil>", "permission denied")
+	conn, err := net.Dial("unix", shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET /v1/events?follow=true HTTP/1.1\r\nHost: foster\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 200"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Admit("no-such-group"); err == nil || !strings.Contains(err.Error(), "no-such-group") {
+		t.Errorf("%v", err)
+	}
+	tell("4242", "<nil>", "permission denied")
+	for _, group := range []string{"4343", "", "4343", "4242"} {
+		if err := l.Admit(group); err != nil {
+			t.Fatal(err)
+		}
+		switch group {
+		case "":
+			tell(group, "foster up", "foster up") // what is to be done where nobody listens
+		case "4343":
+			tell(group, "permission denied", "<nil>")
+		case "4242":
+			tell(group, "<nil>", "permission denied")
+		}
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("who follows events is cut off: %v", err)
 	}
 }
 

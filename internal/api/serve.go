@@ -31,14 +31,47 @@ type server struct {
 // Serve answers who connects until ctx is done, and then lets those who are being
 // answered have their answer. It closes the listener.
 func Serve(ctx context.Context, l *Listener, s Supervisor) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
+	life, fail := context.WithCancelCause(ctx)
 	own := &server{supervisor: s}
-	h := newHTTP(life, guard(serving(own.table())))
-	h.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return admit(ctx, c, l.group) }
-	err := serve(ctx, h, end, l.sockets...)
+	handler := guard(serving(own.table()))
+	var doors sync.WaitGroup
+	l.serveDoors(func(d *door) {
+		open, end := context.WithCancel(life)
+		d.end = end
+		doors.Go(func() {
+			if err := answer(open, handler, d.group, d.socket); open.Err() == nil {
+				fail(err)
+			}
+		})
+	})
+	err := answer(life, handler, -1, l.socket)
+	if life.Err() != nil && ctx.Err() == nil {
+		err = errors.Join(err, context.Cause(life))
+	}
+	fail(nil)
+	l.serveDoors(nil)
+	doors.Wait()
 	own.terminals.Wait()
 	return errors.Join(err, l.Close())
+}
+
+// serveDoors has the door of the group that is let in, and of those to come, served.
+func (l *Listener) serveDoors(attend func(*door)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.attend = attend; attend != nil && l.door != nil {
+		attend(l.door)
+	}
+}
+
+// answer answers who connects to a socket, where that is the user, root or a member of the
+// group; -1: none.
+func answer(ctx context.Context, handler http.Handler, group int, socket net.Listener) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	h := newHTTP(life, handler)
+	h.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return admit(ctx, c, group) }
+	return serve(ctx, h, end, socket)
 }
 
 func newHTTP(life context.Context, handler http.Handler) *http.Server {

@@ -96,8 +96,8 @@ func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) err
 func difference(old, next *config.Project) (changes []client.Change) {
 	before := appsByName(old)
 	after := appsByName(next)
-	if old.Metrics != next.Metrics {
-		changes = append(changes, client.Change{Action: "change", Keys: []string{"Metrics"}})
+	if keys := ownChanges(old, next); len(keys) > 0 {
+		changes = append(changes, client.Change{Action: "change", Keys: keys})
 	}
 	for _, a := range old.Apps {
 		if after[a.Name] == nil {
@@ -123,6 +123,23 @@ func difference(old, next *config.Project) (changes []client.Change) {
 		}
 	}
 	return changes
+}
+
+// ownChanges names the fields in which two versions of a project differ, beside its
+// applications and what is in each of these.
+func ownChanges(old, next *config.Project) (keys []string) {
+	for _, f := range []struct {
+		name    string
+		differs bool
+	}{
+		{"Group", old.Group != next.Group}, {"Metrics", old.Metrics != next.Metrics},
+		{"History", old.History != next.History}, {"Grace", old.Grace != next.Grace},
+	} {
+		if f.differs {
+			keys = append(keys, f.name)
+		}
+	}
+	return keys
 }
 
 func appsByName(p *config.Project) map[string]*config.App {
