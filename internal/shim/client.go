@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -160,12 +161,24 @@ type guest struct {
 	door *os.File // the socket
 }
 
-// accept lets others in, until the socket is closed.
+// acceptAgain is how long after a guest couldn't be let in that is tried again.
+const acceptAgain = 100 * time.Millisecond
+
+// accept lets others in, until the socket is closed. What else goes wrong, as where no
+// descriptor is free, passes.
 func (s *server) accept(socket *os.File) {
 	for {
 		sock, err := sys.Accept(socket)
-		if err != nil {
+		if errors.Is(err, os.ErrClosed) {
 			return
+		}
+		if err != nil {
+			select {
+			case <-time.After(acceptAgain):
+				continue
+			case <-s.loop.over:
+				return
+			}
 		}
 		arrived := func() {
 			if s.done {

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"bytes"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -82,6 +83,42 @@ func TestAGuestWhoseQueueIsFullIsSentAwayAlone(t *testing.T) {
 		sys.Close(fd)
 		t.Error("a descriptor for who was sent away stays open")
 	}
+}
+
+func TestGuestsAreLetInAfterAnErrorThatPasses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := sys.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures := 0
+	sys.Fault = func(op string) error {
+		if op != "accept" || failures == 2 {
+			return nil
+		}
+		failures++
+		return syscall.EMFILE
+	}
+	s := &server{loop: newLoop()}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.accept(listener)
+	}()
+	guest, err := sys.Connect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case arrived := <-s.loop.work:
+		arrived() // there is no tree: the guest is sent away
+	case <-closed:
+		t.Error("who comes after it finds nobody")
+	}
+	guest.Close()
+	listener.Close()
+	<-closed
+	sys.Fault = nil
 }
 
 func TestTheHistoryKeepsWhatMatters(t *testing.T) {

@@ -64,8 +64,12 @@ func Connect(path string) (*os.File, error) {
 	})
 }
 
-// Accept waits for somebody to connect.
+// Accept waits for somebody to connect. The error is an [os.ErrClosed] where it can't be
+// waited for any more; another, such as that of a limit on open files, may pass.
 func Accept(listener *os.File) (*os.File, error) {
+	if err := fault("accept"); err != nil {
+		return nil, err
+	}
 	raw, err := listener.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -76,8 +80,11 @@ func Accept(listener *os.File) (*os.File, error) {
 		aerr = retry(func() (err error) { fd, err = accept(int(l)); return err })
 		return aerr != unix.EAGAIN
 	})
-	if err := errors.Join(err, os.NewSyscallError("accept", aerr)); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(os.ErrClosed, err)
+	}
+	if aerr != nil {
+		return nil, os.NewSyscallError("accept", aerr)
 	}
 	return os.NewFile(uintptr(fd), "guest"), nil
 }
