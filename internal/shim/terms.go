@@ -224,6 +224,9 @@ func (s *server) listen(n notice) {
 	if n.trigger && s.unstopped() {
 		s.watchdogOver()
 	}
+	if s.held == nil {
+		return // by that it has ended at once: no news may follow those of its end
+	}
 	if n.extend > 0 && t.lease.exists() && s.unstopped() {
 		s.lengthen(t.lease.stretch(t.now(), n.extend))
 	}

@@ -3,6 +3,8 @@ package shim
 import (
 	"errors"
 	"io"
+	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -85,5 +87,23 @@ func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
 				t.Errorf("afterwards held %v, terms %v, done %v, served %v", s.held, s.terms, s.done, m.servers[s])
 			}
 		})
+	}
+}
+
+// TestNothingIsToldBehindTheEnd: who triggers the watchdog of a tree that is stopped at once
+// may say more in the same datagram.
+func TestNothingIsToldBehindTheEnd(t *testing.T) {
+	runtime.LockOSThread() // whose priority is raised meanwhile
+	defer runtime.UnlockOSThread()
+	ended := &holding{tree: deserted{}, leaderDone: true, killed: map[procfs.Identity]bool{}}
+	s := &server{loop: newLoop(), machine: Machine{State: Running}, held: ended, terms: &terms{start: &wire.Start{}}}
+	s.listen(notice{pid: 1 << 30, uid: os.Getuid(), trigger: true, text: "x", hasText: true})
+	if n := len(s.out); n == 0 || s.held != nil {
+		t.Fatalf("held %v, told %v", s.held, s.out)
+	}
+	for i, m := range s.out {
+		if _, end := m.(*wire.Ended); end != (i == len(s.out)-1) {
+			t.Errorf("news %d of %d are %T", i, len(s.out), m)
+		}
 	}
 }
