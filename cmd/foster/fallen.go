@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/sys"
@@ -12,7 +13,8 @@ import (
 // A group loses what leaves it, and foster run is the subreaper above it: so it can
 // at least reap and name who was lost.
 
-// fallen lists what descends from foster and from none of its shims.
+// fallen lists what descends from foster and from none of its shims, nor of the
+// children that it was given by exec.
 func fallen() (orphans []procfs.Stat) {
 	all, err := procfs.Snapshot()
 	if err != nil {
@@ -20,7 +22,7 @@ func fallen() (orphans []procfs.Stat) {
 	}
 	below := map[int]bool{}
 	for _, s := range procfs.Below(all, os.Getpid()) {
-		if shim.IsShim(s.PID) || below[s.PPID] {
+		if shim.IsShim(s.PID) || contain.IsEarlier(s) || below[s.PPID] {
 			below[s.PID] = true
 			continue
 		}

@@ -130,8 +130,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context) error {
-	// If the shim is killed, its tree falls to this process, which has no other
-	// children.
+	// If the shim is killed, its tree falls to this process, which starts nobody else.
 	if err := contain.Adopt(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("become the subreaper: %w", err)
 	}

@@ -64,6 +64,8 @@ func Adopt() error { return notHere("subreaper") }
 
 func Adopts() bool { return false }
 
+func IsEarlier(procfs.Stat) bool { return false }
+
 func EmptyAdopted(time.Duration, func(int) bool) (int, []procfs.Stat, error) {
 	return 0, nil, notHere("subreaper")
 }

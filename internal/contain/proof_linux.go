@@ -33,12 +33,30 @@ type held struct {
 // Where handles run out, what was proven is returned with full set to false.
 // The caller closes with [release].
 func descendants(self int) (found []held, full bool, err error) {
-	snapshot, err := procfs.Snapshot()
+	all, whole, err := snapshot()
 	if err != nil {
 		return nil, false, err
 	}
-	found, full = prove(self, snapshot)
-	return found, full, nil
+	found, full = prove(self, all)
+	return found, full && whole, nil
+}
+
+// snapshot is procfs.Snapshot, and says whether handles have sufficed to read all.
+func snapshot() (all []procfs.Stat, full bool, err error) {
+	pids, err := procfs.Pids()
+	if err != nil {
+		return nil, false, err
+	}
+	all, full = make([]procfs.Stat, 0, len(pids)), true
+	for _, pid := range pids {
+		s, err := procfs.Read(pid)
+		if err == nil {
+			all = append(all, s)
+		} else if exhausted(err) {
+			full = false
+		}
+	}
+	return all, full, nil
 }
 
 // prove picks out of a snapshot what is proven.
