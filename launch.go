@@ -1,7 +1,9 @@
 package foster
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/sys"
@@ -15,7 +17,7 @@ import (
 func (s *starter) request() error {
 	answer, err := s.send()
 	if err != nil {
-		return s.fail(StageShim, fmt.Errorf("%w: %w", errShimGone, err))
+		return s.fail(StageShim, err)
 	}
 	failed, ok := answer.(*wire.Failed)
 	if ok && !s.named && s.level == wire.Cgroup && Stage(failed.Stage) == StageContainment {
@@ -66,7 +68,8 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.errno }
 
-// send sends the start with its descriptors, and waits for the answer.
+// send sends the start with its descriptors, and waits for the answer. The error is
+// errShimGone, unless nothing could be sent for another reason.
 func (s *starter) send() (wire.Message, error) {
 	s.msg.Containment = s.level
 	fds := []int{int(s.cwd.Fd())}
@@ -84,14 +87,27 @@ func (s *starter) send() (wire.Message, error) {
 	}
 	for len(fds) > sys.MaxFiles {
 		if err := s.shim.Conn.Send(fds[:sys.MaxFiles], &wire.Files{}); err != nil {
-			return nil, err
+			return nil, unsent(err)
 		}
 		fds = fds[sys.MaxFiles:]
 	}
 	if err := s.shim.Conn.Send(fds, s.msg); err != nil {
-		return nil, err
+		return nil, unsent(err)
 	}
-	return s.shim.Conn.Receive()
+	answer, err := s.shim.Conn.Receive()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errShimGone, err)
+	}
+	return answer, nil
+}
+
+// unsent tells a shim that is gone from a message that can't be sent, with a file that is
+// closed, say.
+func unsent(err error) error {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", errShimGone, err)
+	}
+	return err
 }
 
 // nameLeader finds the leader's number in this program's PID namespace.

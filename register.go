@@ -52,7 +52,21 @@ func (s *starter) register() error {
 	return nil
 }
 
-func (s *starter) makeRegistration() (*os.File, error) {
+func (s *starter) makeRegistration() (listener *os.File, err error) {
+	for range 2 {
+		if listener, err = s.tryRegistration(); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		known.Store(nil) // somebody has removed a folder since
+		s.unregister()
+	}
+	if errors.Is(err, journal.ErrTaken) {
+		err = fmt.Errorf("%q: %w", s.id, ErrTaken)
+	}
+	return listener, err
+}
+
+func (s *starter) tryRegistration() (*os.File, error) {
 	state, runtime, err := folders()
 	if err != nil {
 		return nil, err
@@ -67,17 +81,7 @@ func (s *starter) makeRegistration() (*os.File, error) {
 		e.CgroupPath, e.CgroupInode, e.Groups = s.cgroup.Path, s.cgroup.Inode(), s.cgroup.Groups
 	}
 	record, err := journal.Create(state, e)
-	if errors.Is(err, fs.ErrNotExist) { // somebody has removed the folder since
-		known.Store(nil)
-		if state, runtime, err = folders(); err == nil {
-			e.SocketPath = journal.SocketPath(runtime, s.id)
-			record, err = journal.Create(state, e)
-		}
-	}
-	switch {
-	case errors.Is(err, journal.ErrTaken):
-		return nil, fmt.Errorf("%q: %w", s.id, ErrTaken)
-	case err != nil:
+	if err != nil {
 		return nil, err
 	}
 	s.registered = &registration{folder: state, id: s.id, record: record, socket: e.SocketPath, keep: e.Keep}
@@ -136,6 +140,7 @@ func (s *starter) unregister() {
 		s.registered.end(false)
 		s.registered = nil
 	}
+	s.msg.Listen, s.msg.Journal = false, false
 }
 
 // forget keeps nothing for others: there is no end that could be told.

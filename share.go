@@ -69,9 +69,10 @@ type sharedShim struct {
 	lost     bool // no more trees for it
 	stuck    bool // it goes on holding what is over here
 
-	end  sync.Once // of awaitEnd
-	left []procfs.Stat
-	err  error
+	end   sync.Mutex // of awaitEnd, whose are:
+	ended bool
+	left  []procfs.Stat
+	err   error
 }
 
 func (p *sharedShims) wanted() bool {
@@ -207,14 +208,19 @@ func (s *sharedShim) holdsOn() {
 // is an error where the shim lives: it has only ceased to take trees.
 func (s *sharedShim) awaitEnd() (left []procfs.Stat, err error) {
 	s.lose()
-	s.end.Do(func() {
-		s.shim.Conn.Expect(giveUp)
-		if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.reap(giveUp) {
-			s.err = contain.ErrShimLives
-		} else if contain.Adopts() {
-			_, s.left, s.err = contain.EmptyAdopted(giveUp, shim.IsShim)
-		}
-	})
+	s.end.Lock()
+	defer s.end.Unlock()
+	if s.ended {
+		return s.left, s.err
+	}
+	s.shim.Conn.Expect(giveUp)
+	if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.reap(giveUp) {
+		return nil, contain.ErrShimLives // who asks later may find it gone
+	}
+	s.ended = true
+	if contain.Adopts() {
+		_, s.left, s.err = contain.EmptyAdopted(giveUp, shim.IsShim)
+	}
 	return s.left, s.err
 }
 

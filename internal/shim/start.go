@@ -274,7 +274,7 @@ func guessStage(err error, attr *syscall.ProcAttr) string {
 		return StageDir
 	case n == syscall.EPERM && attr.Sys.Credential != nil:
 		return StageCredential
-	case inCgroup(attr.Sys) && containmentErrno(n):
+	case inCgroup(attr.Sys) && containmentErrno(n) && !canClone(attr.Sys):
 		return StageContainment
 	}
 	return StageExec

@@ -8,4 +8,6 @@ func wantPidfd(*syscall.SysProcAttr, *int) {}
 
 func inCgroup(*syscall.SysProcAttr) bool { return false }
 
+func canClone(*syscall.SysProcAttr) bool { return true }
+
 func containmentErrno(syscall.Errno) bool { return false }
