@@ -132,9 +132,8 @@ func recoverError(lost []foster.Recovered) error {
 // start; that it was interrupted is one.
 func (r *runner) recoverFirst(ctx context.Context) error {
 	ctx, calm := interruptible(ctx)
-	defer calm()
 	lost, _, err := foster.Recover(ctx)
-	if ctx.Err() != nil {
+	if calm() {
 		return statusError(128 + int(syscall.SIGINT))
 	}
 	if err != nil {

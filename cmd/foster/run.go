@@ -141,6 +141,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	tree, err := r.cmd.Start()
 	if err != nil {
+		r.terminal.take(0) // of a leader that had it, but not its program
 		return startError(r.cmd, err)
 	}
 	r.tree = tree

@@ -116,12 +116,28 @@ func (r *runner) pause(by syscall.Signal) {
 
 // interruptible breaks off what is being ended at Ctrl-C and the like, between two of
 // its steps: who is stopped for a moment, so that it can't fork meanwhile, isn't left so.
-func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+// calm ends that, and says whether it was broken off: also by a signal that has come in the
+// last moment, which is lost where that isn't heeded.
+func interruptible(ctx context.Context) (broken context.Context, calm func() bool) {
 	wanted := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 	// Asking for one that is ignored would end its being so, also afterwards.
 	wanted = slices.DeleteFunc(wanted, signal.Ignored)
-	if len(wanted) == 0 { // to ask for none is to ask for all
-		return context.WithCancel(ctx)
+	broken, cancel := context.WithCancel(ctx)
+	signals, heard := make(chan os.Signal, 1), make(chan struct{})
+	if len(wanted) > 0 { // to ask for none is to ask for all
+		signal.Notify(signals, wanted...)
 	}
-	return signal.NotifyContext(ctx, wanted...)
+	go func() {
+		defer close(heard)
+		if _, came := <-signals; came {
+			cancel()
+		}
+	}()
+	return broken, func() bool {
+		defer cancel()
+		signal.Stop(signals) // waits for what is under way; then nobody sends any more
+		close(signals)
+		<-heard
+		return broken.Err() != nil
+	}
 }

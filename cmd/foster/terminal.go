@@ -56,11 +56,15 @@ func (t *terminal) give(group int) bool {
 
 // take takes the terminal back from the application, and says whether foster has
 // it. From a shell, which has put foster in the background, it isn't taken.
+//
+// A group in which nobody is left has it where the application was a shell that has
+// ended in the middle of a job, or its program couldn't be executed. Nobody would hear
+// Ctrl-C then: neither the script that has started foster, nor what that starts next.
 func (t *terminal) take(application int) bool {
 	if t == nil {
 		return false
 	}
-	if group, err := sys.ForegroundGroup(t.file); err == nil && group == application {
+	if group, err := sys.ForegroundGroup(t.file); err == nil && (group == application || sys.GroupIsEmpty(group)) {
 		_ = sys.SetForegroundGroup(t.file, t.own) // said below
 	}
 	return t.ours()

@@ -280,6 +280,42 @@ func TestApplicationThatWasKilledLeavesNoTerminalMode(t *testing.T) {
 	p.leaves(0)
 }
 
+// A script is no shell with job control, which would take the terminal back: where foster
+// leaves it to a group in which nobody is left, Ctrl-C is shown, and nobody hears it.
+func TestScriptHearsCtrlCAfterFosterHowever(t *testing.T) {
+	sh := shell(t)[0]
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, []byte("#!/no/such/interpreter\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, script string
+		ends         func(*person)
+	}{
+		{"the program can't be executed", "foster run -- " + broken, func(*person) {}},
+		{"it was a shell that ended in the middle of a job", "foster run --on-leader-loss stop --stop-timeout 0 -- " + sh + " --norc --noprofile --noediting -i", func(p *person) {
+			p.sees(`>> `)
+			p.types("echo pid=$$; sleep 100\n")
+			pid, err := strconv.Atoi(p.sees(`pid=(\d+)`)[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.runs("sleep")
+			kill(t, pid)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			leaktest.Check(t)
+			p := sit(t, "sh", "-c", c.script+"; exec tail -f /dev/null")
+			p.t = t
+			c.ends(p)
+			p.runs("tail")
+			p.types(ctrlC)
+			p.leaves(128 + 2)
+		})
+	}
+}
+
 func TestTerminalClosedEndsTree(t *testing.T) {
 	leaktest.Check(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")

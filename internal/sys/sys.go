@@ -64,6 +64,9 @@ func Exec(argv0 string, argv, env []string) error {
 	return syscall.Exec(argv0, argv, env)
 }
 
+// GroupIsEmpty says whether there is no process in a group, not even a zombie.
+func GroupIsEmpty(pgid int) bool { return pgid > 1 && unix.Kill(-pgid, 0) == unix.ESRCH }
+
 // Kill sends a signal to a process (pid > 0) or to a process group (pid < -1).
 // Callers make sure that the number can't have been reused: the target is an
 // unreaped child, or a group whose leader is one. Kill refuses 0 and -1, which
