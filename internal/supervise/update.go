@@ -42,7 +42,7 @@ func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error)
 			return
 		}
 		s.memory.keepScale(next)
-		changes = difference(s.project, next)
+		changes = s.restarting(difference(s.project, next))
 		if !dryRun {
 			s.apply(next)
 		}
@@ -142,6 +142,16 @@ func ownChanges(old, next *config.Project) (keys []string) {
 	return keys
 }
 
+// restarting has changes say restart only where there is something to be restarted.
+func (s *Supervisor) restarting(changes []client.Change) []client.Change {
+	for n, c := range changes {
+		if c.Action == "restart" && !slices.ContainsFunc(s.apps[c.App].instances, (*instance).lacksUpdate) {
+			changes[n].Action = "change"
+		}
+	}
+	return changes
+}
+
 func appsByName(p *config.Project) map[string]*config.App {
 	m := map[string]*config.App{}
 	for i := range p.Apps {
@@ -197,7 +207,7 @@ func (s *Supervisor) adjust(old *config.Project) {
 		_, restart := config.Changes(*was, spec)
 		for _, i := range a.instances {
 			s.specify(i)
-			if restart && hasTree(i.m.State) && !i.staysStopped() {
+			if restart && i.lacksUpdate() {
 				s.restart(i, "with another configuration", "its configuration has changed")
 			}
 			s.reschedule(i)
@@ -205,11 +215,28 @@ func (s *Supervisor) adjust(old *config.Project) {
 	}
 }
 
-// resize makes an application have so many instances; who is too many is stopped.
+// lacksUpdate says whether an instance is to be started anew where its configuration has
+// changed. What has failed, or pauses after that, may have lacked just this; what waits
+// starts with it in any case, and what has completed, or was stopped, stays so.
+func (i *instance) lacksUpdate() bool {
+	switch i.m.State {
+	case client.Failed, client.Backoff:
+		return true
+	}
+	return hasTree(i.m.State) && !i.staysStopped()
+}
+
+// resize makes an application have so many instances; who is too many is stopped. New ones
+// are started, unless the others are stopped.
 func (s *Supervisor) resize(a *app, replicas int) {
 	active := len(a.instances) == 0 || slices.ContainsFunc(a.instances, func(i *instance) bool { return i.m.State != client.Stopped })
-	if added := s.grow(a, replicas); active {
+	added := s.grow(a, replicas)
+	if active {
 		s.startAll(added, "the application was scaled")
+	} else {
+		for _, i := range added {
+			s.noteRest(i) // they are stopped as the others are
+		}
 	}
 	if len(a.instances) > replicas {
 		s.leave(a.instances[replicas:], "the application was scaled")
