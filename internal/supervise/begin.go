@@ -101,10 +101,13 @@ func (s *Supervisor) specify(i *instance) {
 	if hasLife(i.m.State) && !reflect.DeepEqual([]any{was.Readiness, was.Liveness}, []any{i.spec.Readiness, i.spec.Liveness}) {
 		ready := i.ready
 		s.startProbes(i)
-		if ready { // until the first answer; and what is said only once, was
+		switch {
+		case ready: // until the first answer; and what is said only once, was
 			i.told, i.lineSeen, i.healthy = true, true, true
+		case awaitedLine(&was) != awaitedLine(&i.spec):
+			s.awaitAnotherLine(i)
 		}
-		s.readiness(i)
+		s.shown(i)
 	}
 }
 

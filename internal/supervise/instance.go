@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -51,9 +52,10 @@ type instance struct {
 	pid      int
 	started  time.Time
 	ready    bool
-	told     bool // READY=1 of sd_notify(3)
-	lineSeen bool // that it is ready by
-	healthy  bool // its readiness probe says so
+	told     bool                     // READY=1 of sd_notify(3)
+	lineSeen bool                     // that it is ready by
+	awaited  *atomic.Pointer[awaited] // which that is; nil: nobody reads its output
+	healthy  bool                     // its readiness probe says so
 	probing  context.CancelFunc
 	probes   [probes]probeState
 	health   string

@@ -55,42 +55,60 @@ func awaitedLine(spec *config.App) string {
 	return spec.Readiness.Log
 }
 
-// awaits is what a line of an instance's run under way has to match; nil: none is waited
-// for.
-func (s *Supervisor) awaits(i *instance) *regexp.Regexp {
+// awaited is a line that a run has to write, until it was seen.
+type awaited struct {
+	pattern *regexp.Regexp
+	seen    atomic.Bool
+}
+
+// awaitLine has whoever reads the output of an instance's run under way look for the line
+// that its configuration says now.
+func (s *Supervisor) awaitLine(i *instance) {
+	i.awaited.Store(nil)
 	text := awaitedLine(&i.spec)
 	if text == "" || i.lineSeen {
-		return nil
+		return
 	}
 	pattern, err := regexp.Compile(text)
 	if err != nil {
 		s.event(i, "probe", "readiness probe: log_line: %v", err)
-		return nil
+		return
 	}
-	return pattern
+	i.awaited.Store(&awaited{pattern: pattern})
 }
 
 // lineWatch gives what has to see each line of an instance's run under way, by any
-// goroutine; nil: nobody waits for one. It keeps nothing of the line.
+// goroutine. It keeps nothing of the line.
 func (s *Supervisor) lineWatch(i *instance) func(line []byte) {
-	pattern := s.awaits(i)
-	if pattern == nil {
-		return nil
-	}
-	run := i.run
-	var seen atomic.Bool
+	run, now := i.run, &atomic.Pointer[awaited]{} // what is left of a run before may still be read
+	i.awaited = now
+	s.awaitLine(i)
 	return func(line []byte) {
-		if seen.Load() || !pattern.Match(line) || seen.Swap(true) {
+		a := now.Load()
+		if a == nil || a.seen.Load() || !a.pattern.Match(line) || a.seen.Swap(true) {
 			return
 		}
-		go s.post(func() { s.sawLine(i, run) }) // who reads the output doesn't wait for the loop
+		go s.post(func() { s.sawLine(i, run, a) }) // who reads the output doesn't wait for the loop
 	}
 }
 
-func (s *Supervisor) sawLine(i *instance, run uint64) {
-	if run == i.run && !i.lineSeen {
+func (s *Supervisor) sawLine(i *instance, run uint64, a *awaited) {
+	if run == i.run && i.awaited.Load() == a && !i.lineSeen {
 		i.lineSeen = true
 		s.shown(i)
+	}
+}
+
+// awaitAnotherLine is awaitLine where the configuration has changed: what an instance has
+// said counts no more, and what it says now it may have said before.
+func (s *Supervisor) awaitAnotherLine(i *instance) {
+	i.lineSeen = false
+	if i.awaited == nil {
+		return // nobody reads its output
+	}
+	s.awaitLine(i)
+	if !i.started.IsZero() {
+		s.lookForLine(i, i.started)
 	}
 }
 
@@ -101,15 +119,15 @@ func matches(pattern *regexp.Regexp, line client.Line) bool {
 	return pattern.MatchString(line.Text)
 }
 
-// lookForLine looks for the line in what a run has written that was taken over: the
-// supervisor before may have been killed when the line was in the log, and wasn't noted.
+// lookForLine looks for the line in what a run has written that was taken over, or that another
+// line is awaited of: the supervisor before may have been killed when the line was in the log,
+// and wasn't noted.
 // What comes from now on, the capture shows.
 func (s *Supervisor) lookForLine(i *instance, began time.Time) {
-	pattern := s.awaits(i)
-	if pattern == nil {
+	if i.awaited == nil || i.awaited.Load() == nil {
 		return
 	}
-	run, own := i.run, []*logs.Log{s.logs.Log(i.app.spec.Name, i.replica)}
+	run, a, own := i.run, i.awaited.Load(), []*logs.Log{s.logs.Log(i.app.spec.Name, i.replica)}
 	query := logs.Query{LogQuery: client.LogQuery{Since: began}, Logs: func() ([]*logs.Log, error) { return own, nil }}
 	s.helpers.Go(func() {
 		for line, err := range s.logs.Read(s.life, query) {
@@ -119,8 +137,8 @@ func (s *Supervisor) lookForLine(i *instance, began time.Time) {
 				})
 				return
 			}
-			if line.Stream != logs.Foster.String() && matches(pattern, line) {
-				s.post(func() { s.sawLine(i, run) })
+			if line.Stream != logs.Foster.String() && matches(a.pattern, line) {
+				s.post(func() { s.sawLine(i, run, a) })
 				return
 			}
 		}

@@ -79,3 +79,50 @@ func forgetShown(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// Another line is looked for at once: in what was written before, and in what comes.
+func TestAnUpdateToAnotherLineCountsAtOnce(t *testing.T) {
+	for _, line := range []string{"before", "after"} {
+		t.Run(line, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "file")
+			app := script("web", "echo before; until [ -e "+file+" ]; do sleep 0.01; done; echo first; echo after; sleep 1000 & wait")
+			next := app
+			app.Readiness, next.Readiness = &config.Probe{Log: "^first$"}, &config.Probe{Log: "^" + line + "$"}
+			s, _ := running(t, oneApp(app), Options{Load: func() (*config.Project, error) { return oneApp(next), nil }})
+			before := awaitState(t, s, "web", client.Running)
+			leaktest.Eventually(t, "it has written", func() bool { return len(logged(t, s, client.LogQuery{})) == 1 })
+			if _, err := s.Update(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			if line == "after" {
+				if instanceOf(t, s, "web").Ready {
+					t.Error("it is ready before it has written the line")
+				}
+				touch(t, file)
+			}
+			told(t, s, "ready", "it is ready")
+			if i := instanceOf(t, s, "web"); i.PID != before.PID {
+				t.Error("it was restarted")
+			}
+		})
+	}
+}
+
+// Who was ready stays so by an update of what that takes, also in the next life.
+func TestWhoWasReadyStaysSoByAnotherLine(t *testing.T) {
+	app, dir := script("web", "sleep 1000 & wait"), t.TempDir()
+	next := app
+	next.Readiness = &config.Probe{Log: "^never$"}
+	s, _ := running(t, oneApp(app), Options{State: dir, Load: func() (*config.Project, error) { return oneApp(next), nil }})
+	awaitState(t, s, "web", client.Running)
+	if _, err := s.Update(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := remember(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, line := m.hasShown(treeID("test", "web", 1)); !line || !instanceOf(t, s, "web").Ready {
+		t.Errorf("noted %v, ready %v", line, instanceOf(t, s, "web").Ready)
+	}
+}
