@@ -157,20 +157,16 @@ func (r *registration) end(held bool) {
 		return
 	}
 	defer r.close()
-	if held {
-		return
+	if held || !r.record.At(journal.Path(r.folder, r.id)) {
+		return // it is the shim's yet, or the name, and with it the socket, another tree's
 	}
 	_ = os.Remove(r.socket) // whoever connects from now on finds nothing
-	if r.record != nil && !r.keep {
+	if !r.keep {
 		_ = r.record.Remove(r.folder) // else it's pruned
 	}
 }
 
-func (r *registration) close() {
-	if r.record != nil {
-		r.record.Close()
-	}
-}
+func (r *registration) close() { r.record.Close() }
 
 // handles are the descriptors that a start passes for others than the program.
 func (s *starter) handles() (fds []int) {

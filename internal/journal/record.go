@@ -84,6 +84,10 @@ func readWhole(f *os.File) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, 0, fileRoom))
 }
 
+// At says whether a path still names the record. While it does, what has the same name in
+// another folder is of the same tree, too: who takes the name away needs the lock.
+func (r *Record) At(path string) bool { return isAt(r.f, path) }
+
 // Remove removes the record from the folder, unless its name is another's by now.
 // Nobody else can take the name away in between: that needs the lock.
 func (r *Record) Remove(folder string) error {
