@@ -236,10 +236,18 @@ func (s *server) leaves(c *client) {
 }
 
 // noticeSide finds out, before the end of a tree is told, whether the owner's side is
-// gone already: then its end is kept for who claims it.
+// gone already: then its end is kept for who claims it, or, where nobody can, what the
+// owner's side would do at the end is done here.
 func (s *server) noticeSide() {
-	if s.side != nil && s.machine.Grace > 0 && s.side.conn.HungUp() {
+	switch {
+	case s.side == nil || !s.side.conn.HungUp():
+	case s.machine.Grace > 0:
 		s.loseSide() // receive tells the rest
+	default: // a stop, which comes with the loss of the owner, would find nobody
+		t := s.terms
+		if t.deserted = true; t.reader == s.side {
+			t.reader = nil
+		}
 	}
 }
 

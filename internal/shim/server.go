@@ -162,7 +162,7 @@ func (s *server) forget() {
 	s.grace.Stop()
 	s.roll.Stop()
 	s.recheck.Stop()
-	if s.side == nil || t.claimed {
+	if s.side == nil || t.claimed || t.deserted {
 		t.saveOutput()
 		t.unregister()
 	}

@@ -25,6 +25,7 @@ type terms struct {
 	leader     wire.Member
 	cause      string // of a stop
 	claimed    bool   // its owner's side isn't the one that started it
+	deserted   bool   // its owner's side was gone before the end was told
 	history    []wire.Message
 	record     *record // in the journal; nil: there is none
 
@@ -273,12 +274,16 @@ func (t *terms) remember(news []wire.Message) {
 }
 
 // unregister removes what others find the tree by, which the owner's side does that
-// has made it. It is done while the entry's lock is held: the name isn't another's yet.
+// has made it. It is done while the entry's lock is held: the name isn't another's yet,
+// unless the entry was removed before.
 func (t *terms) unregister() {
+	if t.record == nil || !t.record.entry.At(t.start.JournalPath) {
+		return
+	}
 	if t.start.SocketPath != "" {
 		_ = os.Remove(t.start.SocketPath) // who comes now finds nothing
 	}
-	if t.record != nil && t.record.life.Done && !t.start.Keep {
+	if t.record.life.Done && !t.start.Keep {
 		_ = os.Remove(t.start.JournalPath) // else it's pruned
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -105,5 +107,62 @@ func TestNothingIsToldBehindTheEnd(t *testing.T) {
 		if _, end := m.(*wire.Ended); end != (i == len(s.out)-1) {
 			t.Errorf("news %d of %d are %T", i, len(s.out), m)
 		}
+	}
+}
+
+// TestNothingIsLeftOfATreeThatEndsWithItsOwner: the tree is found to be empty before its
+// shim reads that the owner's side is gone. Nobody can claim it: it has no grace.
+func TestNothingIsLeftOfATreeThatEndsWithItsOwner(t *testing.T) {
+	for name, tt := range map[string]struct{ gone, keep, replaced, socket, entry bool }{
+		"the owner is there":    {socket: true, entry: true}, // and removes both
+		"it is gone":            {gone: true},
+		"its end is to be read": {gone: true, keep: true, entry: true},
+		"the name is another's": {gone: true, replaced: true, socket: true, entry: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			create := func() *journal.Record {
+				r, err := journal.Create(folder, &wire.Entry{ID: "db", Keep: tt.keep})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { r.Close() })
+				return r
+			}
+			start := &wire.Start{ID: "db", Keep: tt.keep, SocketPath: filepath.Join(folder, "db.sock"), JournalPath: journal.Path(folder, "db")}
+			if err := os.WriteFile(start.SocketPath, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := &server{loop: newLoop(), machine: Machine{State: Running}, clients: map[*client]bool{}, calm: func() {}}
+			mine := create()
+			s.terms = &terms{start: start, record: newRecord(mine.File())}
+			s.held = &holding{tree: deserted{}, leaderDone: true}
+			side, far := guestOf(t, s)
+			if s.side = side; tt.gone {
+				far.Close()
+			}
+			if tt.replaced {
+				if err := mine.Remove(folder); err != nil {
+					t.Fatal(err)
+				}
+				create()
+			}
+			s.turn(s.checkEmpty)
+			if s.held != nil {
+				t.Fatal("the tree isn't over")
+			}
+			for path, want := range map[string]bool{start.SocketPath: tt.socket, start.JournalPath: tt.entry} {
+				if _, err := os.Lstat(path); (err == nil) != want {
+					t.Errorf("%s is there: %v, want %v", filepath.Base(path), err == nil, want)
+				}
+			}
+			if !tt.keep {
+				return
+			}
+			found, err := journal.Find(folder, "db")
+			if err != nil || found.State != journal.Ended || !found.Life.Done {
+				t.Errorf("its end: %+v, %v", found, err)
+			}
+		})
 	}
 }
