@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -52,31 +51,4 @@ func extendApp(ctx context.Context, stdout io.Writer, form string, o *ownedBy, b
 		}
 	}
 	return nil
-}
-
-// newReload is foster reload.
-func newReload(stdout io.Writer) *cobra.Command {
-	var p projectFlags
-	cmd := &cobra.Command{
-		Use:   "reload [flags] APP…",
-		Short: "Ask applications to read their own configuration again",
-		Long: `Send SIGHUP to the leader of each application that is named, or of one replica (web.2).
-What an application makes of that is its own matter. foster update is for foster.yaml.`,
-		Example: "  foster reload web",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{hinted{errors.New("foster reload needs the name of an application"), "foster reload web"}}
-			}
-			return nil
-		},
-		ValidArgsFunction: completeApps(&p),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
-				return c.Signal(cmd.Context(), "HUP", "leader", of...)
-			})
-		},
-	}
-	p.add(cmd)
-	answers(cmd, stdout)
-	return cmd
 }

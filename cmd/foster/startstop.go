@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -8,35 +10,42 @@ import (
 	"github.com/foster-init/foster/client"
 )
 
-// newStart is foster start.
-func newStart(stdout io.Writer) *cobra.Command {
+// actOnApps completes a command that asks a supervisor to do something with the
+// applications that are named. Where the command doesn't say which arguments it takes, it
+// is at least one, or --all.
+func actOnApps(cmd *cobra.Command, stdout io.Writer, do func(context.Context, *client.Client, []client.Target) error) *cobra.Command {
 	var p projectFlags
-	var all bool
-	cmd := &cobra.Command{
-		Use:   "start [flags] APP…",
-		Short: "Start applications of a running project",
-		Long: `Start applications, or single replicas of them (web.2), and what they depend on, and
-wait until they run. What runs already isn't touched.`,
-		Example:           "  foster start web\n  foster start web.2 worker",
-		Args:              someApps(&all),
-		ValidArgsFunction: completeApps(&p),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
-				return c.Start(cmd.Context(), of...)
-			})
-		},
+	if cmd.Args == nil {
+		var all bool
+		cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
+		cmd.Args = someApps(&all)
+	}
+	cmd.ValidArgsFunction = completeApps(&p)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
+			return do(cmd.Context(), c, of)
+		})
 	}
 	p.add(cmd)
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
 	answers(cmd, stdout)
 	return cmd
 }
 
+// newStart is foster start.
+func newStart(stdout io.Writer) *cobra.Command {
+	return actOnApps(&cobra.Command{
+		Use:   "start [flags] APP…",
+		Short: "Start applications of a running project",
+		Long: `Start applications, or single replicas of them (web.2), and what they depend on, and
+wait until they run. What runs already isn't touched.`,
+		Example: "  foster start web\n  foster start web.2 worker",
+	}, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error { return c.Start(ctx, of...) })
+}
+
 // newRestart is foster restart.
 func newRestart(stdout io.Writer) *cobra.Command {
-	var p projectFlags
 	var how stopFlags
-	var all bool
+	var plan client.StopPlan
 	cmd := &cobra.Command{
 		Use:   "restart [flags] APP…",
 		Short: "Stop applications, and start them again",
@@ -46,22 +55,33 @@ again. Applications that depend on one of them with "restart: true" are restarte
 
 With --signal, --timeout or --scope they are stopped otherwise than their file says, this
 once.`,
-		Example:           "  foster restart web\n  foster restart --all\n  foster restart --timeout 0 web    # SIGKILL at once",
-		Args:              someApps(&all),
-		ValidArgsFunction: completeApps(&p),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, _, err := how.plans(cmd)
-			if err != nil {
-				return err
-			}
-			return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
-				return c.RestartWith(cmd.Context(), plan, of...)
-			})
+		Example: "  foster restart web\n  foster restart --all\n  foster restart --timeout 0 web    # SIGKILL at once",
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			plan, _, err = how.plans(cmd)
+			return err
 		},
 	}
 	how.add(cmd)
-	p.add(cmd)
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
-	answers(cmd, stdout)
-	return cmd
+	return actOnApps(cmd, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error {
+		return c.RestartWith(ctx, plan, of...)
+	})
+}
+
+// newReload is foster reload.
+func newReload(stdout io.Writer) *cobra.Command {
+	return actOnApps(&cobra.Command{
+		Use:   "reload [flags] APP…",
+		Short: "Ask applications to read their own configuration again",
+		Long: `Send SIGHUP to the leader of each application that is named, or of one replica (web.2).
+What an application makes of that is its own matter. foster update is for foster.yaml.`,
+		Example: "  foster reload web",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{hinted{errors.New("foster reload needs the name of an application"), "foster reload web"}}
+			}
+			return nil
+		},
+	}, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error {
+		return c.Signal(ctx, "HUP", "leader", of...)
+	})
 }
