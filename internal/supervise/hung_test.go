@@ -4,6 +4,7 @@ import (
 	"context"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -52,4 +53,32 @@ func TestAShimThatHangsHoldsUpNoOther(t *testing.T) {
 	if err := <-signalled; err != nil {
 		t.Error(err)
 	}
+}
+
+// A start that waits for its turn can be cut short, and one that hangs gives its turn away.
+func TestStartsThatHangDontKeepTheirTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := make(chan struct{}, 1)
+		first, err := takeSlot(t.Context(), slots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), slowStart/2)
+		defer cancel()
+		if _, err := takeSlot(ctx, slots); err == nil {
+			t.Error("two have the only turn")
+		}
+		second, err := takeSlot(t.Context(), slots) // when the first has become slow
+		if err != nil {
+			t.Fatal(err)
+		}
+		first()
+		if len(slots) != 1 {
+			t.Error("the slow one has given back the turn of another")
+		}
+		second()
+		if len(slots) != 0 {
+			t.Error("a turn was kept")
+		}
+	})
 }

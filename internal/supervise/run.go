@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 	"time"
 
@@ -63,15 +64,11 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 	if err := runHook(ctx, spec, "pre_start", spec.Hooks.PreStart); err != nil {
 		return nil, err
 	}
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-l.slots }()
-	if err := ctx.Err(); err != nil {
+	done, err := takeSlot(ctx, l.slots)
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	tree, err := l.startTree()
 	if errors.Is(err, journal.ErrLost) { // of a supervisor that was killed in the middle of a start
 		_, _, rerr := foster.Recover(ctx)
@@ -80,6 +77,31 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 		}
 	}
 	return tree, err
+}
+
+// slowStart is after how long a start doesn't count among those at one time any more: it
+// hangs, in a file system that is gone, say, and isn't to hold up the others.
+const slowStart = 5 * time.Second
+
+// takeSlot waits until there is room for another start, or ctx is done. The slot is given
+// back by done, or when the start is slow.
+func takeSlot(ctx context.Context, slots chan struct{}) (done func(), err error) {
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	giveBack := sync.OnceFunc(func() { <-slots })
+	slow := time.AfterFunc(slowStart, giveBack)
+	done = func() {
+		slow.Stop()
+		giveBack()
+	}
+	if err := ctx.Err(); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
 }
 
 func (l *launching) startTree() (*foster.Tree, error) {
