@@ -57,7 +57,7 @@ func TestWhatAStopHasBegunIsNotRunAgainByTheNextLife(t *testing.T) {
 				t.Fatal(err)
 			}
 			said(t, dir+"/out", "start web, pre_stop, command, stop web, start web, pre_stop, command, stop web")
-			leaktest.ReapOrphans(t)
+			clearAway(t)
 		})
 	}
 }
@@ -72,7 +72,7 @@ func TestAnotherStopOfTheSameRunRunsItsCommandsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	said(t, dir+"/out", "start web, pre_stop, pre_stop, command, stop web")
-	leaktest.ReapOrphans(t)
+	clearAway(t)
 }
 
 // Killed before the shim had forgotten the end of a tree, a supervisor leaves that end to the
@@ -106,7 +106,7 @@ func TestTheHookAfterAnEndIsNotRunAgainByTheNextLife(t *testing.T) {
 			if err := end(); err != nil {
 				t.Fatal(err)
 			}
-			leaktest.ReapOrphans(t)
+			clearAway(t)
 		})
 	}
 }
