@@ -4,8 +4,6 @@ import (
 	"io"
 	"sync"
 	"time"
-
-	"github.com/foster-init/foster/client"
 )
 
 // How foster up ends. Whoever reads its output may have stopped reading, by Ctrl-S, or in
@@ -84,20 +82,16 @@ func (s *server) verdict(err error, told bool) error {
 	return nil
 }
 
-// atRest says whether nothing runs, nor will by itself.
+// atRest says whether nothing runs, nor will by itself, nor when a file is changed.
 func (s *server) atRest() bool {
-	failed := false
-	for _, a := range s.supervisor.Status().Apps {
-		for _, i := range a.Instances {
-			switch i.State {
-			case client.Failed:
-				failed = true
-			case client.Completed, client.Stopped:
-			default:
-				return false
-			}
-		}
+	rest, ok := s.supervisor.AtRest()
+	switch {
+	case !ok:
+		return false
+	case rest.Watches:
+		s.show.say(faint, "all applications have ended; a change of their files starts them again")
+		return false
 	}
-	s.failed.Store(failed)
+	s.failed.Store(rest.Failed)
 	return true
 }

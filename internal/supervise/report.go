@@ -24,6 +24,35 @@ func (s *Supervisor) Status() client.Status {
 	return status
 }
 
+// Rest is how a project is of which nothing runs.
+type Rest struct {
+	Failed  bool // and some of it has
+	Watches bool // and some of it has ended, and is started again when its files change
+}
+
+// AtRest says how the project is, where nothing of it runs, nor will by its schedule or
+// after a pause.
+func (s *Supervisor) AtRest() (r Rest, ok bool) {
+	asked := s.ask(func() {
+		ok = true
+		for _, a := range s.apps {
+			for _, i := range a.instances {
+				switch i.m.State {
+				case client.Failed:
+					r.Failed = true
+				case client.Completed:
+				case client.Stopped:
+					continue
+				default:
+					ok = false
+				}
+				r.Watches = r.Watches || a.watched != nil && a.watched.Signal == 0
+			}
+		}
+	})
+	return r, ok && asked == nil
+}
+
 // measured is a tree that is to be measured.
 type measured struct {
 	tree   *foster.Tree

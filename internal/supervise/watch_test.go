@@ -141,3 +141,32 @@ func TestAWatchThatFailsIsBegunAgain(t *testing.T) {
 	}
 	change(t, folder, "it is restarted", func() bool { return instanceOf(t, s, "web").Restarts > 0 })
 }
+
+// What has ended, and is watched, is not at rest for good: only by a change that is a signal
+// is it left alone.
+func TestWhatIsWatchedWaitsForItsFiles(t *testing.T) {
+	for _, c := range []struct {
+		sig  syscall.Signal
+		text string
+		want Rest
+	}{
+		{0, "exit 1", Rest{Failed: true, Watches: true}}, {0, "exit 0", Rest{Watches: true}}, {syscall.SIGHUP, "exit 1", Rest{Failed: true}},
+	} {
+		app, _, _ := watcher(t)
+		app.Command[2], app.Watch.Signal = c.text, c.sig
+		s, end := running(t, oneApp(app), Options{})
+		leaktest.Eventually(t, "it is at rest", func() bool { _, ok := s.AtRest(); return ok })
+		if got, _ := s.AtRest(); got != c.want {
+			t.Errorf("%+v: %+v", c, got)
+		}
+		if err := s.Stop(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := s.AtRest(); !ok || got != (Rest{}) {
+			t.Errorf("%+v, stopped by hand: %+v, %v", c, got, ok)
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
