@@ -13,13 +13,13 @@ import (
 
 // A signal that comes when what it would have broken off has just been done isn't lost:
 // what follows isn't begun.
-func TestCtrlCInTheLastMomentIsHeeded(t *testing.T) {
+func TestASignalInTheLastMomentIsHeeded(t *testing.T) {
 	leaktest.Check(t)
 	runtime.LockOSThread() // what is sent to this thread has come when that returns
 	defer runtime.UnlockOSThread()
 	for range 100 {
 		ctx, calm := interruptible(t.Context())
-		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.SIGINT); err != nil {
+		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 		if !calm() {
