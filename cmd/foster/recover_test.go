@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,28 @@ func inspected(t *testing.T, id string) (told tree) {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return told
+}
+
+// beginWait begins foster wait, and returns when it is connected to the shim.
+func beginWait(t *testing.T, id string) *process {
+	t.Helper()
+	socket := []byte(journal.SocketPath(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "foster"), id))
+	guests := func() (n int) {
+		table, err := os.ReadFile("/proc/net/unix")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(table) { // the shim's ends have the path, too: 03 is SS_CONNECTED
+			if f := bytes.Fields(line); len(f) == 8 && string(f[5]) == "03" && bytes.Equal(f[7], socket) {
+				n++
+			}
+		}
+		return n
+	}
+	leaktest.Eventually(t, "who has looked at it has left", func() bool { return guests() == 0 })
+	w := begin(t, "foster", "wait", id)
+	leaktest.Eventually(t, "foster wait is connected", func() bool { return guests() > 0 })
+	return w
 }
 
 // forgotten reaps what ran in the background, and removes the ends that the journal
@@ -163,7 +186,7 @@ func TestDetachedFosterKilledNothingIsLeft(t *testing.T) {
 	inEach(t, func(t *testing.T, contain string) {
 		output(t, "foster", "run", "--id", "web", "-d", "--stop-timeout", "50ms", "--contain", contain, "--", "sh", "-c", "exec sleep 1000")
 		told := inspected(t, "web")
-		w := begin(t, "foster", "wait", "web")
+		w := beginWait(t, "web")
 		kill(t, told.Owner.PID)
 		endsWhileReaping(t, w, 128+15)
 		forgotten(t)
@@ -174,7 +197,7 @@ func TestDetachedShimKilledNothingIsLeft(t *testing.T) {
 	inEach(t, func(t *testing.T, contain string) {
 		output(t, "foster", "run", "--id", "web", "-d", "--contain", contain, "--", "sh", "-c", "echo hello; exec sleep 1000")
 		told := inspected(t, "web")
-		w := begin(t, "foster", "wait", "web")
+		w := beginWait(t, "web")
 		a := begin(t, "foster", "attach", "web")
 		a.out.next(`^hello$`)
 		b := begin(t, "foster", "attach", "web")
