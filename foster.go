@@ -38,7 +38,9 @@
 // The group, which is all that macOS and FreeBSD have, loses what leaves it. If
 // the shim is killed with SIGKILL, a cgroup is emptied by this program and a PID
 // namespace by the kernel; below a subreaper the members are handed to the next
-// subreaper or to init, and the run ends with [ErrShimLost]. A process of another
+// subreaper or to init: this program ends those who were seen before, and who descends
+// from them, can't prove that no other is left, and the run ends with [ErrShimLost]
+// and without a time in Exit.TreeEmpty. A process of another
 // user (sudo in a tree of an ordinary user) may not be signalled outside of a
 // cgroup; it is named in a [SurvivorsError]. If this program and the shim are killed
 // at once, the kernel ends a PID namespace and the leader of a group; what is left of

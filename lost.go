@@ -60,19 +60,42 @@ func (o *owner) emptyAttached() ([]procfs.Stat, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := journal.Find(state, o.tree.id)
+	return endLost(state, o.tree.id)
+}
+
+// endLost ends what the journal tells of a tree that both its sides have left.
+func endLost(folder, id string) (left []procfs.Stat, err error) {
+	found, err := journal.Find(folder, id)
 	if err != nil {
 		return nil, err
 	}
-	one, left, mine := new(recovery).one(context.Background(), state, found)
+	one, left, mine := new(recovery).one(context.Background(), folder, found)
 	if !mine {
 		return nil, errors.New("another recovers it")
 	}
 	return left, one.Err
 }
 
-// errHandedOn says why a lost subreaper's tree can't be ended from here.
-var errHandedOn = errors.New("its members were handed to the next subreaper or to init, and are out of custody")
+// errHandedOn says why a lost subreaper's tree isn't known to be empty.
+var errHandedOn = errors.New("its members were handed to the next subreaper or to init: who was seen before was ended, and who wasn't is out of custody")
+
+// endHandedOn ends whom the shim of a subreaper has written down: they were handed on,
+// and don't fall to this program. That is no proof that nobody is left. Who can't be
+// ended stays in the journal, for Recover.
+func (o *owner) endHandedOn() (left []procfs.Stat, err error) {
+	r := o.registered
+	if r == nil || r.record == nil {
+		return nil, errHandedOn
+	}
+	o.shim.Reap() // its hold on the entry ends with it
+	r.close()
+	r.record = nil
+	left, err = endLost(r.folder, r.id)
+	if err == nil && len(left) == 0 {
+		err = errHandedOn
+	}
+	return left, err
+}
 
 // emptyWithoutShim does what the containment allows.
 func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
@@ -89,7 +112,7 @@ func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
 		err = contain.KillLostGroup(o.tree.leader, o.start)
 	case wire.Subreaper:
 		if !contain.Adopts() {
-			err = errHandedOn
+			left, err = o.endHandedOn()
 		}
 	}
 	if err != nil {

@@ -334,7 +334,8 @@ func (o *owner) finish() {
 	}
 	o.closeKept()
 	if !o.confirm {
-		o.registered.end(len(o.exit.Survivors) > 0)
+		// What isn't known to be over is left in the journal, for Recover.
+		o.registered.end(o.exit.TreeEmpty.IsZero() && !o.exit.Released)
 	}
 	if o.exit.Cause == CauseCanceled {
 		o.failed = append(o.failed, o.cmd.ctx.Err())

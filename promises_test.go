@@ -445,23 +445,6 @@ func TestShimKilledLibraryEndsTree(t *testing.T) {
 	})
 }
 
-func TestShimKilledBelowSubreaperIsSaid(t *testing.T) {
-	in(t, []foster.Containment{foster.Subreaper}, func(t *testing.T, c foster.Containment) {
-		tree, out := begin(t, c, nil, "block")
-		pid := out.pid("block")
-		if err := syscall.Kill(foster.ShimPID(tree), syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		if exit, err := tree.Wait(); !errors.Is(err, foster.ErrShimLost) || !exit.TreeEmpty.IsZero() {
-			t.Errorf("exit %+v, %v; want ErrShimLost, and no claim that the tree is empty", exit, err)
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // it fell to this test
-			t.Fatal(err)
-		}
-		leaktest.ReapOrphans(t)
-	})
-}
-
 // TestBothKilledAtOnce: what is left then, the next foster finds and ends.
 func TestBothKilledAtOnce(t *testing.T) {
 	in(t, all, func(t *testing.T, c foster.Containment) {

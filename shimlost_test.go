@@ -1,0 +1,93 @@
+package foster_test
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// killShim kills the shim of a tree.
+func killShim(t *testing.T, tree *foster.Tree) {
+	t.Helper()
+	if err := syscall.Kill(foster.ShimPID(tree), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShimKilledBelowSubreaperEndsWhomItKnewAndSaysSo(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, nil, "daemonize", "stay")
+		pid := out.pid("block")
+		awaitEntry(t, "the journal knows the daemon", func(f journal.Found) bool {
+			return f.Life != nil && slices.ContainsFunc(f.Life.Members, func(m wire.Member) bool { return m.PID == pid })
+		})
+		killShim(t, tree)
+		if exit, err := tree.Wait(); !errors.Is(err, foster.ErrShimLost) || !exit.TreeEmpty.IsZero() || len(exit.Survivors) > 0 {
+			t.Errorf("exit %+v, %v; want ErrShimLost, nobody left, and no claim that the tree is empty", exit, err)
+		}
+		leaktest.ReapOrphans(t) // which ends when the daemon has
+	})
+}
+
+// TestShimKilledWhoIsNotEndedStaysInTheJournal: what the shim wrote down is of no use
+// here, so nobody is ended; and no second tree of that name may start beside them.
+func TestShimKilledWhoIsNotEndedStaysInTheJournal(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.ID = "web" }, "block")
+		pid := out.pid("block")
+		known := rewriteLife(t, tree, wire.Life{Members: []wire.Member{{PID: 1, Start: 1}}})
+		killShim(t, tree)
+		if exit, err := tree.Wait(); !errors.Is(err, foster.ErrShimLost) || !exit.TreeEmpty.IsZero() {
+			t.Errorf("exit %+v, %v; want ErrShimLost, and no claim that the tree is empty", exit, err)
+		}
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Fatalf("the application: %v", err)
+		}
+		again := roleCommand("block")
+		again.ID = "web"
+		if _, err := again.Start(); !errors.Is(err, journal.ErrLost) {
+			t.Errorf("a second tree of that name: %v, want ErrLost", err)
+		}
+		rewriteLife(t, nil, known)
+		if lost, problems, err := foster.Recover(t.Context()); err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil {
+			t.Errorf("recovered %+v, %v, %v", lost, problems, err)
+		}
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// rewriteLife puts something else in the place of what the shim of a tree has written
+// down, and stops it, so that it doesn't write again. It gives what was there.
+func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.Life) {
+	t.Helper()
+	state, _, err := journal.Folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tree != nil {
+		awaitEntry(t, "the journal knows the leader", func(f journal.Found) bool { return f.Life != nil })
+		if err := syscall.Kill(foster.ShimPID(tree), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := journal.Find(state, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(journal.Path(state, "web"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := journal.Adopt(f)
+	if err := errors.Join(record.Write(&life), record.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return *found.Life
+}
