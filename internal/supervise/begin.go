@@ -138,6 +138,7 @@ func (s *Supervisor) takeOver(last *config.Project) {
 			i.m.Queued, i.by = true, "by its schedule"
 		}
 		s.attached(i, trees[i])
+		i.owesHook = i.m.State == client.Stuck
 		switch {
 		case !hasTree(i.m.State):
 		case i.removed:
@@ -198,7 +199,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 	case a.err == nil:
 		i.run++
 		i.launches++
-		i.taken = time.Now()
+		i.taken, i.owesHook = time.Now(), false
 		i.terminal = adoptTerminal(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
 		s.goOnWithRun(i)
@@ -206,8 +207,7 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):
-		i.ends++
-		s.step(i, Ended, "its tree has ended", outcome{}) // where it was stuck
+		s.gone(i)
 	default:
 		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})
 	}
@@ -225,7 +225,7 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
 				switch {
-				case i.m.State == client.Stuck:
+				case i.m.State == client.Stuck && i.over == nil:
 					s.awaitEmpty(i)
 				case hasLife(i.m.State):
 					s.memory.forgetStop(i.treeID)

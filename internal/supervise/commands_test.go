@@ -108,6 +108,7 @@ func TestAStopThatFailsNamesWhoIsLeftAndGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	app := script("deaf", "trap '' TERM; touch "+dir+"/runs; while :; do sleep 0.01; done")
 	app.Stop.Timeout = time.Hour
+	app.Hooks.PostStop = noted(dir, "post_stop", untilGo(dir))
 	s, _ := running(t, oneApp(app), Options{})
 	leaktest.Eventually(t, "it is deaf", func() bool { return exists(dir + "/runs") })
 	i := awaitState(t, s, "deaf", client.Running)
@@ -115,11 +116,11 @@ func TestAStopThatFailsNamesWhoIsLeftAndGoesOn(t *testing.T) {
 	go func() { stopped <- s.Stop(context.Background(), []client.Target{{App: "deaf"}}) }()
 	awaitState(t, s, "deaf", client.Stopping)
 	left := foster.Survivor{PID: i.PID, Name: "sh"}
-	_ = s.ask(func() { // what the shim says of processes that SIGKILL doesn't end
-		deaf := s.apps["deaf"].instances[0]
-		s.ended(deaf, deaf.run, ending{err: &foster.SurvivorsError{Survivors: []foster.Survivor{left}}})
-		deaf.run++ // that they have ended isn't told by the tree that this supervisor held
-	})
+	var deaf *instance
+	_ = s.ask(func() { deaf = s.apps["deaf"].instances[0] })
+	// What the shim says of processes that SIGKILL doesn't end.
+	s.conclude(deaf, deaf.run, &deaf.current, ending{err: &foster.SurvivorsError{Survivors: []foster.Survivor{left}}})
+	_ = s.ask(func() { deaf.run++ }) // that they have ended isn't told by the tree that this supervisor held
 	failed, ok := errors.AsType[*client.FailedError](<-stopped)
 	if !ok || len(failed.Failures) != 1 || len(failed.Failures[0].Survivors) != 1 || !strings.Contains(failed.Failures[0].Survivors[0], fmt.Sprint(i.PID)) {
 		t.Errorf("%v", failed)
@@ -127,10 +128,19 @@ func TestAStopThatFailsNamesWhoIsLeftAndGoesOn(t *testing.T) {
 	if i = instanceOf(t, s, "deaf"); i.State != client.Stuck || len(i.Survivors) != 1 {
 		t.Errorf("%s, left: %v", i.State, i.Survivors)
 	}
+	if exists(dir + "/out") {
+		t.Error("the hook after the end was run beside who is left")
+	}
 	if err := syscall.Kill(left.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	said(t, dir+"/out", "post_stop")
+	if i = instanceOf(t, s, "deaf"); i.State != client.Stuck {
+		t.Errorf("%s before the hook was over", i.State)
+	}
+	touch(t, dir+"/go")
 	awaitState(t, s, "deaf", client.Stopped)
+	said(t, dir+"/out", "post_stop")
 }
 
 // An instance that takes the place of one that is still being stopped waits for its end.

@@ -15,6 +15,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/history"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -270,6 +271,41 @@ func TestAStartWaitsForTheEndOfATreeOfItsName(t *testing.T) {
 	}
 	awaitState(t, s, "web", client.Running)
 	said(t, out, "start web")
+}
+
+// A tree that is being stopped can't be taken over. When it has ended, nobody knows how: its run
+// is over, the hook after it is run, and then it is started again.
+func TestWhatIsBeingStoppedForAnotherIsStartedAfterItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	cmd := foster.Command("/bin/sh", slowToStop(dir).Apps[0].Command[1:]...)
+	cmd.ID = treeID("test", "web", 1)
+	before, err := cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said(t, out, "start web")
+	go func() { _, _ = before.Stop(context.Background()) }()
+	leaktest.Eventually(t, "the stop is under way", func() bool { return exists(dir + "/stopping") })
+	past, _ := history.Open(dir, history.Options{})
+	past.SetRun(client.Run{ID: 1, App: "web", Replica: 1, PID: before.Leader(), By: "with foster up"})
+	if err := past.Close(); err != nil {
+		t.Fatal(err)
+	}
+	app := sleeper("web", out)
+	app.Hooks.PostStop = noted(dir, "post_stop", []string{"/bin/true"})
+	s, end := running(t, oneApp(app), Options{State: dir})
+	awaitState(t, s, "web", client.Stuck)
+	touch(t, dir+"/go")
+	said(t, out, "start web, post_stop, start web")
+	awaitState(t, s, "web", client.Running)
+	runs := runsOf(t, s, "web")
+	if len(runs) != 2 || runs[0].Exit == nil || runs[0].Exit.Cause != unknownEnd || runs[1].Exit != nil {
+		t.Errorf("%+v", runs)
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // When the host was started anew, what had completed or failed runs again, as all that

@@ -18,6 +18,14 @@ type ending struct {
 	err  error
 }
 
+// left are the processes that couldn't be ended.
+func (e ending) left() (list []foster.Survivor) {
+	if survivors, ok := errors.AsType[*foster.SurvivorsError](e.err); ok {
+		return survivors.Survivors
+	}
+	return nil
+}
+
 // noteEnd writes into the history how a run has ended, and into the notes what follows:
 // the shim forgets it then, and a hook may take long.
 func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
@@ -27,11 +35,50 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
 	i.exit = exitOf(e.exit)
 	s.endRun(i)
 	s.stopProbes(i) // a hook may take long, and there is nobody to ask
-	if _, left := errors.AsType[*foster.SurvivorsError](e.err); !left {
+	if len(e.left()) == 0 {
 		i.over = &e
 		s.readiness(i)
 		s.noteRest(i)
 	}
+}
+
+// conclude runs the hook after an end, and tells the loop. Where processes are left, the hook
+// would run beside them: see gone.
+func (s *Supervisor) conclude(i *instance, run uint64, spec *config.App, e ending) {
+	if len(e.left()) == 0 {
+		s.afterEnd(i, run, spec)
+	}
+	s.post(func() { s.ended(i, run, e) })
+}
+
+func (s *Supervisor) afterEnd(i *instance, run uint64, spec *config.App) {
+	s.runOnce(i, run, postStop, spec.Hooks.PostStop, func() error {
+		return runHook(s.patient, spec, postStop, spec.Hooks.PostStop)
+	})
+}
+
+// gone takes the news that there is no tree, or no more where the instance was stuck. Nobody
+// says how that ended; the hook after it is run now.
+func (s *Supervisor) gone(i *instance) {
+	if i.record.ID != 0 && i.record.Exit == nil {
+		s.lose(i.record)
+		i.record = client.Run{}
+	}
+	emptied := func() {
+		i.over = nil
+		i.ends++
+		s.step(i, Ended, "its tree has ended", outcome{})
+	}
+	run, spec := i.run, i.current
+	if !i.owesHook || len(spec.Hooks.PostStop) == 0 {
+		emptied()
+		return
+	}
+	i.owesHook, i.over = false, &ending{exit: foster.Exit{TreeEmpty: time.Now()}}
+	s.helpers.Go(func() {
+		s.afterEnd(i, run, &spec)
+		s.post(emptied)
+	})
 }
 
 // ended takes the news that a run is over.
@@ -40,10 +87,11 @@ func (s *Supervisor) ended(i *instance, run uint64, e ending) {
 		return
 	}
 	i.tree, i.terminal, i.over = nil, nil, nil
-	if survivors, ok := errors.AsType[*foster.SurvivorsError](e.err); ok {
-		for _, p := range survivors.Survivors {
+	if left := e.left(); len(left) > 0 {
+		for _, p := range left {
 			i.left = append(i.left, p.String())
 		}
+		i.owesHook = true
 		s.step(i, Survived, "processes are left that can't be ended", outcome{})
 		return
 	}

@@ -236,7 +236,7 @@ func (s *Supervisor) stopping(found []*instance, plan foster.StopPlan) *request 
 	}
 	r.look = func(i *instance) (bool, string) {
 		switch {
-		case i.m.State == client.Stuck:
+		case i.m.State == client.Stuck && i.over == nil:
 			return true, i.stuckFor("processes are left that can't be ended")
 		case !hasTree(i.m.State), i.ends > before[i]:
 			return true, ""

@@ -22,7 +22,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.run++
 	i.launches++
 	i.starting, i.current, i.agreed = cancel, i.spec, planOf(&i.spec)
-	i.plan, i.cutStop = foster.StopPlan{}, nil
+	i.plan, i.cutStop, i.owesHook = foster.StopPlan{}, nil, false
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
 	s.memory.forgetBegun(i.treeID)
 	s.memory.shown(i.treeID, false, false)
@@ -201,18 +201,16 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 			}
 		}
 		exit, err := tree.Wait()
+		e := ending{exit, err}
 		term.finished()
 		output.finish()
 		var spec config.App
 		_ = s.ask(func() { // who has left notes nothing: the next life is told
 			spec = i.current
-			s.noteEnd(i, run, ending{exit, err})
+			s.noteEnd(i, run, e)
 		})
 		s.confirmEnd(tree)
-		s.runOnce(i, run, postStop, spec.Hooks.PostStop, func() error {
-			return runHook(s.patient, &spec, postStop, spec.Hooks.PostStop)
-		})
-		s.post(func() { s.ended(i, run, ending{exit, err}) })
+		s.conclude(i, run, &spec, e)
 		output.await()
 	})
 }

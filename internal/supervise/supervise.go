@@ -194,7 +194,7 @@ func (s *Supervisor) over() bool {
 		return s.resigned && !s.busy()
 	}
 	for _, i := range s.instances() {
-		if hasTree(i.m.State) && i.m.State != client.Stuck {
+		if hasTree(i.m.State) && (i.m.State != client.Stuck || i.over != nil) {
 			return false
 		}
 	}
