@@ -1,6 +1,7 @@
 package foster
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/foster-init/foster/internal/shim"
@@ -87,7 +88,27 @@ func (r *shims) put(p *shim.Process) bool {
 		return false
 	}
 	r.waiting = append(r.waiting, p)
+	go r.watch(p)
 	return true
+}
+
+// watch reaps a shim that is killed while it waits. What one says that was taken is for
+// who has it.
+func (r *shims) watch(p *shim.Process) {
+	if p.Conn.Await(); p.Conn.HungUp() && r.drop(p) {
+		p.Close()
+	}
+}
+
+// drop takes out a shim, unless it was taken.
+func (r *shims) drop(p *shim.Process) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.waiting, p)
+	if i >= 0 {
+		r.waiting = slices.Delete(r.waiting, i, i+1)
+	}
+	return i >= 0
 }
 
 // awaitHello waits until a shim is ready, or ends it.

@@ -65,6 +65,32 @@ func TestAReadyShimThatWasKilledIsReplaced(t *testing.T) {
 	}
 }
 
+// TestAShimThatIsKilledWhileItIsIdleLeavesNoZombie: be it ready, or one of many without a
+// tree.
+func TestAShimThatIsKilledWhileItIsIdleLeavesNoZombie(t *testing.T) {
+	for name, keep := range map[string]func(*testing.T){
+		"ready": func(t *testing.T) { keepReady(t, 2) },
+		"shared": func(t *testing.T) {
+			leaktest.Need(t, "cgroup", canHave(foster.Cgroup))
+			share(t)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			keep(t)
+			for _, s := range childrenOf(os.Getpid()) {
+				if err := syscall.Kill(s.PID, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leaktest.Eventually(t, "all are reaped", func() bool { return len(childrenOf(os.Getpid())) == 0 })
+			if err := foster.Command("true").Run(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestKeepReadyZeroLeavesNone(t *testing.T) {
 	leaktest.Check(t)
 	keepReady(t, 3)

@@ -87,6 +87,13 @@ func (p *sharedShims) set(n int) {
 	if n <= 0 {
 		p.most = 0
 	}
+	p.mu.Unlock()
+	p.closeSpare()
+}
+
+// closeSpare ends those that aren't needed.
+func (p *sharedShims) closeSpare() {
+	p.mu.Lock()
 	over := p.spare()
 	p.mu.Unlock()
 	closeAll(over)
@@ -146,6 +153,7 @@ func (p *sharedShims) launch() (*sharedShim, error) {
 	}
 	s := &sharedShim{shim: started, start: startOf(started.PID)}
 	p.list = append(p.list, s)
+	go s.watch()
 	return s, nil
 }
 
@@ -181,9 +189,17 @@ func (s *sharedShim) leave() {
 	}
 	sharing.mu.Lock()
 	s.trees--
-	over := sharing.spare()
 	sharing.mu.Unlock()
-	closeAll(over)
+	sharing.closeSpare()
+}
+
+// watch reaps a shim that is killed while it has no tree. Of one that has trees, their
+// owners' sides find that out.
+func (s *sharedShim) watch() {
+	if s.shim.Conn.Await(); s.shim.Conn.HungUp() {
+		s.lose()
+		sharing.closeSpare()
+	}
 }
 
 // lose keeps a shim that is gone, or doesn't answer, from being given more trees.

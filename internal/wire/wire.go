@@ -203,6 +203,10 @@ func (c *Conn) Close() error {
 // HungUp says whether the other side is known to be gone.
 func (c *Conn) HungUp() bool { return sys.HungUp(c.sock) }
 
+// Await waits until the other side says something, which is left to be received, or is
+// gone.
+func (c *Conn) Await() { _ = sys.AwaitReadable(c.sock) } // closed here: as well
+
 // Hurry bounds the time for what is sent from now on.
 func (c *Conn) Hurry(d time.Duration) {
 	_ = c.sock.SetWriteDeadline(time.Now().Add(d)) // a socket has one
