@@ -9,7 +9,8 @@ import (
 
 var (
 	// ErrShimLost says that the shim was killed. The tree was emptied where its
-	// containment allows that without a shim; see the package's documentation.
+	// containment allows that without a shim; see the package's documentation. While
+	// that goes on, it's the answer to whatever needs the shim.
 	ErrShimLost = errors.New("the shim was lost")
 	// ErrLeaderLost says that the leader ended while others of its tree lived on,
 	// and that the policy for this was LossFail.

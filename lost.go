@@ -13,8 +13,15 @@ import (
 	"github.com/foster-init/foster/internal/wire"
 )
 
+// emptied is how a tree was emptied without its shim.
+type emptied struct {
+	ended int // of those whom nobody counts else
+	left  []procfs.Stat
+	err   error
+}
+
 // shimLost empties the tree where the shim is gone without a last word: it was
-// killed.
+// killed. That may take its time, in which this side goes on to listen.
 func (o *owner) shimLost() {
 	o.event(Event{Kind: EventShimLost})
 	o.exit.Cause = CauseShimLost
@@ -27,11 +34,18 @@ func (o *owner) shimLost() {
 	if o.attached != nil {
 		empty = o.emptyAttached
 	}
-	switch left, err := empty(); {
-	case err != nil:
-		o.failed = append(o.failed, err)
-	case len(left) > 0:
-		o.exit.Survivors = leftOver(left)
+	o.emptying = make(chan emptied, 1)
+	go func() { o.emptying <- empty() }()
+}
+
+// emptiedWithoutShim takes what came of it.
+func (o *owner) emptiedWithoutShim(e emptied) {
+	o.exit.Killed += e.ended
+	switch {
+	case e.err != nil:
+		o.failed = append(o.failed, fmt.Errorf("empty the tree: %w", e.err))
+	case len(e.left) > 0:
+		o.exit.Survivors = leftOver(e.left)
 		o.failed = append(o.failed, &SurvivorsError{o.exit.Survivors})
 	default:
 		o.exit.TreeEmpty = time.Now()
@@ -52,15 +66,17 @@ func leftOver(stats []procfs.Stat) (list []Survivor) {
 // emptyAttached empties a tree whose shim was another's: it isn't a child of this
 // program, nor do its children fall to it. Once it's gone, the tree is one that both
 // its sides have left, and the journal says what is known of it.
-func (o *owner) emptyAttached() ([]procfs.Stat, error) {
+func (o *owner) emptyAttached() (e emptied) {
 	if ended, err := procfs.AwaitEnd(o.shim.PID, o.attached.Shim.Start, giveUp); err != nil || !ended {
-		return nil, errors.Join(contain.ErrShimLives, err)
+		e.err = errors.Join(contain.ErrShimLives, err)
+		return e
 	}
 	state, _, err := journal.Folders()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		e.left, err = endLost(state, o.tree.id)
 	}
-	return endLost(state, o.tree.id)
+	e.err = err
+	return e
 }
 
 // endLost ends what the journal tells of a tree that both its sides have left.
@@ -84,12 +100,14 @@ var errHandedOn = errors.New("its members were handed to the next subreaper or t
 // ended stays in the journal, for Recover.
 func (o *owner) endHandedOn() (left []procfs.Stat, err error) {
 	r := o.registered
-	if r == nil || r.record == nil {
+	if r == nil {
 		return nil, errHandedOn
 	}
-	o.shim.Reap() // its hold on the entry ends with it
+	if !o.shim.ReapWithin(giveUp) { // its hold on the entry ends with it
+		return nil, contain.ErrShimLives
+	}
 	r.close()
-	r.record = nil
+	o.registered = nil // it is theirs who recover it
 	left, err = endLost(r.folder, r.id)
 	if err == nil && len(left) == 0 {
 		err = errHandedOn
@@ -98,36 +116,45 @@ func (o *owner) endHandedOn() (left []procfs.Stat, err error) {
 }
 
 // emptyWithoutShim does what the containment allows.
-func (o *owner) emptyWithoutShim() (left []procfs.Stat, err error) {
+func (o *owner) emptyWithoutShim() (e emptied) {
 	level, _, err := o.tree.containment.level()
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+	case level == wire.Cgroup:
+		e.left, err = o.cgroup.End(giveUp)
+	case level == wire.Group:
+		e.left, err = contain.KillLostGroup(o.tree.leader, o.start, giveUp)
+	case level == wire.PIDNS:
+		e.left, err = o.awaitNamespace()
+	case level == wire.Subreaper && !contain.Adopts():
+		e.left, err = o.endHandedOn()
 	}
-	switch level {
-	case wire.Cgroup:
-		err = errors.Join(o.cgroup.Kill(), o.cgroup.AwaitEmpty())
-	case wire.PIDNS:
-		o.shim.Reap() // the kernel ends a namespace before its first process can be reaped
-	case wire.Group:
-		err = contain.KillLostGroup(o.tree.leader, o.start)
-	case wire.Subreaper:
-		if !contain.Adopts() {
-			left, err = o.endHandedOn()
-		}
+	if e.err = err; err != nil || len(e.left) > 0 || !contain.Adopts() {
+		return e
 	}
-	if err != nil {
-		return nil, fmt.Errorf("empty the tree: %w", err)
+	if o.shared != nil {
+		e.left, e.err = o.shared.awaitEnd()
+		return e
 	}
-	if o.shared != nil && contain.Adopts() {
-		return o.shared.awaitEnd()
+	// Its socket is closed before its children are handed on: until it can be reaped,
+	// they still are below it.
+	if !o.shim.ReapWithin(giveUp) {
+		e.err = contain.ErrShimLives
+		return e
 	}
-	if contain.Adopts() {
-		// Its socket is closed before its children are handed on: until it can be
-		// reaped, they still are below it.
-		o.shim.Reap()
-		var ended int
-		ended, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
-		o.exit.Killed += ended
+	e.ended, e.left, e.err = contain.EmptyAdopted(giveUp, shim.IsShim)
+	return e
+}
+
+// awaitNamespace waits for the end of a PID namespace: the kernel ends it before its
+// first process, the shim, can be reaped.
+func (o *owner) awaitNamespace() (left []procfs.Stat, err error) {
+	if o.shim.ReapWithin(giveUp) {
+		return nil, nil
+	}
+	left, err = new(contain.Table).List(wire.PIDNS, o.shim.PID, o.tree.leader, "")
+	if err == nil && len(left) == 0 {
+		err = contain.ErrShimLives
 	}
 	return left, err
 }

@@ -35,6 +35,7 @@ type owner struct {
 	stopping bool
 	attached *wire.Entry    // the shim was another's; nil: it is this side's
 	early    []wire.Message // what came while it was taken over
+	emptying chan emptied   // has how the tree was emptied; nil: the shim isn't lost
 	over     bool           // the tree is empty, or no longer ours
 	claimed  bool           // the shim ends with this tree: it had more owners than this side
 	told     bool           // by the shim, how it ended
@@ -81,6 +82,8 @@ func (o *owner) run() {
 			o.serve(r)
 		case err := <-o.copied:
 			o.outputEnded(err)
+		case e := <-o.emptying:
+			o.emptiedWithoutShim(e)
 		case <-canceled:
 			canceled = nil
 			o.stop(CauseCanceled, nil)
@@ -204,7 +207,7 @@ func (o *owner) send(m wire.Message) { _ = o.shim.Conn.Send(nil, m) }
 // stop stops the tree. The first cause of a stop is the one that is told; a plan
 // of its own takes the place of the one under way.
 func (o *owner) stop(cause Cause, plan *wire.Plan) {
-	if o.over || o.stopping && plan == nil {
+	if o.over || o.emptying != nil || o.stopping && plan == nil {
 		return
 	}
 	o.noteStop(cause, time.Now())
@@ -313,11 +316,12 @@ func (o *owner) finish() {
 	for _, in := range o.cmd.inputs {
 		in.w.Close()
 	}
+	held := o.exit.TreeEmpty.IsZero() && !o.exit.Released // somebody is left, as far as is known
 	if o.confirm = o.confirm && o.told && len(o.exit.Survivors) == 0 && !o.exit.Released; o.confirm {
 		o.tree.confirm = o.confirmEnd
-	} else if len(o.exit.Survivors) > 0 {
-		// The shim goes on holding them, and ends when they have: nobody waits for
-		// that here.
+	} else if held {
+		// The shim goes on holding who is left, and ends when they have: nobody waits
+		// for that here.
 		go o.shim.Close()
 		o.shared.holdsOn()
 	} else if !o.reusable() || !ready.put(o.shim) {
@@ -326,7 +330,7 @@ func (o *owner) finish() {
 	if !o.confirm {
 		o.shared.leave()
 	}
-	if o.cgroup != nil && len(o.exit.Survivors) == 0 {
+	if o.cgroup != nil && !held {
 		_ = o.cgroup.Remove() // by the shim already
 	}
 	for _, r := range o.pending {
@@ -335,7 +339,7 @@ func (o *owner) finish() {
 	o.closeKept()
 	if !o.confirm {
 		// What isn't known to be over is left in the journal, for Recover.
-		o.registered.end(o.exit.TreeEmpty.IsZero() && !o.exit.Released)
+		o.registered.end(held)
 	}
 	if o.exit.Cause == CauseCanceled {
 		o.failed = append(o.failed, o.cmd.ctx.Err())

@@ -1,6 +1,7 @@
 package foster
 
 import (
+	"context"
 	"fmt"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ type request struct {
 	stream uint8
 	plan   *wire.Plan // of a stop; nil: that of the Cmd
 	answer chan answer
+	gone   <-chan struct{} // closed when nobody waits for the answer any more; nil: never
 }
 
 type answer struct {
@@ -48,6 +50,8 @@ func (t *Tree) request(r request) (wire.Message, error) {
 	case t.requests <- r:
 	case <-t.done:
 		return nil, ErrEnded
+	case <-r.gone:
+		return nil, context.Canceled
 	case <-clock.C:
 		return nil, ErrNoAnswer
 	}
@@ -56,6 +60,8 @@ func (t *Tree) request(r request) (wire.Message, error) {
 		return a.msg, a.err
 	case <-t.done:
 		return nil, ErrEnded
+	case <-r.gone:
+		return nil, context.Canceled
 	case <-clock.C:
 		return nil, ErrNoAnswer
 	}
@@ -69,6 +75,10 @@ func (t *Tree) ask(r request) error {
 func (o *owner) serve(r request) {
 	if o.over {
 		r.answer <- answer{err: ErrEnded}
+		return
+	}
+	if o.emptying != nil && r.kind != askStop {
+		r.answer <- answer{err: ErrShimLost}
 		return
 	}
 	switch r.kind {

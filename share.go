@@ -5,7 +5,6 @@ import (
 	"io"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
@@ -230,7 +229,7 @@ func (s *sharedShim) awaitEnd() (left []procfs.Stat, err error) {
 		return s.left, s.err
 	}
 	s.shim.Conn.Expect(giveUp)
-	if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.reap(giveUp) {
+	if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.shim.ReapWithin(giveUp) {
 		return nil, contain.ErrShimLives // who asks later may find it gone
 	}
 	s.ended = true
@@ -238,21 +237,6 @@ func (s *sharedShim) awaitEnd() (left []procfs.Stat, err error) {
 		_, s.left, s.err = contain.EmptyAdopted(giveUp, shim.IsShim)
 	}
 	return s.left, s.err
-}
-
-// reap waits for the end of the shim, for a while.
-func (s *sharedShim) reap(most time.Duration) bool {
-	gone := make(chan struct{})
-	go func() {
-		s.shim.Reap()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return true
-	case <-time.After(most):
-		return false
-	}
 }
 
 // spare takes out those that aren't needed: they have no tree, and another has room.
@@ -280,7 +264,7 @@ func (s *sharedShim) Close() error {
 	if s.stuck {
 		go s.shim.Reap()
 	} else {
-		s.reap(giveUp)
+		s.shim.ReapWithin(giveUp)
 	}
 	return err
 }

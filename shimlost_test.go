@@ -1,11 +1,15 @@
 package foster_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
@@ -90,4 +94,69 @@ func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.L
 		t.Fatal(err)
 	}
 	return *found.Life
+}
+
+// TestStopIsNotHeldUpByEmptyingWithoutTheShim: who ignores SIGTERM keeps it busy.
+func TestStopIsNotHeldUpByEmptyingWithoutTheShim(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "stubborn", "child")
+		pid := out.pid("stubborn")
+		killShim(t, tree)
+		for e := range tree.Events(t.Context()) {
+			if e.Kind == foster.EventShimLost {
+				break
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := tree.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Stop: %v, want the end of its time", err)
+		}
+		if err := tree.Signal(syscall.SIGHUP, foster.ScopeTree); !errors.Is(err, foster.ErrShimLost) {
+			t.Errorf("Signal: %v, want ErrShimLost", err)
+		}
+		select {
+		case <-tree.Done():
+			t.Error("they were answered only when the tree was empty")
+		default:
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if exit, err := tree.Wait(); exit.Cause != foster.CauseShimLost || !errors.Is(err, foster.ErrShimLost) {
+			t.Errorf("exit %+v, %v; want ErrShimLost", exit, err)
+		}
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// TestWhoDoesNotEndWithoutTheShimIsNamed: a frozen process isn't ended by SIGKILL.
+func TestWhoDoesNotEndWithoutTheShimIsNamed(t *testing.T) {
+	in(t, []foster.Containment{foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		group := fmt.Sprintf("/sys/fs/cgroup/freezer/foster-test-%d", os.Getpid())
+		if err := os.Mkdir(group, 0o755); err != nil {
+			t.Skipf("no freezer of version 1, which few hosts have by now: %v", err)
+		}
+		set := func(file string, value any) {
+			if err := os.WriteFile(filepath.Join(group, file), fmt.Append(nil, value), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		tree, out := begin(t, c, nil, "block")
+		pid := out.pid("block")
+		set("cgroup.procs", pid)
+		set("freezer.state", "FROZEN")
+		killShim(t, tree)
+		exit, err := tree.Wait()
+		left, ok := errors.AsType[*foster.SurvivorsError](err)
+		if !ok || len(left.Survivors) != 1 || left.Survivors[0].PID != pid || !exit.TreeEmpty.IsZero() {
+			t.Errorf("exit %+v, %v; want process %d as a survivor", exit, err, pid)
+		}
+		set("freezer.state", "THAWED")
+		leaktest.ReapOrphans(t)
+		if lost, _, err := foster.Recover(t.Context()); err != nil || len(lost) != 1 || lost[0].Err != nil {
+			t.Errorf("recovered %+v, %v", lost, err)
+		}
+		leaktest.Eventually(t, "the freezer's group is removed", func() bool { return os.Remove(group) == nil })
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -223,16 +224,23 @@ func (s *starter) launchNew() (err error) {
 }
 
 // emptyAfterShim leaves nothing where the shim was killed before it answered: it
-// may have started the program.
+// may have started the program. Who can't be ended is left to Recover.
 func (s *starter) emptyAfterShim() {
+	var left, fallen []procfs.Stat
+	var err, ferr error
 	if s.cgroup != nil {
-		_ = errors.Join(s.cgroup.Kill(), s.cgroup.AwaitEmpty()) // what fails here, removing it tells
+		left, err = s.cgroup.End(giveUp)
 	}
-	s.shim.Close()
-	s.unregister()
+	s.shim.Conn.Close()
+	s.shim.ReapWithin(giveUp)
 	if contain.Adopts() && s.shared == nil {
-		_, _, _ = contain.EmptyAdopted(giveUp, shim.IsShim) // the start has failed as it is
+		_, fallen, ferr = contain.EmptyAdopted(giveUp, shim.IsShim)
 	}
+	if len(left)+len(fallen) > 0 || errors.Join(err, ferr) != nil {
+		s.registered.end(true)
+		s.registered = nil
+	}
+	s.unregister()
 	s.removeCgroup()
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -206,8 +207,27 @@ func populated(f *os.File) (bool, error) {
 	return !bytes.Contains(buf[:n], []byte("populated 0\n")), nil
 }
 
+// End kills all members and waits for their end. It returns who is left when the time
+// is over: who waits in the kernel (state D), or is frozen.
+func (c *Cgroup) End(bound time.Duration) (left []procfs.Stat, err error) {
+	if err := c.Kill(); err != nil {
+		return nil, err
+	}
+	err = c.awaitEmpty(time.Now().Add(bound))
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, err
+	}
+	left, err = c.members()
+	if err == nil && len(left) == 0 {
+		err = fmt.Errorf("%s has members that this process can't see", c.Path)
+	}
+	return left, err
+}
+
 // AwaitEmpty waits until the cgroup has no living member.
-func (c *Cgroup) AwaitEmpty() error {
+func (c *Cgroup) AwaitEmpty() error { return c.awaitEmpty(time.Time{}) }
+
+func (c *Cgroup) awaitEmpty(deadline time.Time) error {
 	f, err := os.Open(c.file("cgroup.events"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -218,6 +238,9 @@ func (c *Cgroup) AwaitEmpty() error {
 	defer f.Close()
 	raw, err := f.SyscallConn()
 	if err != nil {
+		return err
+	}
+	if err := f.SetReadDeadline(deadline); err != nil {
 		return err
 	}
 	// The file has news when it changed since it was read.

@@ -42,25 +42,31 @@ func awaitExitFor(pid int, wait time.Duration) error {
 	return sys.PollAny([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait)
 }
 
-// KillLostGroup ends a group whose shim was killed. The leader, whose number is
-// the group's, may have been reaped since by who adopted it; so if that number is
-// another process's by now, the group is not ours, and ours is empty.
-func KillLostGroup(leader int, start uint64) error {
+// KillLostGroup ends a group whose shim was killed, and returns who is left when the
+// time is over. The leader, whose number is the group's, may have been reaped since by
+// who adopted it; so if that number is another process's by now, the group is not ours,
+// and ours is empty.
+func KillLostGroup(leader int, start uint64, bound time.Duration) (left []procfs.Stat, err error) {
+	deadline := time.Now().Add(bound)
 	for {
 		members, err := groupMembers(leader)
 		if err != nil || len(members) == 0 {
-			return err
+			return nil, err
 		}
 		for _, m := range members {
 			if m.PID == leader && m.Start != start || m.Start < start {
-				return nil
+				return nil, nil
 			}
 		}
 		if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-			return err
+			return nil, err
 		}
-		if err := sys.AwaitExit(members[0].PID); err != nil {
-			return err
+		wait := time.Until(deadline)
+		if wait <= 0 {
+			return members, nil
+		}
+		if err := awaitExitFor(members[0].PID, wait); err != nil {
+			return nil, err
 		}
 	}
 }

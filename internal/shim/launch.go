@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -168,4 +169,19 @@ func (p *Process) Reap() {
 		sys.Reap(p.process)
 		living.Delete(p.PID)
 	})
+}
+
+// ReapWithin waits for the end of the shim for a while, and says whether it has come.
+func (p *Process) ReapWithin(most time.Duration) bool {
+	gone := make(chan struct{})
+	go func() {
+		p.Reap()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return true
+	case <-time.After(most):
+		return false
+	}
 }
