@@ -203,37 +203,6 @@ func SetCredential(c *syscall.Credential) error {
 	return os.NewSyscallError("setuid", syscall.Setuid(int(c.Uid)))
 }
 
-// Drain reads what a non-blocking descriptor holds now, and doesn't wait for
-// more: it ends at the end of the file (io.EOF is not returned) or where a read
-// would block. What it read is handed to write.
-func Drain(f *os.File, write func([]byte) error) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 32<<10)
-	for {
-		var n int
-		var rerr error
-		err := raw.Read(func(fd uintptr) bool {
-			rerr = retry(func() (err error) { n, err = unix.Read(int(fd), buf); return err })
-			return true // never wait: what isn't there now isn't ours to wait for
-		})
-		if err != nil {
-			return err
-		}
-		if n <= 0 {
-			if rerr == unix.EAGAIN {
-				return nil
-			}
-			return rerr
-		}
-		if err := write(buf[:n]); err != nil {
-			return err
-		}
-	}
-}
-
 // Dup gives another descriptor for the same open file, closed on exec.
 func Dup(fd int) (int, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

@@ -1,0 +1,6 @@
+package sys
+
+import "golang.org/x/sys/unix"
+
+// fionread asks how much can be read.
+const fionread = unix.TIOCINQ
