@@ -14,16 +14,27 @@ import (
 	"github.com/foster-init/foster/internal/sys"
 )
 
-// faultEnv asks a shim of this test binary to let a system call fail: its name,
+// faultEnv asks a shim of this test binary to let system calls fail: of each the name,
 // the error's number, and which call of that name.
 const faultEnv = "FOSTER_TEST_FAULT"
 
 // A variable is set before the package's init makes this process a shim.
 var _ = func() bool {
-	if f := strings.Split(os.Getenv(faultEnv), ":"); len(f) == 3 {
-		number, _ := strconv.Atoi(f[1])
-		nth, _ := strconv.Atoi(f[2])
-		sys.Fault = failing(f[0], syscall.Errno(number), nth)
+	var faults []func(string) error
+	for one := range strings.SplitSeq(os.Getenv(faultEnv), ",") {
+		if f := strings.Split(one, ":"); len(f) == 3 {
+			number, _ := strconv.Atoi(f[1])
+			nth, _ := strconv.Atoi(f[2])
+			faults = append(faults, failing(f[0], syscall.Errno(number), nth))
+		}
+	}
+	if faults != nil {
+		sys.Fault = func(op string) (err error) {
+			for _, f := range faults {
+				err = errors.Join(err, f(op))
+			}
+			return err
+		}
 	}
 	return true
 }()
@@ -133,7 +144,7 @@ func TestAutoGoesOnWithoutACgroup(t *testing.T) {
 		}
 		if f.inShim {
 			old := shim.Env
-			shim.Env = append(append([]string{}, old...), fmt.Sprintf("%s=%s:%d:1", faultEnv, f.op, syscall.EACCES))
+			shim.Env = append(append([]string{}, old...), fmt.Sprintf("%s=%s:%d:1,try%s:%d:1", faultEnv, f.op, syscall.EACCES, f.op, syscall.EACCES))
 			defer func() { shim.Env = old }()
 		} else {
 			sys.Fault = failing(f.op, syscall.EACCES, 1)

@@ -49,6 +49,16 @@ func ForkExec(argv0 string, argv []string, attr *syscall.ProcAttr) (int, error) 
 	return syscall.ForkExec(argv0, argv, attr)
 }
 
+// TryFork forks a child whose program can't be there, and gives the error: ENOENT where
+// nothing but that was in the way.
+func TryFork(attr *syscall.SysProcAttr) error {
+	if err := fault("tryfork"); err != nil {
+		return err
+	}
+	_, err := syscall.ForkExec("", []string{""}, &syscall.ProcAttr{Sys: attr})
+	return err
+}
+
 // StartProcess starts a program that the caller will wait for by handle (a
 // pidfd where the system has them), so that another waiter in the same program
 // can't make it take a stranger's status.
