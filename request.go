@@ -1,7 +1,6 @@
 package foster
 
 import (
-	"context"
 	"fmt"
 	"syscall"
 	"time"
@@ -18,7 +17,6 @@ type request struct {
 	stream uint8
 	plan   *wire.Plan // of a stop; nil: that of the Cmd
 	answer chan answer
-	gone   <-chan struct{} // closed when nobody waits for the answer any more; nil: never
 }
 
 type answer struct {
@@ -50,8 +48,6 @@ func (t *Tree) request(r request) (wire.Message, error) {
 	case t.requests <- r:
 	case <-t.done:
 		return nil, ErrEnded
-	case <-r.gone:
-		return nil, context.Canceled
 	case <-clock.C:
 		return nil, ErrNoAnswer
 	}
@@ -60,8 +56,6 @@ func (t *Tree) request(r request) (wire.Message, error) {
 		return a.msg, a.err
 	case <-t.done:
 		return nil, ErrEnded
-	case <-r.gone:
-		return nil, context.Canceled
 	case <-clock.C:
 		return nil, ErrNoAnswer
 	}

@@ -145,7 +145,6 @@ func (t *Tree) StopWith(ctx context.Context, plan StopPlan) (Exit, error) {
 }
 
 func (t *Tree) stop(ctx context.Context, r request) (Exit, error) {
-	r.gone = ctx.Done()
 	_ = t.ask(r) // that it has ended is what was wanted
 	select {
 	case <-t.done:
