@@ -139,6 +139,11 @@ func (u *upper) awaitReady(ctx context.Context, c *client.Client) error {
 	defer cancel()
 	status, err := awaitStatus(within, c, func(s client.Status) bool { return allReady(s.Apps) || anyFailed(s.Apps) })
 	if within.Err() != nil && ctx.Err() == nil {
+		if status.Apps == nil { // the first answer didn't come in time
+			bounded, cancel := context.WithTimeout(ctx, answerBound)
+			defer cancel()
+			status, _ = c.Status(bounded) // who doesn't answer by then is not ready, either
+		}
 		return refusalError{hinted{fmt.Errorf("not ready within %s: %s", short(d), listed(notReady(status.Apps, false))), "foster status tells more"}}
 	}
 	if err != nil {
