@@ -117,8 +117,8 @@ func TestAttachIsTheTerminalOfAnApplication(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGWINCH); err != nil {
 		t.Fatal(err)
 	}
-	p.types("until [ \"$(stty size)\" = '33 77' ]; do :; done; echo as large\r")
-	p.sees(`as large\r\n`)
+	p.types("until [ \"$(stty size)\" = '33 77' ]; do :; done; echo as large$((1))\r")
+	p.sees(`as large1\r\n`)
 	p.types("\x10\x11")
 	p.sees(`detached from console, which goes on`)
 	p.leavesOthers()
