@@ -35,11 +35,11 @@ func (s *Supervisor) begin(shim <-chan error) {
 	for _, spec := range s.project.Apps {
 		s.add(spec)
 	}
-	s.recoverLost()
+	lost := s.recoverLost()
 	if killed {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 	}
-	s.takeOver(last)
+	s.takeOver(last, lost)
 	s.loseRuns()
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
@@ -50,7 +50,7 @@ func (s *Supervisor) begin(shim <-chan error) {
 // recoverLost ends the trees of this user that nobody holds any more, since the supervisor
 // before and a shim were both killed. No instance could be started as long as there is one
 // of its name.
-func (s *Supervisor) recoverLost() {
+func (s *Supervisor) recoverLost() []foster.Recovered {
 	lost, _, err := foster.Recover(s.patient)
 	s.problem("recovery", err)
 	for _, one := range lost {
@@ -61,6 +61,7 @@ func (s *Supervisor) recoverLost() {
 			s.event(nil, "supervisor", "%s was lost: %d processes were left of it, and were ended", one.ID, len(one.Found))
 		}
 	}
+	return lost
 }
 
 // add makes the instances of an application.
@@ -114,7 +115,7 @@ func (s *Supervisor) specify(i *instance) {
 // takeOver attaches to each tree of the last life: of the applications that there are,
 // and of those that there were, which are stopped then. Also where that life ended well,
 // something that couldn't be ended may be left.
-func (s *Supervisor) takeOver(last *config.Project) {
+func (s *Supervisor) takeOver(last *config.Project, lost []foster.Recovered) {
 	for _, spec := range last.Apps {
 		a := s.apps[spec.Name]
 		if a == nil {
@@ -136,6 +137,10 @@ func (s *Supervisor) takeOver(last *config.Project) {
 		note := s.memory.Rests[i.treeID]
 		if note.Queued && i.spec.Schedule != nil {
 			i.m.Queued, i.by = true, "by its schedule"
+		}
+		i.owesHook = s.memory.Owed[i.treeID]
+		if left := leftOf(lost, i.treeID); left != nil {
+			trees[i] = attachment{err: left}
 		}
 		s.attached(i, trees[i])
 		i.owesHook = i.m.State == client.Stuck
@@ -221,7 +226,7 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 	}
 	s.setClock(i, time.Now().Add(pause), func() {
 		s.helpers.Go(func() {
-			tree, err := foster.Attach(context.Background(), i.treeID, foster.WithKept(), foster.WithPipes(), foster.WithConfirmEnd())
+			tree, err := attachAgain(i.treeID)
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
 				switch {
@@ -233,6 +238,31 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 			})
 		})
 	})
+}
+
+// attachAgain tries to take a tree over that couldn't be ended, or had. One that both its
+// sides have left is no longer held, though somebody of it may live: who does is ended, or
+// is why it isn't over.
+func attachAgain(id string) (*foster.Tree, error) {
+	tree, err := foster.Attach(context.Background(), id, foster.WithKept(), foster.WithPipes(), foster.WithConfirmEnd())
+	if !errors.Is(err, foster.ErrEnded) {
+		return tree, err
+	}
+	lost, _, rerr := foster.Recover(context.Background())
+	if left := leftOf(lost, id); left != nil {
+		return nil, left
+	}
+	return nil, errors.Join(err, rerr)
+}
+
+// leftOf names who is left of a tree that both its sides have left, and can't be ended.
+func leftOf(lost []foster.Recovered, id string) error {
+	for _, one := range lost {
+		if one.ID == id && len(one.Survivors) > 0 {
+			return &foster.SurvivorsError{Survivors: one.Survivors}
+		}
+	}
+	return nil
 }
 
 // startFirst starts what is to run from the beginning: what is asked for, and in place of a

@@ -26,6 +26,23 @@ func (e ending) left() (list []foster.Survivor) {
 	return nil
 }
 
+// proven says that nobody is left, by the kernel's word. What isn't known to be over counts
+// as something that is left, also where nobody could be named.
+func (e ending) proven() bool {
+	return len(e.left()) == 0 && (e.exit.Released || !e.exit.TreeEmpty.IsZero())
+}
+
+// remains says who is left, or why that isn't known.
+func (e ending) remains() (cause string, left []string) {
+	for _, p := range e.left() {
+		left = append(left, p.String())
+	}
+	if len(left) == 0 {
+		return fmt.Sprintf("isn't known to be over: %v", e.err), nil
+	}
+	return "processes are left that can't be ended", left
+}
+
 // noteEnd writes into the history how a run has ended, and into the notes what follows:
 // the shim forgets it then, and a hook may take long.
 func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
@@ -35,7 +52,7 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
 	i.exit = exitOf(e.exit)
 	s.endRun(i)
 	s.stopProbes(i) // a hook may take long, and there is nobody to ask
-	if len(e.left()) == 0 {
+	if e.proven() {
 		i.over = &e
 		s.readiness(i)
 		s.noteRest(i)
@@ -45,7 +62,7 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
 // conclude runs the hook after an end, and tells the loop. Where processes are left, the hook
 // would run beside them: see gone.
 func (s *Supervisor) conclude(i *instance, run uint64, spec *config.App, e ending) {
-	if len(e.left()) == 0 {
+	if e.proven() {
 		s.afterEnd(i, run, spec)
 	}
 	s.post(func() { s.ended(i, run, e) })
@@ -65,9 +82,13 @@ func (s *Supervisor) gone(i *instance) {
 		i.record = client.Run{}
 	}
 	emptied := func() {
-		i.over = nil
+		i.over, i.left = nil, nil
 		i.ends++
-		s.step(i, Ended, "its tree has ended", outcome{})
+		o := outcome{}
+		if i.m.Failing {
+			o = i.judgeEnd(o, 0)
+		}
+		s.step(i, Ended, "its tree has ended", o)
 	}
 	run, spec := i.run, i.current
 	if !i.owesHook || len(spec.Hooks.PostStop) == 0 {
@@ -87,12 +108,12 @@ func (s *Supervisor) ended(i *instance, run uint64, e ending) {
 		return
 	}
 	i.tree, i.terminal, i.over = nil, nil, nil
-	if left := e.left(); len(left) > 0 {
-		for _, p := range left {
-			i.left = append(i.left, p.String())
-		}
+	if !e.proven() {
+		var cause string
+		cause, i.left = e.remains()
 		i.owesHook = true
-		s.step(i, Survived, "processes are left that can't be ended", outcome{})
+		s.memory.owe(i.treeID, len(i.current.Hooks.PostStop) > 0)
+		s.step(i, Survived, cause, outcome{})
 		return
 	}
 	i.ends++

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/config"
@@ -29,6 +30,29 @@ func TestWhichEndsAreASuccess(t *testing.T) {
 	} {
 		if got := succeeded(&spec, c.exit, c.err); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// An end is proven by the kernel's word that nobody is left, not by the lack of names.
+func TestWhatIsNotKnownToBeOverIsLeft(t *testing.T) {
+	survivors := &foster.SurvivorsError{Survivors: []foster.Survivor{{PID: 7, Name: "app"}}}
+	for _, c := range []struct {
+		name string
+		e    ending
+		want bool
+		left int
+	}{
+		{"empty", ending{exit: foster.Exit{TreeEmpty: time.Now()}}, true, 0},
+		{"let go", ending{exit: foster.Exit{Released: true}}, true, 0},
+		{"survivors", ending{err: survivors}, false, 1},
+		{"nobody knows", ending{err: foster.ErrShimLost}, false, 0},
+	} {
+		if got := c.e.proven(); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		if cause, left := c.e.remains(); !c.want && (len(left) != c.left || cause == "") {
+			t.Errorf("%s: %q, %q", c.name, cause, left)
 		}
 	}
 }

@@ -99,10 +99,10 @@ var table = map[client.State]map[Event]transition{
 		CantBeAttached: taken,
 	},
 	client.Running: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stick, Unwell: unwell,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stickEnded, Unwell: unwell,
 	},
 	client.LeaderLost: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stick, Unwell: unwell,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stickEnded, Unwell: unwell,
 	},
 	client.Stopping: {
 		Start: noteAgain, Restart: noteAgain, Stop: noteStop, Due: stay, LostLeader: stay, Ended: stopped, Survived: stick,
@@ -251,6 +251,13 @@ func noteStop(m Machine, _ Terms) (Machine, []Act) {
 func stick(m Machine, _ Terms) (Machine, []Act) {
 	m.State = client.Stuck
 	return m, []Act{AwaitEmpty}
+}
+
+// stickEnded is for what nobody has stopped: when it is over, it has failed.
+func stickEnded(m Machine, t Terms) (Machine, []Act) {
+	m.Again = t.again() || t.Scheduled || m.Queued
+	m.Failing = m.Again
+	return stick(m, t)
 }
 
 // stopped is the end of a tree that was stopped, or of a start that was undone.

@@ -156,6 +156,31 @@ func TestTheLastWhoAsksIsHeard(t *testing.T) {
 	}
 }
 
+// Where processes are left of a run that nobody has stopped, what follows its end follows
+// theirs.
+func TestWhatIsLeftOfAFailureIsFollowedByARestart(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		terms Terms
+		want  client.State
+	}{
+		{"no", Terms{Policy: config.RestartNo}, client.Stopped},
+		{"on failure", Terms{Policy: config.RestartOnFailure}, client.Backoff},
+		{"too often", Terms{Policy: config.RestartAlways, Exhausted: true}, client.Failed},
+		{"with a schedule", Terms{Scheduled: true}, client.Scheduled},
+	} {
+		for _, state := range []client.State{client.Running, client.LeaderLost} {
+			stuck, _, err := Machine{State: state}.next(Survived, c.terms)
+			if err != nil || stuck.State != client.Stuck {
+				t.Fatalf("%s: %+v, %v", c.name, stuck, err)
+			}
+			if got, _, err := stuck.next(Ended, c.terms); err != nil || got.State != c.want {
+				t.Errorf("%s, %s: %+v, %v; want %s", state, c.name, got, err, c.want)
+			}
+		}
+	}
+}
+
 func TestWhatFollowsAnEnd(t *testing.T) {
 	running := Machine{State: client.Running}
 	for _, c := range []struct {

@@ -36,6 +36,8 @@ type memory struct {
 	Scaled map[string]scaleNote `json:"scaled,omitempty"`
 	// Begun are the commands of a stop that were begun, of the last run of an instance.
 	Begun map[string][]string `json:"begun,omitempty"`
+	// Owed are the instances whose hook after an end is to be run yet: processes were left.
+	Owed map[string]bool `json:"owed,omitempty"`
 	// Only are the applications that were to be started, in this life and those that were
 	// killed before it; none: all that have autostart.
 	Only []string `json:"only,omitempty"`

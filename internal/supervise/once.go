@@ -28,14 +28,30 @@ func (m *memory) begin(id, what string) bool {
 		m.Begun = map[string][]string{}
 	}
 	m.Begun[id] = append(m.Begun[id], what)
+	if what == postStop {
+		delete(m.Owed, id)
+	}
 	m.save()
 	return true
 }
 
 // forgetBegun forgets what was begun of the last run, as another begins.
 func (m *memory) forgetBegun(id string) {
-	if _, had := m.Begun[id]; had {
+	_, had := m.Begun[id]
+	if had || m.Owed[id] {
 		delete(m.Begun, id)
+		delete(m.Owed, id)
+		m.save()
+	}
+}
+
+// owe notes that the hook after the end of the last run is to be run yet, if there is one.
+func (m *memory) owe(id string, hook bool) {
+	if hook && !m.Owed[id] {
+		if m.Owed == nil {
+			m.Owed = map[string]bool{}
+		}
+		m.Owed[id] = true
 		m.save()
 	}
 }

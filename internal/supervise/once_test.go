@@ -162,3 +162,27 @@ echo start >> %[1]s/out; while :; do sleep 0.01; done`, dir))
 	}
 	said(t, dir+"/out", "start, pre_stop, command, usr1, post_stop")
 }
+
+// What an update changes while an application is being started holds for that run, too.
+func TestAnUpdateDuringAStartHoldsForThatRun(t *testing.T) {
+	dir := t.TempDir()
+	app := script("web", fmt.Sprintf(`trap 'echo term >> %[1]s/out; exit 0' TERM; trap 'echo usr1 >> %[1]s/out; exit 3' USR1
+echo start >> %[1]s/out; while :; do sleep 0.01; done`, dir))
+	app.Hooks.PreStart = []string{"/bin/sh", "-c", "until [ -e " + dir + "/go ]; do sleep 0.01; done"}
+	next := app
+	next.Stop.Signal = syscall.SIGUSR1
+	s, _ := running(t, oneApp(app), Options{Load: func() (*config.Project, error) { return oneApp(next), nil }})
+	awaitState(t, s, "web", client.Starting)
+	if _, err := s.Update(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/go", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said(t, dir+"/out", "start")
+	awaitState(t, s, "web", client.Running)
+	if err := s.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	said(t, dir+"/out", "start, usr1")
+}

@@ -188,6 +188,9 @@ func startDone(i *instance, before int) (bool, string) {
 	case client.Failed, client.Backoff:
 		return true, i.cause
 	case client.Stuck:
+		if i.over != nil {
+			return false, "" // it has ended, and the hook after it runs
+		}
 		return true, i.stuckFor("its last run can't be ended")
 	case client.Stopped:
 		if i.launches > before {

@@ -186,6 +186,7 @@ func (i *instance) withPID(text string) string {
 func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
 	s.tidy.Reset(tidyAfter)
 	i.tree, i.pid = tree, tree.Leader()
+	i.current = i.current.TakeOver(i.spec) // an update may have come meanwhile
 }
 
 // follow tells the loop what happens to a tree, and when it has ended.

@@ -165,7 +165,7 @@ func (s *Supervisor) close() {
 	if !s.Left() {
 		s.helpers.Wait()
 		s.memory.Clean = true
-		s.memory.Rests, s.memory.Leaving, s.memory.Begun = map[string]restNote{}, nil, nil
+		s.memory.Rests, s.memory.Leaving, s.memory.Begun, s.memory.Owed = map[string]restNote{}, nil, nil, nil
 	}
 	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it

@@ -2,8 +2,10 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -85,6 +87,7 @@ func (h *Hub) join() (*member, error) {
 		}
 		h.notify, h.members, h.names = notify, map[*member]bool{}, map[string]map[name]bool{}
 		go h.pass(notify)
+		go h.passErrors(notify)
 	}
 	m := newMember(h)
 	h.members[m] = true
@@ -157,18 +160,18 @@ func (h *Hub) remove(m *member, path string) {
 
 // pass passes on what happens, until the watcher is closed.
 func (h *Hub) pass(notify *fsnotify.Watcher) {
-	for {
-		select {
-		case e, more := <-notify.Events:
-			if !more {
-				return
-			}
-			h.event(notify, e)
-		case err, more := <-notify.Errors:
-			if !more {
-				return
-			}
-			h.fail(notify, err)
+	for e := range notify.Events {
+		h.event(notify, e)
+	}
+}
+
+// passErrors passes on what goes wrong. It never waits for who adds a folder: fsnotify may
+// hold what that one waits for until its error is taken. That a watch is gone already is
+// none: its folder is.
+func (h *Hub) passErrors(notify *fsnotify.Watcher) {
+	for err := range notify.Errors {
+		if !errors.Is(err, syscall.EINVAL) {
+			go h.fail(notify, err)
 		}
 	}
 }

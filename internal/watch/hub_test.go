@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,5 +144,28 @@ func TestWhoIsSlowHoldsUpNobody(t *testing.T) {
 	}
 	if events, err := m.take(); len(events) != 0 || err != nil {
 		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+// fsnotify may hold its lock until an error is taken, which who adds a folder waits for.
+func TestAnErrorIsTakenWhileSomebodyAddsAFolder(t *testing.T) {
+	var h Hub
+	m, err := h.join()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.leave()
+	h.mu.Lock() // as Add does
+	for _, err := range []error{syscall.EINVAL, syscall.ENOSPC} {
+		select {
+		case h.notify.Errors <- err:
+		case <-time.After(10 * time.Second):
+			t.Error("nobody takes the error")
+		}
+	}
+	h.mu.Unlock()
+	<-m.news
+	if _, failed := m.take(); failed != syscall.ENOSPC {
+		t.Errorf("the member was told %v", failed)
 	}
 }
