@@ -42,27 +42,47 @@ func newFolders(m *matcher, w watcher) *folders {
 // link, which may be pointed elsewhere.
 func (f *folders) rescan() (found []string, err error) {
 	for _, g := range f.matcher.paths {
-		base := g.base
-		for !isFolder(base) && base != filepath.Dir(base) {
-			base = filepath.Dir(base)
+		base, err := f.watchAbove(g.base)
+		if err != nil {
+			return found, err
 		}
-		var more []string
-		switch {
-		case base != g.base:
-			err = f.watch(base)
-		case isLink(base):
-			if err = f.watch(filepath.Dir(base)); err != nil {
-				return found, err
-			}
-			fallthrough
-		default:
-			more, err = f.descend(base)
+		if base != g.base {
+			continue
 		}
+		more, err := f.descend(base)
 		if found = append(found, more...); err != nil {
 			return found, err
 		}
 	}
 	return found, nil
+}
+
+// watchAbove watches the folder that tells when a base comes or is replaced, and gives the
+// nearest to it that is there. It looks again after that: of what came, or went, before the
+// watch began nobody would tell.
+func (f *folders) watchAbove(base string) (nearest string, err error) {
+	for nearest = nearestFolder(base); ; {
+		switch {
+		case nearest != base:
+			err = f.watch(nearest)
+		case isLink(base):
+			err = f.watch(filepath.Dir(base))
+		default:
+			return nearest, nil
+		}
+		now := nearestFolder(base)
+		if err != nil || now == nearest {
+			return nearest, err
+		}
+		nearest = now
+	}
+}
+
+func nearestFolder(path string) string {
+	for !isFolder(path) && path != filepath.Dir(path) {
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 func isFolder(path string) bool {

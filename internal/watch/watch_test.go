@@ -233,6 +233,41 @@ func TestALimitIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
+// late is a watcher that is late: something happens before its watch of a folder begins.
+type late map[string]func()
+
+func (l late) Add(path string) error {
+	happens := l[path]
+	delete(l, path)
+	if happens != nil {
+		happens()
+	}
+	return nil
+}
+
+func (late) Remove(string) error { return nil }
+
+// Of what happens between a look and the watch, nobody tells.
+func TestABaseThatComesOrGoesBeforeTheWatchBeginsIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	base := filepath.Join(dir, "src/app")
+	m, err := newMatcher(Files{Paths: []string{base + "/*.go"}})
+	must(t, err)
+	f := newFolders(m, late{
+		dir:                       func() { must(t, os.Mkdir(filepath.Join(dir, "src"), 0o700)) },
+		filepath.Join(dir, "src"): func() { write(t, filepath.Join(base, "a.go")) },
+	})
+	found, err := f.rescan()
+	if err != nil || len(found) != 1 || !f.watched[base] {
+		t.Errorf("it comes: %v, %v; watched: %v", found, err, f.watched)
+	}
+	must(t, os.RemoveAll(base))
+	f = newFolders(m, late{filepath.Join(dir, "src"): func() { must(t, os.Remove(filepath.Join(dir, "src"))) }})
+	if _, err := f.rescan(); err != nil || !f.watched[dir] {
+		t.Errorf("it goes: %v; watched: %v", err, f.watched)
+	}
+}
+
 // What the kernel couldn't keep is taken for a change, and new folders are found.
 func TestAnOverflowIsAChange(t *testing.T) {
 	dir := t.TempDir()
