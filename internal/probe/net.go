@@ -55,6 +55,9 @@ func (h HTTP) Check() Check {
 		}
 		defer answer.Body.Close()
 		_, _ = io.CopyN(io.Discard, answer.Body, mostBody) // the status is the answer
+		if ctx.Err() != nil {
+			return fmt.Errorf("GET %s: %w", target, plain(ctx.Err())) // it is one to the end of the connection
+		}
 		return h.judge(target, answer)
 	}
 }
