@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/wire"
@@ -175,6 +176,30 @@ func TestANumberThatIsAnothersByNowIsNotSignalled(t *testing.T) {
 		t.Errorf("recovered %+v, %v, %v; want nobody found", lost, problems, err)
 	}
 	unharmed(t, cmd)
+}
+
+// A program is killed when it has made the entry, and before a shim that holds other trees,
+// too, has heard of it.
+func TestWhatNeverCameToALivingShimIsRecovered(t *testing.T) {
+	leaktest.Check(t)
+	c, err := contain.NewCgroup("foster-made-test")
+	leaktest.Need(t, "cgroup", err)
+	shim, member := bystander(t)
+	path := entry(t, func(e *wire.Entry) {
+		e.Containment, e.CgroupPath, e.CgroupInode, e.Shim, e.Many = wire.Cgroup, c.Path, c.Inode(), member, true
+	}, &wire.Life{})
+	lost, problems, err := foster.Recover(context.Background())
+	if err != nil || len(problems) > 0 || len(lost) != 1 || len(lost[0].Found) > 0 || lost[0].Err != nil {
+		t.Errorf("recovered %+v, %v, %v; want nobody found", lost, problems, err)
+	}
+	for _, left := range []string{path, c.Path} {
+		if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", left, err)
+			_ = c.Remove()
+		}
+	}
+	c.Dir.Close()
+	unharmed(t, shim)
 }
 
 func TestATornEntryIsAProblemAndNothingHappens(t *testing.T) {

@@ -24,7 +24,7 @@ type Lost struct {
 var (
 	// ErrInside says that this process, or one above it, is in the tree.
 	ErrInside = errors.New("this process runs in that tree itself: run it from elsewhere")
-	// ErrShimLives says that the tree isn't lost.
+	// ErrShimLives says that the tree isn't lost. It isn't said of a cgroup's.
 	ErrShimLives = errors.New("the shim of that tree lives")
 	// ErrNotATree says that what the journal names can't be a tree's.
 	ErrNotATree = errors.New("not what foster makes for a tree")

@@ -475,8 +475,13 @@ func TestAShimThatEndsIsAwaited(t *testing.T) {
 	shim := startApp(t, 1, "sleep 100 & echo child $!; wait")
 	l := lost(shim.members["child"])
 	l.Shim = recorded(shim.leader)[0]
-	go shim.endLeader()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		shim.endLeader()
+	}()
 	mustEnd(t, l, term, shim.members["child"])
+	<-ended
 }
 
 func TestTheNumbersOfAPIDNamespaceMeanNothing(t *testing.T) {
@@ -562,6 +567,16 @@ func TestALostCgroupIsEmptiedAndRemoved(t *testing.T) {
 		t.Errorf("its folder: %v", err)
 	}
 	mustEnd(t, l, term) // and once more
+}
+
+// A shim of many trees lives on where the start of one never came to it.
+func TestALostCgroupIsEmptiedBesideALivingShim(t *testing.T) {
+	c, l := lostCgroup(t)
+	l.Shim = recorded(bystander(t, nil))[0]
+	a := startApp(t, 1, "sleep 100 & echo child $!; wait")
+	join(t, c.Path, a.members["child"].PID)
+	mustFind(t, l, a.members["child"])
+	mustEnd(t, l, term, a.members["child"])
 }
 
 // On a host where processes end all the time, no look at all of them is ever complete.

@@ -47,8 +47,12 @@ func newRemains(l Lost) (*remains, error) {
 	default:
 		return nil, fmt.Errorf("containment %d: %w", l.Containment, ErrNotATree)
 	}
-	if err := awaitShim(l.Shim); err != nil {
-		return nil, err
+	// A cgroup is its own proof. Its shim may live, and hold others: the start of this one
+	// never came to it, or failed, or else it held the lock.
+	if l.Containment != wire.Cgroup {
+		if err := awaitShim(l.Shim); err != nil {
+			return nil, err
+		}
 	}
 	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[procfs.Identity]procfs.Stat{}}
 	if l.Containment == wire.PIDNS {
