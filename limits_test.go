@@ -351,8 +351,6 @@ func TestTheGroupsOfLimitsAreRemovedWhoeverIsKilled(t *testing.T) {
 				}
 				return true
 			})
-			state, _, _ := journal.Folders()
-			_ = os.Remove(filepath.Join(state, "kept.tree"))
 			leaktest.ReapOrphans(t)
 		})
 	}
