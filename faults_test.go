@@ -39,16 +39,56 @@ var _ = func() bool {
 	return true
 }()
 
-// failing lets the nth call of an operation fail.
+// failing lets the nth call of an operation fail; with no error, this process is killed.
 func failing(op string, errno syscall.Errno, nth int) func(string) error {
 	return func(called string) error {
 		if called != op {
 			return nil
 		}
 		if nth--; nth == 0 {
+			if errno == 0 {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // it isn't to be outlived
+			}
 			return errno
 		}
 		return nil
+	}
+}
+
+// A shim that is killed when it has read a start may have started the program. Where that
+// is certain to have ended, the start is tried again; else there could be two.
+func TestAShimThatIsKilledInTheMiddleOfAStart(t *testing.T) {
+	for _, c := range []Containment{Subreaper, Cgroup} {
+		t.Run(string(c), func(t *testing.T) {
+			cmd := Command("true")
+			cmd.Containment = c
+			leaktest.Need(t, "containment "+string(c), cmd.Run())
+			leaktest.Check(t)
+			old := shim.Env
+			shim.Env = append(append([]string{}, old...), faultEnv+"=fork:0:1")
+			err := KeepReady(1)
+			shim.Env = old
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer KeepReady(0)
+			cmd = Command("true")
+			cmd.Containment = c
+			err = cmd.Run()
+			if c == Cgroup {
+				if err != nil {
+					t.Errorf("it isn't tried again: %v", err)
+				}
+				return
+			}
+			if start, ok := errors.AsType[*StartError](err); !ok || start.Stage != StageShim || !errors.Is(err, errCutOff) {
+				t.Errorf("it may have been started, and is tried again: %v", err)
+			}
+			lost, _, err := Recover(t.Context())
+			if err != nil || len(lost) != 1 || lost[0].Err != nil {
+				t.Errorf("recovered %+v, %v; want the one entry", lost, err)
+			}
+		})
 	}
 }
 

@@ -69,7 +69,8 @@ func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.errno }
 
 // send sends the start with its descriptors, and waits for the answer. The error is
-// errShimGone, unless nothing could be sent for another reason.
+// errShimGone or, where the program may have been started, errCutOff, unless nothing could be
+// sent for another reason.
 func (s *starter) send() (wire.Message, error) {
 	s.msg.Containment = s.level
 	fds := []int{int(s.cwd.Fd())}
@@ -95,8 +96,11 @@ func (s *starter) send() (wire.Message, error) {
 		return nil, unsent(err)
 	}
 	answer, err := s.shim.Conn.Receive()
+	if errors.Is(err, syscall.ECONNRESET) {
+		return nil, unsent(err) // unix(7): it has ended with what was sent unread
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errShimGone, err)
+		return nil, fmt.Errorf("%w: %w", errCutOff, err)
 	}
 	return answer, nil
 }

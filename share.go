@@ -291,8 +291,10 @@ func (s *starter) launchShared() (err error) {
 		case s.shared == nil:
 			return err // it has a shim of its own
 		case errors.Is(err, errShimGone):
-			_, _ = s.shared.awaitEnd() // the start is tried again all the same
-			s.emptyAfterShim()
+			_, _ = s.shared.awaitEnd() // of other trees; this one is a cgroup
+			if err := s.emptyAfterShim(err); err != nil {
+				return err
+			}
 		case !errors.Is(err, shim.ErrGone):
 			return err
 		}

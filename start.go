@@ -193,7 +193,10 @@ func (s *starter) launch() (err error) {
 		if !errors.Is(err, errShimGone) {
 			return err
 		}
-		s.emptyAfterShim() // it was killed while it waited
+		if err := s.emptyAfterShim(err); err != nil {
+			return err
+		}
+		// It was killed while it waited.
 	}
 	return s.launchNew()
 }
@@ -218,14 +221,17 @@ func (s *starter) launchNew() (err error) {
 	}
 	err = s.request()
 	if errors.Is(err, errShimGone) {
-		s.emptyAfterShim()
+		if err := s.emptyAfterShim(err); err != nil {
+			return err
+		}
 	}
 	return err
 }
 
-// emptyAfterShim leaves nothing where the shim was killed before it answered: it
-// may have started the program. Who can't be ended is left to Recover.
-func (s *starter) emptyAfterShim() {
+// emptyAfterShim leaves nothing where the shim was killed before it answered, and may have
+// started the program. It is an error where that isn't proven, and then no start is to be
+// tried again: there could be two. Who is left then is left to Recover.
+func (s *starter) emptyAfterShim(gone error) error {
 	var left, fallen []procfs.Stat
 	var err, ferr error
 	if s.cgroup != nil {
@@ -236,12 +242,25 @@ func (s *starter) emptyAfterShim() {
 	if contain.Adopts() && s.shared == nil {
 		_, fallen, ferr = contain.EmptyAdopted(giveUp, shim.IsShim)
 	}
-	if len(left)+len(fallen) > 0 || errors.Join(err, ferr) != nil {
+	if err = errors.Join(err, ferr); len(left)+len(fallen) > 0 {
+		err = errors.Join(err, &SurvivorsError{leftOver(append(left, fallen...))})
+	}
+	if err == nil && !s.fallsToUs() && errors.Is(gone, errCutOff) {
+		err = errHandedOn
+	}
+	if err != nil {
 		s.registered.end(true)
 		s.registered = nil
+		err = s.fail(StageShim, fmt.Errorf("%w, which may have started the program: %w", errCutOff, err))
 	}
 	s.unregister()
 	s.removeCgroup()
+	return err
+}
+
+// fallsToUs says whether who a shim has started is known to this program when it is killed.
+func (s *starter) fallsToUs() bool {
+	return s.cgroup != nil || s.level == wire.PIDNS || contain.Adopts()
 }
 
 // contain settles the level, and makes the cgroup where it's to be one.
@@ -270,8 +289,12 @@ func (s *starter) cgroupName() string {
 	return "foster-" + s.id + "-" + newID()
 }
 
-// errShimGone says that the shim ended before it answered.
-var errShimGone = errors.New("the shim is gone")
+// errShimGone says that the shim ended before it answered, and errCutOff that it may have
+// started the program before.
+var (
+	errShimGone = errors.New("the shim is gone")
+	errCutOff   = fmt.Errorf("%w in the middle of the start", errShimGone)
+)
 
 // abandon leaves nothing of a start that failed. The shim, which has no tree, ends
 // when its socket closes.
