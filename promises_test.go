@@ -310,7 +310,7 @@ func storm(t *testing.T, body string) (script string) {
 	t.Cleanup(func() { os.Remove(fuse) })
 	time.AfterFunc(30*time.Second, func() { os.Remove(fuse) })
 	script = filepath.Join(dir, "storm.sh")
-	text := fmt.Sprintf("#!/bin/sh\n[ -e %s ] || exit\n%s\n", fuse, body)
+	text := fmt.Sprintf("#!/bin/sh\nfuse=%s\n[ -e $fuse ] || exit\n%s\n", fuse, body)
 	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -355,18 +355,19 @@ func TestExponentialForkBombIsEnded(t *testing.T) {
 		leaktest.Need(t, "root, to give the bomb a user with a limit of processes", errors.New("not root"))
 	}
 	in(t, all[2:], func(t *testing.T, c foster.Containment) {
-		script := storm(t, `"$0" & "$0" & wait`)
+		// A shell that can't fork ends, and so would the bomb: it becomes another program.
+		script := storm(t, `trap 'exec sleep 100' EXIT; "$0" & "$0" & wait`)
 		cmd := foster.Command(script)
 		cmd.Containment = c
 		cmd.Stop = foster.KillAtOnce
 		// The limit bounds what this machine has to bear; the promise doesn't need it.
 		cmd.Credential = &syscall.Credential{Uid: 64123, Gid: 64123}
-		cmd.Rlimits = []foster.Rlimit{{Resource: 6 /* RLIMIT_NPROC */, Soft: 300, Hard: 300}}
+		cmd.Rlimits = []foster.Rlimit{{Resource: 6 /* RLIMIT_NPROC */, Soft: 1000, Hard: 1000}}
 		tree, err := cmd.Start()
 		if err != nil {
 			t.Fatal(err)
 		}
-		leaktest.Eventually(t, "the bomb has gone off", func() bool {
+		leaktest.Eventually(t, "the bomb goes off", func() bool {
 			members, err := tree.Members()
 			return err == nil && len(members) > 100
 		})

@@ -117,6 +117,21 @@ func child(self, pid int) (held, bool) {
 	return held{stat: s}, false
 }
 
+// livingChild proves by waitid(2) that a process is a living child of this one, and gives
+// a handle on it. Should it have been reaped in between and its number be another child's,
+// the handle is of one that has ended.
+func livingChild(pid int) (pidfd int, ok bool) {
+	fd, err := sys.PidfdOpen(pid)
+	if err != nil {
+		return -1, false // it has ended, or there are no handles left
+	}
+	if !sys.IsLivingChild(pid) {
+		sys.Close(fd)
+		return -1, false
+	}
+	return fd, true
+}
+
 // exhausted says that handles or memory have run out.
 func exhausted(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)

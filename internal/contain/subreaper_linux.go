@@ -60,16 +60,17 @@ func (t subreaper) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent
 	return sent, err
 }
 
-// Kill is made for a tree that forks faster than /proc can be read: the newest
-// processes come first, a child of this process is killed as soon as it was read,
-// and who was found to be a stranger isn't read again before nobody else turns up.
-// It may leave some for the next call.
+// Kill is made for a tree that forks faster than /proc can be read: the children of this
+// process come first; in /proc, the newest processes do, and who was found to be a stranger
+// isn't read again before nobody else turns up. It may leave some for the next call.
 func (t subreaper) Kill() (Sent, error) {
+	children := killChildren(nil)
 	sent, err := t.sweep()
-	if err == nil && len(sent.Reached) == 0 && len(t.strangers) > 0 {
+	if err == nil && len(children.Reached)+len(sent.Reached) == 0 && len(t.strangers) > 0 {
 		clear(t.strangers) // a stranger's number may have been given to a member since
 		sent, err = t.sweep()
 	}
+	sent.Reached = append(children.Reached, sent.Reached...) // who is denied, the sweep has, too
 	sent.Again = true
 	return sent, err
 }

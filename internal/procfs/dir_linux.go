@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"strconv"
@@ -47,6 +48,36 @@ func (d *Dir) Pids() (pids []int32, err error) {
 		}
 		pids = appendPids(pids, d.buf[:n])
 	}
+}
+
+// OpenThreads opens the folder of this process's threads, each like a process of /proc.
+func OpenThreads() (*Dir, error) { return OpenDir("/proc/self/task") }
+
+// Children lists the children of the threads of d, zombies among them, newest last of each
+// thread. It takes as long as there are children, however many processes there are. A list
+// that changes while it is read may lack some; a kernel without CONFIG_PROC_CHILDREN has
+// none, which is an [fs.ErrNotExist].
+func (d *Dir) Children() (pids []int, err error) {
+	threads, err := d.Pids()
+	if err != nil {
+		return nil, err
+	}
+	for _, thread := range threads {
+		b, rerr := d.Read(int(thread), "children")
+		if rerr != nil {
+			err = rerr // that of a thread that has just ended, unless it is that of all
+			continue
+		}
+		for field := range bytes.FieldsSeq(b) {
+			if pid, ok := parsePid(field); ok {
+				pids = append(pids, int(pid))
+			}
+		}
+	}
+	if len(pids) > 0 {
+		err = nil
+	}
+	return pids, err
 }
 
 // path makes the name of a file of a process, with a zero at its end.

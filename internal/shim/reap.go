@@ -48,21 +48,42 @@ func (s *server) reap() {
 		s.settle()
 		return
 	}
-	for {
+	if s.takeEnded() {
+		s.toldLeaderEnd(false)
+		s.checkEmpty()
+		return
+	}
+	s.toldLeaderEnd(true)
+	s.lookAgain()
+}
+
+// mostTaken bounds how many of a storm are reaped before others have their turn.
+const mostTaken = 1 << 10
+
+// takeEnded takes what children have to tell, up to a bound. It is true where there is no
+// child.
+func (s *server) takeEnded() bool {
+	for range mostTaken {
 		name := s.held.orphanName()
 		w, err := sys.WaitAny()
-		if err != nil { // ECHILD: there is no child
-			s.toldLeaderEnd(false)
-			s.checkEmpty()
-			return
+		if err != nil {
+			return true // ECHILD
 		}
 		if w.PID == 0 {
 			break
 		}
 		s.took(w, name)
 	}
-	s.toldLeaderEnd(true)
-	s.lookAgain()
+	return false
+}
+
+// clearZombies reaps what has ended, before /proc is read, in which zombies are as many as a
+// storm forks while nobody reaps. What follows from an end is left to reap, as if the
+// watcher's news came a little later.
+func (s *server) clearZombies() {
+	if s.many == nil && !s.held.anchored {
+		s.takeEnded()
+	}
 }
 
 // took takes what was learned of one child of the tree, and its name where it was read.
@@ -167,6 +188,7 @@ func (s *server) leaderEnded(told *wire.LeaderEnded, others bool) {
 // alive names the members that go on living. Who was reached by the same fatal
 // signal as the leader, and has only not ended yet, isn't one.
 func (s *server) alive() []wire.Member {
+	s.clearZombies()
 	members, err := s.held.tree.Members()
 	if err != nil {
 		return nil
@@ -268,7 +290,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 		s.many.letGo(s.terms)
 	}
 	s.held = nil
-	s.calm()
+	s.calmDown()
 }
 
 // tellSurvivors tells who is left, and goes on holding them.
@@ -281,7 +303,7 @@ func (s *server) tellSurvivors() {
 	}
 	s.tell(m)
 	s.noteEnd(m)
-	s.calm()
+	s.calmDown()
 }
 
 // maxNamed bounds how many processes one message names.

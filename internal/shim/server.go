@@ -32,7 +32,7 @@ type server struct {
 	sweep   clock         // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
-	calm    func()        // ends the hurry of killing
+	calm    func()        // ends the hurry; nil: there is none
 	sweeps  int           // since the killing began
 	recheck clock         // when to look again whether the tree is empty
 	roll    clock         // when to look who is there, for the journal
@@ -71,7 +71,6 @@ func newServer(l *loop, conn *wire.Conn, pid int) *server {
 		loop:    l,
 		machine: Machine{State: Idle},
 		clients: map[*client]bool{},
-		calm:    func() {},
 	}
 	s.clock = s.newClock(s.timeOver)
 	s.sweep = s.newClock(s.kill)
@@ -192,7 +191,9 @@ func (s *server) do(a Action) {
 	switch a.Act {
 	case SendStep:
 		s.held.signaled = map[procfs.Identity]bool{}
+		s.hurry()
 		s.sendStep(a.Step)
+		s.calmDown()
 		s.clock.Reset(a.Step.Wait)
 	case SendToRest:
 		s.sendStep(a.Step)
@@ -202,9 +203,7 @@ func (s *server) do(a Action) {
 			s.clock.Reset(a.Wait)
 		}
 		s.pause, s.killing, s.sweeps = firstPause, time.Now(), 0
-		if s.many == nil { // else it's a cgroup, which the kernel kills as a whole
-			s.calm = sys.Hurry() // a storm takes all the time that there is
-		}
+		s.hurry()
 		s.kill()
 	case TellEnded:
 		s.tellEnded(&wire.Ended{})
@@ -221,6 +220,21 @@ func (s *server) do(a Action) {
 	case Exit:
 		s.done = true
 		s.closeHeld()
+	}
+}
+
+// hurry takes more of the processors, of which a storm takes what it can get. What is one of many is a cgroup, which the kernel kills as a whole.
+func (s *server) hurry() {
+	if s.many == nil {
+		s.calmDown()
+		s.calm = sys.Hurry()
+	}
+}
+
+func (s *server) calmDown() {
+	if s.calm != nil {
+		s.calm()
+		s.calm = nil
 	}
 }
 

@@ -69,7 +69,7 @@ func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &many{loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{}, look: make(chan struct{}, 1)}
-			s := &server{loop: m.loop, many: m, machine: tt.machine, clients: map[*client]bool{}, calm: func() {}}
+			s := &server{loop: m.loop, many: m, machine: tt.machine, clients: map[*client]bool{}}
 			s.terms = &terms{start: &wire.Start{}}
 			s.held = &holding{tree: deserted{}, leader: ended(t), killed: map[procfs.Identity]bool{}}
 			m.servers[s], m.leaders[s.held.leader] = true, s
@@ -133,7 +133,7 @@ func TestNothingIsLeftOfATreeThatEndsWithItsOwner(t *testing.T) {
 			if err := os.WriteFile(start.SocketPath, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s := &server{loop: newLoop(), machine: Machine{State: Running}, clients: map[*client]bool{}, calm: func() {}}
+			s := &server{loop: newLoop(), machine: Machine{State: Running}, clients: map[*client]bool{}}
 			mine := create()
 			s.terms = &terms{start: start, record: newRecord(mine.File())}
 			s.held = &holding{tree: deserted{}, leaderDone: true}

@@ -147,18 +147,6 @@ func SignalNamespace(sig syscall.Signal) error {
 	return os.NewSyscallError("kill", err)
 }
 
-// Hurry gives the calling thread the highest priority of ordinary ones, for as
-// long as calm isn't called. It needs privilege (CAP_SYS_NICE); without, nothing
-// changes.
-func Hurry() (calm func()) {
-	// The call counts from 40 down, so that a priority can't be taken for an error.
-	old, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	if err != nil || unix.Setpriority(unix.PRIO_PROCESS, 0, -20) != nil {
-		return func() {}
-	}
-	return func() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-old) } // less is always allowed
-}
-
 // MountProc makes /proc show the PID namespace that this process is in. The
 // process has a mount namespace of its own; its mounts no longer reach others.
 func MountProc() error {

@@ -24,6 +24,13 @@ func NextZombie() int {
 	return w.PID
 }
 
+// IsLivingChild says whether a process is a child of this one that hasn't ended. That is
+// certain for as long as nobody in this process waits for it.
+func IsLivingChild(pid int) bool {
+	w, err := waitid(unix.P_PID, pid, unix.WNOHANG|unix.WEXITED|unix.WNOWAIT|unix.WALL)
+	return err == nil && w.PID == 0
+}
+
 // NextChild gives a child that has something to tell, be it that it was stopped; 0 where
 // none has. It returns ECHILD when there is no child.
 func NextChild() (int, error) {
