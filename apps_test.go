@@ -206,12 +206,14 @@ func roleOwner(args []string) {
 	say("shim %d leader %d", foster.ShimPID(tree), tree.Leader())
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
+	var exit foster.Exit
 	select {
 	case <-term:
-		_, err = tree.Stop(context.Background())
+		exit, err = tree.Stop(context.Background())
 	case <-tree.Done():
-		_, err = tree.Wait()
+		exit, err = tree.Wait()
 	}
+	say("owner killed: %d", len(exit.KilledProcesses))
 	say("owner ends: %v", err)
 }
 

@@ -525,10 +525,16 @@ func TestSurvivorOfAnotherUserIsNamed(t *testing.T) {
 		leaktest.Need(t, "root, to make a setuid file", errors.New("not root"))
 	}
 	// A cgroup and a PID namespace end such a process, too.
-	in(t, all[:2], survivorIsNamed)
+	in(t, all[:2], func(t *testing.T, c foster.Containment) {
+		t.Run("the leader", func(t *testing.T) { survivorIsNamed(t, c) })
+		t.Run("a child, and the leader ends", func(t *testing.T) {
+			survivorIsNamed(t, c, "/bin/sh", "-c", `"$0" "$@" & wait`)
+		})
+	})
 }
 
-func survivorIsNamed(t *testing.T, c foster.Containment) {
+// survivorIsNamed runs a program that becomes root's, by another program if one is given.
+func survivorIsNamed(t *testing.T, c foster.Containment, by ...string) {
 	setuid := copySetuid(t)
 	// The owner runs as an ordinary user, from a copy that isn't setuid for it.
 	plain := filepath.Join(filepath.Dir(setuid), "plain")
@@ -539,7 +545,8 @@ func survivorIsNamed(t *testing.T, c foster.Containment) {
 	if err := os.WriteFile(plain, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(plain, roleMark, "owner", string(c), "run", setuid, roleMark, "becomes0")
+	args := append([]string{roleMark, "owner", string(c), "run"}, by...)
+	cmd := exec.Command(plain, append(args, setuid, roleMark, "becomes0")...)
 	cmd.Env = []string{stopEnv + "=50ms"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out := newLines(t)
@@ -552,6 +559,9 @@ func survivorIsNamed(t *testing.T, c foster.Containment) {
 	out.pid("shim")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
+	}
+	if killed := out.next("owner killed:"); killed != "0" {
+		t.Errorf("%s told as killed, though nobody could be", killed)
 	}
 	said := out.next("owner ends:")
 	if !strings.Contains(said, fmt.Sprintf("(pid %d): it belongs to another user", root)) {

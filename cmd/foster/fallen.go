@@ -31,15 +31,17 @@ func fallen() (orphans []procfs.Stat) {
 	return orphans
 }
 
-// reapOrphans reaps the zombies among those that a group has lost.
+// reapOrphans reaps the zombies among those that a group has lost, and gives those who
+// live outside of it: who is in it is held, and named as a survivor.
 func (r *runner) reapOrphans() (living []foster.Process) {
 	if r.tree.Containment() != foster.Group {
 		return nil
 	}
 	for _, s := range fallen() {
-		if s.State != 'Z' {
+		switch {
+		case s.State != 'Z' && s.PGID != r.tree.Leader():
 			living = append(living, foster.Process{PID: s.PID, Name: s.Comm})
-		} else if s.PPID == os.Getpid() {
+		case s.State == 'Z' && s.PPID == os.Getpid():
 			_, _ = sys.WaitPid(s.PID) // it was reaped meanwhile: as wanted
 		}
 	}

@@ -26,6 +26,11 @@ func groupMembers(pgid int) ([]procfs.Stat, error) {
 	return members, nil
 }
 
+// deniesSignals says whether this process may not signal another, as it was seen.
+func deniesSignals(seen procfs.Stat) bool {
+	return sys.Kill(seen.PID, 0) == syscall.EPERM // no signal is sent
+}
+
 // awaitExitFor waits until a process has ended, or for as long as that.
 func awaitExitFor(pid int, wait time.Duration) error {
 	ended := make(chan error, 1)

@@ -29,6 +29,16 @@ func groupMembers(pgid int) ([]procfs.Stat, error) {
 	return members, nil
 }
 
+// deniesSignals says whether this process may not signal another, as it was seen.
+func deniesSignals(seen procfs.Stat) bool {
+	h, err := hold(seen)
+	if err != nil {
+		return false // it has ended; or there are no handles left, and the next look tells
+	}
+	defer sys.Close(h.pidfd)
+	return sys.PidfdSignal(h.pidfd, 0) == unix.EPERM
+}
+
 // awaitExitFor waits until a process has ended, or for as long as that.
 func awaitExitFor(pid int, wait time.Duration) error {
 	fd, err := sys.PidfdOpen(pid)

@@ -39,17 +39,25 @@ func (g *group) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, e
 	return g.send(sig, members)
 }
 
-// send signals the whole group in one call. kill(2) succeeds where it reached any
-// member; which it couldn't reach, only the members' owners would tell.
-func (g *group) send(sig syscall.Signal, members []procfs.Stat) (Sent, error) {
-	err := sys.Kill(-g.leader, sig)
+// send signals the whole group in one call, which misses nobody who is being forked.
+// kill(2) succeeds where it reached any member, be it the leader that is a zombie by
+// now; whom it couldn't reach, each member has to be asked for.
+func (g *group) send(sig syscall.Signal, members []procfs.Stat) (sent Sent, err error) {
+	err = sys.Kill(-g.leader, sig)
 	switch {
 	case errors.Is(err, syscall.ESRCH):
 		return Sent{}, nil
 	case errors.Is(err, syscall.EPERM):
 		return Sent{Denied: members}, nil
 	}
-	return Sent{Reached: members}, err
+	for _, m := range members {
+		if deniesSignals(m) {
+			sent.Denied = append(sent.Denied, m)
+		} else {
+			sent.Reached = append(sent.Reached, m)
+		}
+	}
+	return sent, err
 }
 
 func (g *group) Kill() (Sent, error) {
