@@ -140,8 +140,8 @@ func (r *runner) recoverFirst(ctx context.Context) error {
 		return nil
 	}
 	for _, one := range lost {
-		if len(one.Found) > 0 || one.Err != nil {
-			r.say("left by an earlier foster: " + recoveredLine(one, false))
+		if (len(one.Found) > 0 || one.Err != nil) && !r.quiet {
+			fmt.Fprintln(r.stderr, "foster: left by an earlier foster: "+recoveredLine(one, false))
 		}
 	}
 	return nil

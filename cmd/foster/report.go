@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -157,16 +156,17 @@ func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report
 	return r
 }
 
-// writeReport tells what happened to whom, in the form that was asked for.
-func writeReport(w io.Writer, form string, c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) error {
+// reportText tells what happened to whom, in the form that was asked for.
+func reportText(form string, c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) string {
 	switch form {
 	case "json":
-		return json.NewEncoder(w).Encode(newReport(c, exit, livedOn))
+		var b strings.Builder
+		_ = json.NewEncoder(&b).Encode(newReport(c, exit, livedOn)) // it has nothing that JSON hasn't
+		return b.String()
 	case "text":
-		_, err := io.WriteString(w, textReport(c, exit))
-		return err
+		return textReport(c, exit)
 	}
-	return nil
+	return ""
 }
 
 // textReport draws the run as a tree: the leader, and below it those who were

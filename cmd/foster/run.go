@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,6 +57,7 @@ foster attach, wait and stop do the rest.`,
 			if err != nil {
 				return err
 			}
+			outliveReaders()
 			r := &runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}
 			if !f.terms.noRecover && f.terms.monitor == 0 {
 				if err := r.recoverFirst(cmd.Context()); err != nil {
@@ -118,12 +121,15 @@ type runner struct {
 	quiet   bool
 	report  string
 	stderr  *os.File
+	teller  *teller      // writes to stderr, while the application runs
 	monitor *monitorPipe // of the background half of --detach; else nil
+	signals <-chan os.Signal
 
 	tree     *foster.Tree
 	terminal *terminal        // nil where there is none
 	left     []foster.Process // who lived on when the leader was lost
 	stopping bool
+	asked    stopKind // by a signal
 
 	interrupted bool // once, by Ctrl-C
 	suspended   bool // stopped with the application, which had the terminal
@@ -134,7 +140,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := contain.Adopt(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("become the subreaper: %w", err)
 	}
-	signals := catchSignals()
+	r.signals = catchSignals()
 	r.terminal = openTerminal()
 	if r.terminal.interactive() {
 		r.cmd.Terminal = r.terminal.file
@@ -144,7 +150,7 @@ func (r *runner) run(ctx context.Context) error {
 		r.terminal.take(0) // of a leader that had it, but not its program
 		return startError(r.cmd, err)
 	}
-	r.tree = tree
+	r.tree, r.teller = tree, newTeller(r.stderr)
 	r.monitor.started(tree.ID())
 	events := make(chan foster.Event)
 	go func() {
@@ -160,7 +166,7 @@ func (r *runner) run(ctx context.Context) error {
 				return r.end()
 			}
 			r.event(e)
-		case s := <-signals:
+		case s := <-r.signals:
 			r.signal(s)
 		}
 	}
@@ -174,7 +180,7 @@ func (r *runner) event(e foster.Event) {
 	case foster.EventLeaderLost:
 		r.left = e.Processes
 		if r.interrupted {
-			r.stop(r.cmd.Stop) // who is left has ignored SIGINT
+			r.stop(stopByPlan, r.cmd.Stop) // who is left has ignored SIGINT
 		}
 		if r.cmd.Until == foster.UntilLeader || r.stopping {
 			return
@@ -210,38 +216,59 @@ func (r *runner) goesOn() bool {
 	return r.cmd.OnLeaderLoss == "" || r.cmd.OnLeaderLoss == foster.LossContinue
 }
 
+// say tells something at once, and doesn't wait until it is read.
 func (r *runner) say(text string) {
 	if !r.quiet {
-		fmt.Fprintln(r.stderr, "foster: "+text)
+		r.teller.tell("foster: " + text + "\n")
 	}
 }
 
-// end gives back the terminal, and tells how it ended.
+// end gives back the terminal, tells how it ended, and gives the status.
 func (r *runner) end() error {
 	exit, err := r.tree.Wait()
 	r.terminal.restore(r.tree.Leader(), exit.Leader.Signal != 0)
-	if lost := r.reapOrphans(); len(lost) > 0 {
-		r.say("left the process group, and are not held any more: " + processNames(lost, len(lost)))
+	r.teller.last(r.verdict(exit, err), func() bool { return r.atLeisure(exit.Cause) })
+	status := exitStatus(exit, err)
+	if status == 0 {
+		return nil
 	}
-	if exit.LeaderLost {
-		r.say(endLine(exit))
+	if status == 128+int(syscall.SIGINT) && exit.Leader.Signal == syscall.SIGINT && r.terminal != nil {
+		interruptSelf()
 	}
-	if err := writeReport(r.stderr, r.report, r.cmd, exit, r.left); err != nil {
-		return err
+	return statusError(status)
+}
+
+// verdict is what is told at the end, the report included.
+func (r *runner) verdict(exit foster.Exit, err error) string {
+	var b strings.Builder
+	line := func(text string) { b.WriteString("foster: " + text + "\n") }
+	if lost := r.reapOrphans(); len(lost) > 0 && !r.quiet {
+		line("left the process group, and are not held any more: " + processNames(lost, len(lost)))
 	}
+	if exit.LeaderLost && !r.quiet {
+		line(endLine(exit))
+	}
+	b.WriteString(reportText(r.report, r.cmd, exit, r.left))
 	if s, ok := errors.AsType[*foster.SurvivorsError](err); ok {
-		fmt.Fprintln(r.stderr, "foster: "+printable(s.Error()))
+		line(printable(s.Error()))
 	}
-	if status := exitStatus(exit, err); status != 0 {
-		if status == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
-			fmt.Fprintln(r.stderr, "foster: "+printable(err.Error()))
-		}
-		if exit.Leader.Signal == syscall.SIGINT && r.terminal != nil {
-			interruptSelf()
-		}
-		return statusError(status)
+	if exitStatus(exit, err) == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
+		line(printable(err.Error()))
 	}
-	return nil
+	return b.String()
+}
+
+// atLeisure says whether who reads may take any time: what has ended by itself may be
+// read as slowly as somebody likes, until a signal says otherwise.
+func (r *runner) atLeisure(cause foster.Cause) bool {
+	for len(r.signals) > 0 {
+		switch <-r.signals {
+		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
+			r.asked = stopByPlan
+		}
+	}
+	byItself := []foster.Cause{foster.CauseEnded, foster.CauseLeaderEnded, foster.CauseLeaderLost}
+	return r.asked == notAsked && slices.Contains(byItself, cause)
 }
 
 // interruptSelf ends foster by the SIGINT that has ended the application: a shell
@@ -319,12 +346,4 @@ func startError(c *foster.Cmd, err error) error {
 		}
 	}
 	return err
-}
-
-// stop asks for a stop by a plan, and doesn't wait for it.
-func (r *runner) stop(plan foster.StopPlan) {
-	r.stopping = true
-	go func() {
-		_, _ = r.tree.StopWith(context.Background(), plan) // its end is an event
-	}()
 }

@@ -42,7 +42,7 @@ func (r *runner) signal(s os.Signal) {
 	case syscall.SIGCHLD:
 		r.reapOrphans()
 	case syscall.SIGTERM:
-		r.stop(r.cmd.Stop)
+		r.stop(stopByPlan, r.cmd.Stop)
 	case syscall.SIGINT:
 		r.interrupt()
 	case syscall.SIGHUP:
@@ -56,21 +56,45 @@ func (r *runner) signal(s os.Signal) {
 			r.suspended = false
 		}
 		r.forward(sig)
+	case syscall.SIGTSTP:
+		r.suspend()
 	default:
 		r.forward(sig)
 	}
+}
+
+// stopKind orders what a signal may ask for. What means no more than what is under way
+// joins it: whoever sends SIGTERM again and again doesn't put off SIGKILL.
+type stopKind int
+
+const (
+	notAsked     stopKind = iota
+	stopBySignal          // with another first signal, which some ignore
+	stopByPlan            // as the flags say
+	stopAtOnce            // SIGKILL
+)
+
+// stop asks for a stop by a plan, and doesn't wait for it.
+func (r *runner) stop(kind stopKind, plan foster.StopPlan) {
+	if kind <= r.asked {
+		return
+	}
+	r.asked, r.stopping = kind, true
+	go func() {
+		_, _ = r.tree.StopWith(context.Background(), plan) // its end is an event
+	}()
 }
 
 // interrupt stops; a second time, it ends the wait.
 func (r *runner) interrupt() {
 	if r.interrupted {
 		r.say("interrupted again: ending the rest with SIGKILL")
-		r.stop(foster.KillAtOnce)
+		r.stop(stopAtOnce, foster.KillAtOnce)
 		return
 	}
 	r.interrupted = true
 	if r.left != nil {
-		r.stop(r.cmd.Stop) // the jobs that a script leaves behind ignore SIGINT
+		r.stop(stopByPlan, r.cmd.Stop) // the jobs that a script leaves behind ignore SIGINT
 		return
 	}
 	r.stopBy(syscall.SIGINT)
@@ -80,17 +104,32 @@ func (r *runner) interrupt() {
 func (r *runner) stopBy(sig syscall.Signal) {
 	plan := r.cmd.Stop
 	plan.Signal = sig
-	r.stop(plan)
+	r.stop(stopBySignal, plan)
+}
+
+// suspend passes SIGTSTP on. A command that is stopped by it is followed: see pause.
+// Where the command has gone and its terminal is foster's, nobody else tells the shell
+// that the job has stopped.
+func (r *runner) suspend() {
+	switch {
+	case r.left == nil || r.terminal == nil:
+		r.forward(syscall.SIGTSTP)
+	case !sys.LeadsSession(): // else nobody could continue any of them
+		r.toGroupOrTree(syscall.SIGTSTP)
+		stopJob()
+	}
 }
 
 // forward passes a signal on to the leader's group, or to all who are left where
 // that has nobody. Where the tree has ended meanwhile, there's nobody to tell.
 func (r *runner) forward(sig syscall.Signal) {
-	go func() {
-		if r.tree.Signal(sig, foster.ScopeGroup) != nil {
-			_ = r.tree.Signal(sig, foster.ScopeTree)
-		}
-	}()
+	go r.toGroupOrTree(sig)
+}
+
+func (r *runner) toGroupOrTree(sig syscall.Signal) {
+	if r.tree.Signal(sig, foster.ScopeGroup) != nil {
+		_ = r.tree.Signal(sig, foster.ScopeTree)
+	}
 }
 
 // pause follows an application that was stopped by its terminal.
@@ -107,10 +146,14 @@ func (r *runner) pause(by syscall.Signal) {
 		r.forward(syscall.SIGCONT)
 		return
 	}
-	// As a shell sees it, the job is all of foster's group, the rest of a pipeline
-	// included.
 	r.terminal.take(r.tree.Leader())
 	r.suspended = true
+	stopJob()
+}
+
+// stopJob stops what a shell takes for the job: all of foster's group, the rest of a
+// pipeline included.
+func stopJob() {
 	_ = sys.Kill(-sys.Getpgrp(), syscall.SIGSTOP) // its own group: there is one
 }
 

@@ -251,6 +251,33 @@ func TestStartScriptKilledAtTerminalCtrlCStopsTheRest(t *testing.T) {
 	})
 }
 
+func TestApplicationWithoutStartScriptIsSuspendedAndGoesOn(t *testing.T) {
+	leaktest.Check(t)
+	sh := shell(t)
+	p := sit(t, sh[0], sh[1:]...)
+	p.sees(`>> `)
+	p.types("foster run -- sh -c 'sleep 1000 & exit 0'\n")
+	pid, err := strconv.Atoi(p.sees(`sleep \(pid (\d+)\) lives on; Ctrl-C stops it`)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p.types(ctrlZ)
+		p.sees(`\[1\]\+ +Stopped +foster run`)
+		p.sees(`>> `)
+		leaktest.Eventually(t, "the application is suspended", func() bool { return state(t, pid) == 'T' })
+		p.types("fg\n")
+		p.runs("foster")
+		leaktest.Eventually(t, "the application goes on", func() bool { return state(t, pid) != 'T' })
+	}
+	p.types(ctrlC)
+	p.sees(`nothing is left`)
+	p.sees(`>> `)
+	p.types("echo status=$?; jobs; exit 6\n")
+	p.sees(`status=0\r`)
+	p.leaves(6)
+}
+
 func TestApplicationInPipelineMayReadTheTerminal(t *testing.T) {
 	leaktest.Check(t)
 	sh := shell(t)

@@ -72,3 +72,64 @@ apps:
 		})
 	}
 }
+
+// beginTelling is begin with another standard error.
+func beginTelling(t *testing.T, stderr *os.File, name string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(name, args...)}
+	out, stdout := newLines(t)
+	p.out, p.cmd.Stdout, p.cmd.Stderr = out, stdout, stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdout.Close()
+	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() { stuck.Stop() })
+	return p
+}
+
+// leaving is a start script that exits with 6 once it is told to, and whose application
+// goes on, and tells of SIGUSR1.
+const leaving = `exec 2>/dev/null
+trap '' TERM; trap : USR1; trap 'echo leaves; exit 6' USR2
+(trap '' USR2; trap 'echo asked' USR1; echo runs; while :; do sleep 1000 & wait $!; kill $!; done) &
+while :; do sleep 1000 & wait $!; kill $!; done`
+
+// Of whatever foster has to say, the application and its end don't depend.
+func TestRunGoesOnWithoutReaders(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) *os.File{
+		"nobody can read": func(t *testing.T) *os.File {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Close()
+			t.Cleanup(func() { w.Close() })
+			return w
+		},
+		"nobody reads": fullPipe,
+		"disk full": func(t *testing.T) *os.File {
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			leaktest.Need(t, "/dev/full", err)
+			t.Cleanup(func() { full.Close() })
+			return full
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			p := beginTelling(t, open(t), "foster", "run", "--stop-timeout", "100ms", "--report", "json", "--", "sh", "-c", leaving)
+			p.out.next(`^runs$`)
+			p.signal(syscall.SIGPIPE) // isn't forwarded
+			p.signal(syscall.SIGUSR2)
+			p.out.next(`^leaves$`)
+			for range 3 { // by then foster has told that it lives on
+				p.signal(syscall.SIGUSR1)
+				p.out.next(`^asked$`)
+			}
+			p.signal(syscall.SIGTERM)
+			p.ends(6)
+			nothingIsLeft(t)
+		})
+	}
+}

@@ -10,9 +10,6 @@ import (
 // a pager: that holds up what is shown, and neither the end of the applications nor, once
 // they have ended, that of foster up.
 
-// readPatience is how long the end waits for a reader that reads nothing.
-const readPatience = time.Second
-
 // tellBound is how long what is asked for waits until it has been told.
 const tellBound = 100 * time.Millisecond
 
@@ -41,21 +38,13 @@ func (s *server) told(watching *sync.WaitGroup, err error) bool {
 		s.show.flush()
 		close(all)
 	}()
-	for before := s.show.written.Load(); ; {
-		select {
-		case <-all:
-			return true
-		case <-time.After(readPatience):
-		}
-		// What has ended by itself may be read as slowly as somebody likes.
-		leisure := s.rested.Load() && s.asked.Load() == 0
-		now := s.show.written.Load()
-		if now == before && !leisure {
-			s.show.abandoned.Store(true)
-			return false
-		}
-		before = now
+	// What has ended by itself may be read as slowly as somebody likes.
+	leisure := func() bool { return s.rested.Load() && s.asked.Load() == 0 }
+	if !awaitReader(all, &s.show.written, leisure) {
+		s.show.abandoned.Store(true)
+		return false
 	}
+	return true
 }
 
 // tellEnd says how it has ended. An error is told by whoever gets it.
