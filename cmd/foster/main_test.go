@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(adopting{m}, map[string]func(){
 		"foster": main, "newer-foster": newerMain, "tini": main, "dumb-init": main,
 		"neglect": neglectRole, "heed": heedRole, "listen": listenRole, "first": firstRole,
+		"become-root": becomeRootRole,
 	})
 }
 
@@ -155,23 +157,37 @@ type process struct {
 // begin starts a command in a session of its own.
 func begin(t *testing.T, name string, args ...string) *process {
 	t.Helper()
+	p := prepare(t, name, args...)
+	p.begins()
+	return p
+}
+
+// prepare makes a command that begins will start.
+func prepare(t *testing.T, name string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...)}
 	out, stdout := newLines(t)
 	err, stderr := newLines(t)
 	p.out, p.err = out, err
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return p
+}
+
+// begins starts it, and closes what is its own now.
+func (p *process) begins() {
+	p.t.Helper()
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	stdout.Close()
-	stderr.Close()
-	t.Cleanup(func() {
-		if t.Failed() && p.cmd.ProcessState == nil {
+	for _, w := range []io.Writer{p.cmd.Stdout, p.cmd.Stderr} {
+		w.(*os.File).Close()
+	}
+	p.t.Cleanup(func() {
+		if p.t.Failed() && p.cmd.ProcessState == nil {
 			_ = p.cmd.Process.Kill() // its shim ends the tree
 		}
 	})
-	return p
 }
 
 // start starts foster run with a short time between SIGTERM and SIGKILL.

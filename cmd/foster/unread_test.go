@@ -73,22 +73,6 @@ apps:
 	}
 }
 
-// beginTelling is begin with another standard error.
-func beginTelling(t *testing.T, stderr *os.File, name string, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, cmd: exec.Command(name, args...)}
-	out, stdout := newLines(t)
-	p.out, p.cmd.Stdout, p.cmd.Stderr = out, stdout, stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stdout.Close()
-	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
-	t.Cleanup(func() { stuck.Stop() })
-	return p
-}
-
 // leaving is a start script that exits with 6 once it is told to, and whose application
 // goes on, and tells of SIGUSR1.
 const leaving = `exec 2>/dev/null
@@ -118,7 +102,12 @@ func TestRunGoesOnWithoutReaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			p := beginTelling(t, open(t), "foster", "run", "--stop-timeout", "100ms", "--report", "json", "--", "sh", "-c", leaving)
+			p := prepare(t, "foster", "run", "--stop-timeout", "100ms", "--report", "json", "--", "sh", "-c", leaving)
+			p.cmd.Stderr.(*os.File).Close()
+			p.cmd.Stderr = open(t)
+			p.begins()
+			stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+			defer stuck.Stop()
 			p.out.next(`^runs$`)
 			p.signal(syscall.SIGPIPE) // isn't forwarded
 			p.signal(syscall.SIGUSR2)
