@@ -213,7 +213,8 @@ func roleOwner(args []string) {
 	case <-tree.Done():
 		exit, err = tree.Wait()
 	}
-	say("owner killed: %d", len(exit.KilledProcesses))
+	say("owner killed: %v", exit.KilledProcesses)
+	say("owner counted: %t", exit.Counted && (exit.LeaderEnded.IsZero() || exit.Usage.MaxRSS > 0))
 	say("owner ends: %v", err)
 }
 

@@ -90,12 +90,20 @@ type Exit struct {
 	TreeEmpty   time.Time
 	OutputEnded time.Time // of those outputs that foster copies
 
+	// Counted says that the shim has told what it counted: Usage, Adopted and Reaped.
+	// Where it was killed before that, nobody knows, and they are zero. LeaderUsage is
+	// known where LeaderEnded is.
+	Counted bool
+
 	LeaderUsage Usage
-	Usage       Usage // of all that was reaped, the leader included
+	Usage       Usage // of all that was reaped, and of the leader
 
 	Adopted int // orphans of the tree that the shim adopted and reaped
 	Reaped  int // processes that the shim reaped, the leader included
-	Killed  int // of those, how many had to be ended by SIGKILL
+	// Killed is how many had to be ended by SIGKILL: of those that were reaped, or, in a
+	// group, which leaves all but its leader to others, of its members. Where the shim was
+	// killed, it is how many this program is known to have ended then.
+	Killed int
 	// OOMKills is how many of the tree the kernel killed since its limit of memory was
 	// reached.
 	OOMKills int

@@ -15,9 +15,10 @@ import (
 
 // emptied is how a tree was emptied without its shim.
 type emptied struct {
-	ended int // of those whom nobody counts else
-	left  []procfs.Stat
-	err   error
+	killed []procfs.Stat // as far as they were seen
+	ended  int           // more whom nobody counts else
+	left   []procfs.Stat
+	err    error
 }
 
 // shimLost empties the tree where the shim is gone without a last word: it was
@@ -40,7 +41,10 @@ func (o *owner) shimLost() {
 
 // emptiedWithoutShim takes what came of it.
 func (o *owner) emptiedWithoutShim(e emptied) {
-	o.exit.Killed += e.ended
+	if len(e.killed) > 0 {
+		o.noteKilled(Event{Scope: ScopeTree, Count: len(e.killed), Processes: processList(e.killed[:min(len(e.killed), 64)])})
+	}
+	o.exit.Killed += len(e.killed) + e.ended
 	switch {
 	case e.err != nil:
 		o.failed = append(o.failed, fmt.Errorf("empty the tree: %w", e.err))
@@ -121,9 +125,9 @@ func (o *owner) emptyWithoutShim() (e emptied) {
 	switch {
 	case err != nil:
 	case level == wire.Cgroup:
-		e.left, err = o.cgroup.End(giveUp)
+		e.killed, e.left, err = o.cgroup.End(giveUp)
 	case level == wire.Group:
-		e.left, err = contain.KillLostGroup(o.tree.leader, o.start, giveUp)
+		e.killed, e.left, err = contain.KillLostGroup(o.tree.leader, o.start, giveUp)
 	case level == wire.PIDNS:
 		e.left, err = o.awaitNamespace()
 	case level == wire.Subreaper && !contain.Adopts():

@@ -182,10 +182,18 @@ func processes(list []wire.Member) []Process {
 func (o *owner) signaled(m *wire.Signaled) {
 	e := Event{Time: m.At, Kind: EventSignaled, Signal: m.Signal, Scope: scopeName(m.Scope), Count: m.Count}
 	if m.Signal == syscall.SIGKILL {
-		e.Kind, e.Processes = EventKilled, processes(m.Names)
-		room := max(0, 64-len(o.exit.KilledProcesses))
-		o.exit.KilledProcesses = append(o.exit.KilledProcesses, e.Processes[:min(room, len(e.Processes))]...)
+		e.Processes = processes(m.Names)
+		o.noteKilled(e)
+		return
 	}
+	o.event(e)
+}
+
+// noteKilled tells of those that SIGKILL was sent to.
+func (o *owner) noteKilled(e Event) {
+	e.Kind, e.Signal = EventKilled, syscall.SIGKILL
+	room := max(0, 64-len(o.exit.KilledProcesses))
+	o.exit.KilledProcesses = append(o.exit.KilledProcesses, e.Processes[:min(room, len(e.Processes))]...)
 	o.event(e)
 }
 
@@ -263,7 +271,7 @@ func (o *owner) ownerNews(m *wire.OwnerNews) {
 
 // ended takes the shim's last word on the tree.
 func (o *owner) ended(m *wire.Ended) {
-	o.told = true
+	o.told, o.exit.Counted = true, true
 	o.exit.Usage = newUsage(m.Usage)
 	o.exit.Reaped, o.exit.Adopted, o.exit.Killed = m.Reaped, m.Adopted, m.Killed
 	o.exit.Survivors = survivors(m.Survivors)

@@ -108,8 +108,8 @@ func stop(t *testing.T, tree *foster.Tree) foster.Exit {
 	if err != nil {
 		t.Fatalf("stop: %v", err)
 	}
-	if exit.TreeEmpty.IsZero() {
-		t.Error("stopped, but nobody proved that the tree is empty")
+	if exit.TreeEmpty.IsZero() || !exit.Counted {
+		t.Error("stopped, but nobody proved that the tree is empty, or counted")
 	}
 	return exit
 }
@@ -253,13 +253,13 @@ func TestMembersThatIgnoreSignalsAreEndedAfterTheTimeout(t *testing.T) {
 		}
 		want := 3
 		if c == foster.Group {
-			want = 1 // one child has left the group, the other isn't foster's to reap
+			want = 2 // one child has left the group
 			leaktest.Eventually(t, "the member of the group is ended", func() bool {
 				killStrays(t, exit.LeaderPID)
 				return len(childrenOf(os.Getpid())) == 0
 			})
 		}
-		if exit.Killed != want || len(exit.KilledProcesses) == 0 {
+		if exit.Killed != want || len(exit.KilledProcesses) != want {
 			t.Errorf("%d killed, named %v; want %d", exit.Killed, exit.KilledProcesses, want)
 		}
 	})
@@ -436,8 +436,11 @@ func TestShimKilledLibraryEndsTree(t *testing.T) {
 		if !errors.Is(err, foster.ErrShimLost) || exit.Cause != foster.CauseShimLost {
 			t.Errorf("exit %+v, %v; want ErrShimLost", exit, err)
 		}
-		if exit.Leader.Known {
-			t.Errorf("the leader's status is %v, though nobody has observed it", exit.Leader)
+		if exit.Leader.Known || exit.Counted {
+			t.Errorf("the leader's status is %v, counted %t, though nobody has observed it", exit.Leader, exit.Counted)
+		}
+		if c == foster.Cgroup && (exit.Killed != 3 || len(exit.KilledProcesses) != 3) {
+			t.Errorf("%d killed, named %v; want all three", exit.Killed, exit.KilledProcesses)
 		}
 		if c == foster.Group {
 			killStrays(t, tree.Leader())
@@ -560,8 +563,11 @@ func survivorIsNamed(t *testing.T, c foster.Containment, by ...string) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if killed := out.next("owner killed:"); killed != "0" {
-		t.Errorf("%s told as killed, though nobody could be", killed)
+	if killed := out.next("owner killed:"); strings.Contains(killed, fmt.Sprintf("{%d ", root)) {
+		t.Errorf("%s told as killed, though %d couldn't be", killed, root)
+	}
+	if out.next("owner counted:") != "true" {
+		t.Error("what the leader used isn't told")
 	}
 	said := out.next("owner ends:")
 	if !strings.Contains(said, fmt.Sprintf("(pid %d): it belongs to another user", root)) {

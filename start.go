@@ -235,7 +235,7 @@ func (s *starter) emptyAfterShim(gone error) error {
 	var left, fallen []procfs.Stat
 	var err, ferr error
 	if s.cgroup != nil {
-		left, err = s.cgroup.End(giveUp)
+		_, left, err = s.cgroup.End(giveUp)
 	}
 	s.shim.Conn.Close()
 	s.shim.ReapWithin(giveUp)

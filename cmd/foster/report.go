@@ -49,6 +49,13 @@ func endLine(exit foster.Exit) string {
 	if exit.Containment == foster.Group {
 		return "nothing is left of the process group; what left it isn't held"
 	}
+	switch {
+	case exit.Counted:
+	case exit.TreeEmpty.IsZero():
+		return "nobody knows whether something is left"
+	default:
+		return "nothing is left"
+	}
 	line := "nothing is left: " + count(exit.Adopted, "orphan") + " adopted and reaped"
 	if exit.Killed > 0 {
 		line += fmt.Sprintf(", %d ended by SIGKILL", exit.Killed)
@@ -94,15 +101,16 @@ type report struct {
 	Started     time.Time `json:"started"`
 	LeaderEnded time.Time `json:"leader_ended,omitzero"`
 	TreeEmpty   time.Time `json:"tree_empty,omitzero"`
-	Adopted     int       `json:"adopted"`
-	Reaped      int       `json:"reaped"`
-	Killed      int       `json:"killed"`
+	Adopted     *int      `json:"adopted,omitempty"` // what nobody has counted is left out
+	Reaped      *int      `json:"reaped,omitempty"`
+	Killed      *int      `json:"killed,omitempty"`
+	KilledOnes  []member  `json:"killed_processes,omitempty"`
 	OOMKills    int       `json:"oom_kills,omitempty"`
 	Released    bool      `json:"released,omitempty"`
 	Orphans     []member  `json:"orphans,omitempty"`
 	Survivors   []member  `json:"survivors,omitempty"`
-	Usage       usage     `json:"usage"`
-	LeaderUsage usage     `json:"leader_usage"`
+	Usage       *usage    `json:"usage,omitempty"`
+	LeaderUsage *usage    `json:"leader_usage,omitempty"`
 }
 
 type member struct {
@@ -132,8 +140,15 @@ func newMember(pid int, name string, s foster.Status) member {
 	return m
 }
 
-func newUsage(u foster.Usage) usage {
-	return usage{u.User.Seconds(), u.System.Seconds(), u.MaxRSS}
+func newUsage(u foster.Usage) *usage {
+	return &usage{u.User.Seconds(), u.System.Seconds(), u.MaxRSS}
+}
+
+func newMembers(list []foster.Process) (members []member) {
+	for _, p := range list {
+		members = append(members, member{PID: p.PID, Name: p.Name})
+	}
+	return members
 }
 
 func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report {
@@ -141,11 +156,17 @@ func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report
 		ID: exit.ID, Command: c.Args, Containment: string(exit.Containment), Cause: string(exit.Cause),
 		Leader:     newMember(exit.LeaderPID, filepath.Base(c.Path), exit.Leader),
 		LeaderLost: exit.LeaderLost, Started: exit.Started, LeaderEnded: exit.LeaderEnded, TreeEmpty: exit.TreeEmpty,
-		Adopted: exit.Adopted, Reaped: exit.Reaped, Killed: exit.Killed, OOMKills: exit.OOMKills, Released: exit.Released,
-		Usage: newUsage(exit.Usage), LeaderUsage: newUsage(exit.LeaderUsage),
+		LivedOn: newMembers(livedOn), KilledOnes: newMembers(exit.KilledProcesses),
+		OOMKills: exit.OOMKills, Released: exit.Released,
 	}
-	for _, p := range livedOn {
-		r.LivedOn = append(r.LivedOn, member{PID: p.PID, Name: p.Name})
+	if exit.Counted {
+		r.Adopted, r.Reaped, r.Usage = &exit.Adopted, &exit.Reaped, newUsage(exit.Usage)
+	}
+	if exit.Counted || exit.Killed > 0 {
+		r.Killed = &exit.Killed
+	}
+	if !exit.LeaderEnded.IsZero() {
+		r.LeaderUsage = newUsage(exit.LeaderUsage)
 	}
 	for _, o := range exit.Orphans {
 		r.Orphans = append(r.Orphans, newMember(o.PID, o.Name, o.Status))
@@ -193,8 +214,19 @@ func textReport(c *foster.Cmd, exit foster.Exit) string {
 		}
 		b.WriteString(branch + line + "\n")
 	}
-	fmt.Fprintf(&b, "%d reaped, %d adopted, %d ended by SIGKILL; %v user, %v system, at most %.1f MiB\n",
-		exit.Reaped, exit.Adopted, exit.Killed, exit.Usage.User.Round(time.Millisecond),
-		exit.Usage.System.Round(time.Millisecond), float64(exit.Usage.MaxRSS)/(1<<20))
+	b.WriteString(counts(exit) + "\n")
 	return b.String()
+}
+
+// counts is what was counted, in one line.
+func counts(exit foster.Exit) string {
+	switch {
+	case exit.Counted:
+		return fmt.Sprintf("%d reaped, %d adopted, %d ended by SIGKILL; %v user, %v system, at most %.1f MiB",
+			exit.Reaped, exit.Adopted, exit.Killed, exit.Usage.User.Round(time.Millisecond),
+			exit.Usage.System.Round(time.Millisecond), float64(exit.Usage.MaxRSS)/(1<<20))
+	case exit.Killed > 0:
+		return fmt.Sprintf("%d ended by SIGKILL; nobody has counted more, since the shim was killed", exit.Killed)
+	}
+	return "nobody has counted, since the shim was killed"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -45,8 +46,9 @@ func TestWaitingForAnEmptyCgroupKeepsItsTime(t *testing.T) {
 	if err := c.awaitEmpty(time.Now().Add(10 * time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("with a living member: %v", err)
 	}
-	if left, err := c.End(10 * time.Second); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+	killed, left, err := c.End(10 * time.Second)
+	if err != nil || len(left) > 0 || len(killed) != 1 || killed[0].PID != f.child.PID {
+		t.Errorf("killed %v, left %v, %v; want process %d killed", killed, left, err, f.child.PID)
 	}
 }
 
@@ -54,13 +56,13 @@ func TestWhoDoesNotEndInACgroupIsNamed(t *testing.T) {
 	c, f := newCgroup(t), newFamily(t)
 	join(t, c.Path, f.child.PID)
 	thaw := freeze(t, f.child.PID)
-	left, err := c.End(10 * time.Millisecond)
-	if err != nil || len(left) != 1 || left[0].PID != f.child.PID {
-		t.Errorf("left %v, %v; want process %d", left, err, f.child.PID)
+	killed, left, err := c.End(10 * time.Millisecond)
+	if err != nil || len(left) != 1 || left[0].PID != f.child.PID || len(killed) > 0 {
+		t.Errorf("killed %v, left %v, %v; want process %d", killed, left, err, f.child.PID)
 	}
 	thaw()
-	if left, err := c.End(10 * time.Second); err != nil || len(left) > 0 {
-		t.Errorf("thawed: left %v, %v", left, err)
+	if killed, left, err := c.End(10 * time.Second); err != nil || len(left)+len(killed) > 1 {
+		t.Errorf("thawed: killed %v, left %v, %v", killed, left, err) // it may have ended before
 	}
 }
 
@@ -68,13 +70,13 @@ func TestWhoDoesNotEndInALostGroupIsNamed(t *testing.T) {
 	a := startAppAs(t, &syscall.SysProcAttr{Setpgid: true}, 1, "sleep 100 & echo child $!; wait")
 	child := a.members["child"]
 	thaw := freeze(t, child.PID)
-	left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Millisecond)
+	killed, left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Millisecond)
 	isChild := func(s procfs.Stat) bool { return s.PID == child.PID || s.PID == a.leader.PID }
-	if err != nil || len(left) == 0 || !isChild(left[0]) {
-		t.Errorf("left %v, %v; want process %d", left, err, child.PID)
+	if err != nil || len(left) == 0 || !isChild(left[0]) || slices.ContainsFunc(killed, func(s procfs.Stat) bool { return s.PID == child.PID }) {
+		t.Errorf("killed %v, left %v, %v; want process %d left", killed, left, err, child.PID)
 	}
 	thaw()
-	if left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Second); err != nil || len(left) > 0 {
+	if _, left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Second); err != nil || len(left) > 0 {
 		t.Errorf("thawed: left %v, %v", left, err)
 	}
 }

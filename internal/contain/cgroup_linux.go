@@ -207,21 +207,22 @@ func populated(f *os.File) (bool, error) {
 	return !bytes.Contains(buf[:n], []byte("populated 0\n")), nil
 }
 
-// End kills all members and waits for their end. It returns who is left when the time
-// is over: who waits in the kernel (state D), or is frozen.
-func (c *Cgroup) End(bound time.Duration) (left []procfs.Stat, err error) {
+// End kills all members and waits for their end. It returns whom it has ended, as far as
+// they were seen before, and who is left when the time is over: who waits in the kernel
+// (state D), or is frozen.
+func (c *Cgroup) End(bound time.Duration) (killed, left []procfs.Stat, err error) {
+	killed, _ = c.members() // unseen: killed all the same
 	if err := c.Kill(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	err = c.awaitEmpty(time.Now().Add(bound))
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, err
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		left, err = c.members()
+		if err == nil && len(left) == 0 {
+			err = fmt.Errorf("%s has members that this process can't see", c.Path)
+		}
 	}
-	left, err = c.members()
-	if err == nil && len(left) == 0 {
-		err = fmt.Errorf("%s has members that this process can't see", c.Path)
-	}
-	return left, err
+	return endedOf(killed, left), left, err
 }
 
 // AwaitEmpty waits until the cgroup has no living member.

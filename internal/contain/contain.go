@@ -11,6 +11,7 @@ package contain
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/procfs"
@@ -49,6 +50,16 @@ type Sent struct {
 	Reached []procfs.Stat
 	Denied  []procfs.Stat // living members that this process may not signal
 	Again   bool          // the signal went to one after the other: some may have forked meanwhile
+}
+
+// endedOf is those that SIGKILL was sent to, without who had ended before, and who is
+// left.
+func endedOf(killed, left []procfs.Stat) []procfs.Stat {
+	alive := map[procfs.Identity]bool{}
+	for _, s := range left {
+		alive[s.Identity()] = true
+	}
+	return slices.DeleteFunc(killed, func(s procfs.Stat) bool { return s.Ended() || alive[s.Identity()] })
 }
 
 func (s *Sent) add(more Sent) {

@@ -44,7 +44,9 @@ func OwnCgroup() (string, error) { return "", notHere("cgroup") }
 
 func NewCgroup(string) (*Cgroup, error) { return nil, notHere("cgroup") }
 
-func (*Cgroup) End(time.Duration) ([]procfs.Stat, error) { return nil, notHere("cgroup") }
+func (*Cgroup) End(time.Duration) (killed, left []procfs.Stat, err error) {
+	return nil, nil, notHere("cgroup")
+}
 
 func (*Cgroup) Remove() error { return nil }
 
@@ -71,11 +73,11 @@ func EmptyAdopted(time.Duration, func(int) bool) (int, []procfs.Stat, error) {
 // KillLostGroup ends a group whose shim was killed. The leader's start time isn't
 // known here, so the group is signalled at once and once: its number was its own a
 // moment ago.
-func KillLostGroup(leader int, _ uint64, _ time.Duration) (left []procfs.Stat, err error) {
+func KillLostGroup(leader int, _ uint64, _ time.Duration) (killed, left []procfs.Stat, err error) {
 	if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-		return nil, err
+		return nil, nil, err
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 func findLost(Lost) ([]procfs.Stat, error) { return nil, notHere("recovery") }

@@ -52,31 +52,39 @@ func awaitExitFor(pid int, wait time.Duration) error {
 	return sys.PollAny([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait)
 }
 
-// KillLostGroup ends a group whose shim was killed, and returns who is left when the
-// time is over. The leader, whose number is the group's, may have been reaped since by
+// KillLostGroup ends a group whose shim was killed. It returns whom it has ended, and who
+// is left when the time is over, or at once if they all deny it. The leader, whose number is the group's, may have been reaped since by
 // who adopted it; so if that number is another process's by now, the group is not ours,
 // and ours is empty.
-func KillLostGroup(leader int, start uint64, bound time.Duration) (left []procfs.Stat, err error) {
+func KillLostGroup(leader int, start uint64, bound time.Duration) (killed, left []procfs.Stat, err error) {
 	deadline := time.Now().Add(bound)
+	seen := map[procfs.Identity]bool{}
 	for {
 		members, err := groupMembers(leader)
 		if err != nil || len(members) == 0 {
-			return nil, err
+			return killed, nil, err
 		}
 		for _, m := range members {
 			if m.PID == leader && m.Start != start || m.Start < start {
-				return nil, nil
+				return killed, nil, nil
 			}
 		}
-		if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-			return nil, err
+		sent, err := (&group{leader}).send(syscall.SIGKILL, members)
+		if err != nil {
+			return killed, nil, err
+		}
+		for _, m := range sent.Reached {
+			if !seen[m.Identity()] {
+				seen[m.Identity()] = true
+				killed = append(killed, m)
+			}
 		}
 		wait := time.Until(deadline)
-		if wait <= 0 {
-			return members, nil
+		if wait <= 0 || len(sent.Reached) == 0 && len(sent.Denied) > 0 {
+			return endedOf(killed, members), members, nil
 		}
 		if err := awaitExitFor(members[0].PID, wait); err != nil {
-			return nil, err
+			return killed, nil, err
 		}
 	}
 }

@@ -131,6 +131,10 @@ func (h *holding) nameOf(pid int) procfs.Stat {
 
 func (h *holding) count(w sys.Wait, state State) {
 	h.reaped++
+	if h.anchored {
+		h.usage = usage(w.Usage)
+		return
+	}
 	if w.PID != h.leader {
 		h.adopted++
 	}
@@ -141,6 +145,22 @@ func (h *holding) count(w sys.Wait, state State) {
 	h.usage.User += u.User
 	h.usage.System += u.System
 	h.usage.MaxRSS = max(h.usage.MaxRSS, u.MaxRSS)
+}
+
+// countKilled is how many were ended by SIGKILL. Of a group, only the leader is reaped, so
+// it is who got the signal and isn't there any more.
+func (h *holding) countKilled() int {
+	if !h.anchored || len(h.killed) == 0 {
+		return h.endedByUs
+	}
+	left, _ := h.tree.Members() // unseen: they are told as survivors
+	ended := len(h.killed)
+	for _, s := range left {
+		if h.killed[s.Identity()] {
+			ended--
+		}
+	}
+	return ended
 }
 
 func usage(r syscall.Rusage) wire.Usage {
@@ -214,6 +234,7 @@ func (s *server) collectLeader(w sys.Wait) {
 		s.lookAgain()
 		return
 	}
+	h.usage = usage(w.Usage)
 	s.leaderEnded(leaderMessage(w), true)
 	s.checkEmpty()
 }
@@ -280,7 +301,7 @@ func (s *server) tellEnded(m *wire.Ended) {
 	s.clock.Stop()
 	s.sweep.Stop()
 	m.At, m.Usage = time.Now(), h.usage
-	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.endedByUs
+	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.countKilled()
 	m.OwnerGone, m.Orphans, m.Read = s.machine.OwnerGone, h.orphans, s.terms.reader != nil
 	m.OOMKills = oomKills(h.tree)
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
@@ -298,7 +319,7 @@ func (s *server) tellSurvivors() {
 	h := s.held
 	m := &wire.Ended{
 		At: time.Now(), Usage: h.usage, OwnerGone: s.machine.OwnerGone,
-		Reaped: h.reaped, Adopted: h.adopted, Killed: h.endedByUs,
+		Reaped: h.reaped, Adopted: h.adopted, Killed: h.countKilled(),
 		Survivors: s.survivors(), Orphans: h.orphans, OOMKills: oomKills(h.tree),
 	}
 	s.tell(m)
