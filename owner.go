@@ -165,7 +165,7 @@ func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 		return
 	}
 	o.exit.LeaderLost = true
-	o.event(Event{Time: m.At, Kind: EventLeaderLost, Status: o.exit.Leader, Processes: processes(m.Left)})
+	o.event(Event{Time: m.At, Kind: EventLeaderLost, Status: o.exit.Leader, Processes: processes(o.hereNumbered(m.Left))})
 	if o.cmd.OnLeaderLoss == LossFail && o.cmd.Until != UntilLeader && !o.stopping {
 		o.failed = append(o.failed, ErrLeaderLost)
 	}
@@ -182,7 +182,7 @@ func processes(list []wire.Member) []Process {
 func (o *owner) signaled(m *wire.Signaled) {
 	e := Event{Time: m.At, Kind: EventSignaled, Signal: m.Signal, Scope: scopeName(m.Scope), Count: m.Count}
 	if m.Signal == syscall.SIGKILL {
-		e.Processes = processes(m.Names)
+		e.Processes = processes(o.hereNumbered(m.Names))
 		o.noteKilled(e)
 		return
 	}
@@ -274,7 +274,7 @@ func (o *owner) ended(m *wire.Ended) {
 	o.told, o.exit.Counted = true, true
 	o.exit.Usage = newUsage(m.Usage)
 	o.exit.Reaped, o.exit.Adopted, o.exit.Killed = m.Reaped, m.Adopted, m.Killed
-	o.exit.Survivors = survivors(m.Survivors)
+	o.exit.Survivors = survivors(o.hereNumbered(m.Survivors))
 	o.outOfMemory(m.OOMKills)
 	for _, p := range m.Orphans {
 		o.exit.Orphans = append(o.exit.Orphans, Orphan{PID: p.PID, Name: p.Name, Status: newStatus(p.Status), Ended: p.At})

@@ -158,6 +158,8 @@ func TestLeaderKilledRestStaysKnownAndIsStopped(t *testing.T) {
 		lost := waitFor(t, tree, foster.EventLeaderLost)
 		if lost.Status.Signal != syscall.SIGKILL || len(lost.Processes) != 1 {
 			t.Errorf("lost: %+v; want a leader killed by SIGKILL and one process that lives on", lost)
+		} else if pid := lost.Processes[0].PID; !slices.ContainsFunc(childrenOf(foster.ShimPID(tree)), func(s procfs.Stat) bool { return s.PID == pid }) && c != foster.Group {
+			t.Errorf("who lives on has the pid %d, which isn't a child of the shim here", pid)
 		}
 		select {
 		case <-tree.Done():

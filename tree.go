@@ -38,7 +38,7 @@ type Tree struct {
 
 // Process is one member of a tree, as it was when it was looked at.
 type Process struct {
-	PID     int
+	PID     int // for this program; 0 for one of a PID namespace that had ended before it was looked for
 	PPID    int
 	PGID    int
 	Session int

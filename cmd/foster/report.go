@@ -13,8 +13,8 @@ import (
 
 // lostLine says that the start script is gone and the application lives on.
 func lostLine(c *foster.Cmd, t *foster.Tree, e foster.Event, goesOn bool) string {
-	line := fmt.Sprintf("%s (pid %d) %s; %s %s on",
-		printable(filepath.Base(c.Path)), t.Leader(), ended(e.Status),
+	line := fmt.Sprintf("%s %s; %s %s on",
+		named(filepath.Base(c.Path), t.Leader()), ended(e.Status),
 		processNames(e.Processes, len(e.Processes)), plural(len(e.Processes), "lives", "live"))
 	if !goesOn {
 		line += ", and is stopped"
@@ -76,12 +76,20 @@ func ended(s foster.Status) string {
 	return fmt.Sprintf("exited with status %d", s.Code)
 }
 
+// named is a process for people, with its number where it has one here.
+func named(name string, pid int) string {
+	if pid == 0 {
+		return printable(name)
+	}
+	return fmt.Sprintf("%s (pid %d)", printable(name), pid)
+}
+
 // processNames lists processes for people, and how many more there were.
 func processNames(list []foster.Process, total int) string {
 	const most = 5
 	var names []string
 	for _, p := range list[:min(len(list), most)] {
-		names = append(names, fmt.Sprintf("%s (pid %d)", printable(p.Name), p.PID))
+		names = append(names, named(p.Name, p.PID))
 	}
 	if more := total - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
@@ -114,7 +122,7 @@ type report struct {
 }
 
 type member struct {
-	PID    int    `json:"pid"`
+	PID    int    `json:"pid,omitempty"`
 	Name   string `json:"name"`
 	Code   *int   `json:"exit_code,omitempty"`
 	Signal string `json:"signal,omitempty"`
@@ -196,10 +204,14 @@ func textReport(c *foster.Cmd, exit foster.Exit) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "foster: %s ran for %v in a %s (%s)\n",
 		printable(c.String()), exit.LastSeen().Sub(exit.Started).Round(time.Millisecond), exit.Containment, exit.Cause)
-	fmt.Fprintf(&b, "%s (pid %d) %s\n", printable(filepath.Base(c.Path)), exit.LeaderPID, ended(exit.Leader))
+	fmt.Fprintf(&b, "%s %s\n", named(filepath.Base(c.Path), exit.LeaderPID), ended(exit.Leader))
 	var below []string
 	for _, o := range exit.Orphans {
-		below = append(below, fmt.Sprintf("%s (pid %d) orphaned, adopted; %s", printable(o.Name), o.PID, ended(o.Status)))
+		number := ""
+		if exit.Containment == foster.PIDNS {
+			number = " in its namespace"
+		}
+		below = append(below, fmt.Sprintf("%s (pid %d%s) orphaned, adopted; %s", printable(o.Name), o.PID, number, ended(o.Status)))
 	}
 	if more := exit.Adopted - len(exit.Orphans); more > 0 && len(exit.Survivors) == 0 {
 		below = append(below, fmt.Sprintf("%d more orphaned, adopted and reaped", more))

@@ -1,6 +1,9 @@
 package contain
 
 import (
+	"fmt"
+	"os"
+
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -34,4 +37,31 @@ func (t *Table) List(level wire.Containment, shim, leader int, shared string) ([
 		}
 	}
 	return members, nil
+}
+
+// Outside finds the processes of a PID namespace, of which shim is the first, by the
+// numbers that they have inside.
+func (t *Table) Outside(shim int) map[int]procfs.Stat {
+	depth := len(nsPids(shim))
+	members, err := t.List(wire.PIDNS, shim, 0, "")
+	if depth == 0 || err != nil {
+		return nil
+	}
+	outside := map[int]procfs.Stat{}
+	for _, s := range members {
+		if pids := nsPids(s.PID); len(pids) >= depth {
+			outside[pids[depth-1]] = s
+		}
+	}
+	return outside
+}
+
+// nsPids is the numbers of a process, from this namespace down to its own.
+func nsPids(pid int) []int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil // it has ended
+	}
+	s, _ := procfs.ParseStatus(b) // malformed: none
+	return s.NSPids
 }

@@ -1,0 +1,25 @@
+package foster
+
+import (
+	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/wire"
+)
+
+// hereNumbered gives the members of a tree the numbers that they have for this program. A
+// shim in a PID namespace knows its members by those of the namespace, which are others'
+// here. Who has ended before it could be looked for has none: 0.
+func (o *owner) hereNumbered(list []wire.Member) []wire.Member {
+	if o.exit.Containment != PIDNS || o.shim.Inside() || len(list) == 0 {
+		return list
+	}
+	outside := new(contain.Table).Outside(o.shim.PID)
+	here := make([]wire.Member, 0, len(list))
+	for _, m := range list {
+		s, found := outside[m.PID]
+		if m.PID = 0; found && s.Start == m.Start {
+			m.PID = s.PID
+		}
+		here = append(here, m)
+	}
+	return here
+}
