@@ -94,6 +94,7 @@ func (s *server) took(w sys.Wait, name procfs.Stat) {
 	}
 	h := s.held
 	h.count(w, s.machine.State)
+	s.stir()
 	delete(h.expected, w.PID)
 	if s.reaped != nil && w.PID != h.leader {
 		s.reaped(w.PID)

@@ -22,12 +22,33 @@ func newRecord(file *os.File) *record {
 	return &record{entry: journal.Adopt(file), wait: firstRoll}
 }
 
-// How long after its start a tree's members are looked for, and how long at most
-// between two such looks.
+// How long after its start a tree's members are looked for, and how long at most between
+// two such looks: as long as something happens, and in a tree that is idle.
 const (
 	firstRoll = 20 * time.Millisecond
 	restRoll  = 10 * time.Second
+	idleRoll  = 5 * time.Minute
 )
+
+// nextRoll is the time between the next two looks, after one that has found others than
+// before, or the same.
+func nextRoll(wait time.Duration, others bool) time.Duration {
+	if others {
+		return min(2*wait, restRoll)
+	}
+	return min(2*wait, idleRoll)
+}
+
+// stir has an idle tree looked at soon, since something has happened in it.
+func (s *server) stir() {
+	if s.terms == nil || s.terms.record == nil {
+		return
+	}
+	if r := s.terms.record; r.wait > restRoll {
+		r.wait = restRoll
+		s.roll.Reset(r.wait)
+	}
+}
 
 // write writes it anew. Where that fails, the tree isn't harmed: only who recovers it
 // would know less.
@@ -54,18 +75,18 @@ func (s *server) callRoll() {
 	if s.held == nil || s.terms == nil || s.terms.record == nil {
 		return
 	}
-	r := s.terms.record
+	r, others := s.terms.record, false
 	if list, err := s.held.tree.Members(); err == nil {
 		found := r.life.Members[:0:0]
 		for _, m := range list {
 			found = append(found, wire.Member{PID: m.PID, Start: m.Start})
 		}
-		if !slices.Equal(found, r.life.Members) {
+		if others = !slices.Equal(found, r.life.Members); others {
 			r.life.Members = found
 			r.write()
 		}
 	}
-	r.wait = min(2*r.wait, restRoll)
+	r.wait = nextRoll(r.wait, others)
 	s.roll.Reset(r.wait)
 }
 

@@ -173,7 +173,10 @@ func (s *server) forget() {
 	}
 }
 
-func (s *server) tell(m wire.Message) { s.out = append(s.out, m) }
+func (s *server) tell(m wire.Message) {
+	s.out = append(s.out, m)
+	s.stir()
+}
 
 // step makes a transition and does what it asks for.
 func (s *server) step(e Event, plan wire.Plan) {
