@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -78,6 +79,17 @@ func TestAShimRefusesStrangers(t *testing.T) {
 		cmd, _ := asShim(t, copySetuid(t))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		refused(t, cmd, "more privilege")
+	})
+	t.Run("setuid, as a user of the library", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			leaktest.Need(t, "root, to make a setuid file", errors.New("not root"))
+		}
+		cmd := exec.Command(copySetuid(t), roleMark, "owner", string(foster.Subreaper), "block")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.Output()
+		if err == nil || !strings.Contains(string(out), "setuid, setgid or has file capabilities") {
+			t.Errorf("said %q, %v; want why it is refused", out, err)
+		}
 	})
 	t.Run("a stage", func(t *testing.T) {
 		cmd, _ := asShim(t, exe)

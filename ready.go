@@ -1,10 +1,14 @@
 package foster
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"sync"
 
 	"github.com/foster-init/foster/internal/shim"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -121,5 +125,12 @@ func awaitHello(p *shim.Process) error {
 		p.Kill() // it has no tree, and may not see the end of its socket
 		p.Close()
 	}
+	if errors.Is(err, io.EOF) && sys.IsSecure() {
+		return fmt.Errorf("%w: %w", errPrivileged, err)
+	}
 	return err
 }
+
+// errPrivileged says why a shim ended without a word, and what to do.
+var errPrivileged = errors.New("this program is setuid, setgid or has file capabilities, and such a program can't be a shim: " +
+	"start it by a program that has the privilege, a service say, or let one without these use foster")
