@@ -255,8 +255,10 @@ func (c *Cmd) outPipe(name string, to *io.Writer) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// environ is the program's environment, as os/exec would give it.
-func (c *Cmd) environ() []string {
+// Environ is a copy of the environment that the program would get now, as by os/exec: Env
+// or, where that is nil, this program's, with PWD where Dir is set; of several values of a
+// variable the last. A start adds what Notify and ListenNames ask for.
+func (c *Cmd) Environ() []string {
 	return (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ()
 }
 

@@ -52,7 +52,10 @@ func newStatus(w syscall.WaitStatus) Status {
 // those who waited for them (getrusage(2)).
 type Usage struct {
 	User, System time.Duration
-	MaxRSS       int64 // bytes, of the largest process
+	// MaxRSS is in bytes, of the largest process, and an upper bound: a process takes
+	// along through exec what its parent had when it forked, and the shim is a Go program
+	// of some MiB. os/exec has the same.
+	MaxRSS int64
 }
 
 func newUsage(u wire.Usage) Usage { return Usage(u) }

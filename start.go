@@ -137,7 +137,7 @@ func (s *starter) prepare() (err error) {
 // message is what the shim is told of a command.
 func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
 	m := &wire.Start{
-		Path: c.Path, Args: c.Args, Env: c.listenEnv(c.environ()), ListenPID: len(c.ListenNames) > 0, Dir: c.Dir, Files: files,
+		Path: c.Path, Args: c.Args, Env: c.listenEnv(c.Environ()), ListenPID: len(c.ListenNames) > 0, Dir: c.Dir, Files: files,
 		Session: c.Setsid, Foreground: c.Terminal != nil, OwnerGone: onOwnerGone,
 		Grace: c.Grace, AfterLeader: string(c.afterLeader()), Lease: wire.Lease(c.Lease), Watchdog: c.Watchdog,
 	}

@@ -59,8 +59,8 @@ func (t *Tree) Leader() int { return t.leader }
 // Containment is the level that was reached.
 func (t *Tree) Containment() Containment { return t.containment }
 
-// Members lists the processes of the tree, zombies included. It is empty once the
-// tree is. On macOS and FreeBSD only the PIDs are known.
+// Members lists the processes of the tree, zombies included but where one shim holds many
+// trees (see Share): a cgroup doesn't list them. It is empty once the tree is. On macOS and FreeBSD only the PIDs are known.
 func (t *Tree) Members() ([]Process, error) {
 	members, err := t.members(&contain.Table{})
 	for i := range members {
