@@ -148,11 +148,10 @@ func (s *server) signal(ctx context.Context, sig os.Signal) {
 		go s.update(ctx)
 		return
 	}
-	again := time.Since(s.lastAsked) < echo
-	s.lastAsked = time.Now()
-	if again {
+	if time.Since(s.lastAsked) < echo {
 		return
 	}
+	s.lastAsked = time.Now() // of an echo not: who is impatient has to be heard, too
 	switch s.asked.Add(1) {
 	case 1:
 		text := "stopping all, at " + units.SignalName(sig.(syscall.Signal))

@@ -31,8 +31,9 @@ apps:
 func TestCtrlCStopsAllAndASecondOneAtOnce(t *testing.T) {
 	leaktest.Check(t)
 	path := inProject(t, twoApps)
-	p := sit(t, "foster", "up", "-f", path)
-	p.sees(`web \| web is up`)
+	// At a Ctrl-C, a terminal throws away what it hasn't shown yet, if it isn't told not to.
+	p := sit(t, "sh", "-c", `stty noflsh; exec foster up -f "$0"`, path)
+	p.sees(`web \| web is up`) // and so has its trap
 	p.types(ctrlC)
 	p.sees(`stopping all; Ctrl-C once more ends them at once`)
 	p.sees(`web: stopping\r\n`)
