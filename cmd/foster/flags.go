@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +16,7 @@ import (
 type runFlags struct {
 	contain, until, onLeaderLoss       string
 	stopSignal, stopTimeout, stopScope string
-	env, envFiles, rlimits             []string
+	env, unsetEnv, envFiles, rlimits   []string
 	dir, user, report                  string
 	memory, cpus, pids                 string
 	quiet                              bool
@@ -35,8 +33,9 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.stopSignal, "stop-signal", "TERM", "the first signal of a stop")
 	fl.StringVar(&f.stopTimeout, "stop-timeout", "10s", "how long a stop waits before SIGKILL; 0: not at all")
 	fl.StringVar(&f.stopScope, "stop-scope", "tree", "whom it is sent to: tree, group, leader or leader-first")
-	fl.StringArrayVarP(&f.env, "env", "e", nil, "`KEY=VALUE` for the environment, or KEY to remove it")
-	fl.StringArrayVar(&f.envFiles, "env-file", nil, "read KEY=VALUE lines from a `file`")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "`KEY=VALUE` for the environment; KEY alone: as foster has it")
+	fl.StringArrayVar(&f.unsetEnv, "unset-env", nil, "remove `KEY` from the environment")
+	fl.StringArrayVar(&f.envFiles, "env-file", nil, "read such lines from a `file`")
 	fl.StringVarP(&f.dir, "dir", "C", "", "working `directory`")
 	fl.StringVarP(&f.user, "user", "u", "", "run as `user[:group]`, by name or number")
 	fl.StringArrayVar(&f.rlimits, "rlimit", nil, "resource limit, as `nofile=1024:4096`")
@@ -109,71 +108,6 @@ func (f *runFlags) stopPlan(c *foster.Cmd) (err error) {
 		c.Stop.Timeout = -time.Nanosecond // at once; 0 would be the default
 	}
 	return nil
-}
-
-// environment adds to foster's own environment: the files first, then the flags.
-func (f *runFlags) environment(c *foster.Cmd) error {
-	if len(f.env)+len(f.envFiles) == 0 {
-		return nil
-	}
-	env := os.Environ()
-	for _, path := range f.envFiles {
-		lines, err := readEnvFile(path)
-		if err != nil {
-			return flagError("env-file", err)
-		}
-		env = append(env, lines...)
-	}
-	for _, e := range f.env {
-		key, _, set := strings.Cut(e, "=")
-		if key == "" {
-			return flagError("env", fmt.Errorf("%q has no name: write KEY=VALUE", e))
-		}
-		if set {
-			env = append(env, e)
-		} else {
-			env = without(env, key)
-		}
-	}
-	c.Env = env
-	return nil
-}
-
-func without(env []string, key string) []string {
-	kept := env[:0]
-	for _, e := range env {
-		if !strings.HasPrefix(e, key+"=") {
-			kept = append(kept, e)
-		}
-	}
-	return kept
-}
-
-// readEnvFile reads a file as docker's --env-file does: a KEY=VALUE a line, the
-// value as it stands; empty lines and those that begin with # are passed over.
-func readEnvFile(path string) ([]string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	var env []string
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimLeft(lines.Text(), " \t")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, _, ok := strings.Cut(line, "=")
-		if !ok || key == "" || strings.ContainsAny(key, " \t") {
-			return nil, fmt.Errorf("%s:%d: %q is not KEY=VALUE", path, n, line)
-		}
-		env = append(env, line)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return env, nil
 }
 
 // credential looks up user[:group].

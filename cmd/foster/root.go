@@ -91,7 +91,24 @@ In a container:
 		completion.Args = noCommand
 		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.RunE = helpOn
+	}
 	return root
+}
+
+// helpOn is foster help COMMAND.
+func helpOn(cmd *cobra.Command, args []string) error {
+	of, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return usageError{err}
+	}
+	if of == cmd.Root() && len(rest) > 0 {
+		return noCommand(of, rest)
+	}
+	of.InitDefaultHelpFlag()
+	return of.Help()
 }
 
 // noCommand says what was meant where a command's name isn't known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -307,6 +308,15 @@ func startError(c *foster.Cmd, err error) error {
 		return err
 	}
 	switch start.Stage {
+	case foster.StageLookup:
+		if c.Path == "" {
+			start.Err = fmt.Errorf("exec: \"\": %w", fs.ErrNotExist)
+			return hinted{start, "is the variable empty that should name the command?"}
+		}
+	case foster.StageRlimit:
+		return hinted{err, "only root may raise a hard limit, and nofile no further than to fs.nr_open"}
+	case foster.StageCredential:
+		return hinted{err, "only root may run a command as another user"}
 	case foster.StageJournal:
 		if errors.Is(err, foster.ErrTaken) {
 			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}

@@ -9,7 +9,8 @@ package main
 //     second line says so, beginning with "hint: ";
 //   - no stack trace, no internal name; a name that comes from a process is escaped,
 //     so that it can't fool a terminal;
-//   - exit statuses are those of docker and timeout(1): see the constants below.
+//   - exit statuses are those of docker and timeout(1), and 2 for a command line that is
+//     wrong, by the shell's convention: see the constants below.
 
 import (
 	"errors"

@@ -1,11 +1,14 @@
 package shim
 
 import (
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -47,7 +50,11 @@ func (f *forker) throughStage() *failure {
 	// The stage's socket is closed by a successful exec.
 	switch m, err := conn.Receive(); m := m.(type) {
 	case *wire.Failed:
-		return f.failedStage(&failure{m.Stage, m.Errno})
+		about := "" // what is told beside the number: which limit it was
+		if m.Stage == StageRlimit {
+			about = strings.TrimSuffix(m.Text, m.Errno.Error())
+		}
+		return f.failedStage(&failure{m.Stage, fmt.Errorf("%s%w", about, m.Errno)})
 	default:
 		_ = err
 		return nil
@@ -100,7 +107,7 @@ func becomeLeader(m *wire.Start) *failure {
 func prepareLeader(m *wire.Start) *failure {
 	for _, r := range m.Rlimits {
 		if err := sys.Setrlimit(r.Resource, r.Soft, r.Hard); err != nil {
-			return &failure{StageRlimit, err}
+			return &failure{StageRlimit, fmt.Errorf("%s: %w", units.FormatRlimit(r.Resource, r.Soft, r.Hard), err)}
 		}
 	}
 	if m.Credential.Set {
