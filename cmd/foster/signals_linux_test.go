@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"syscall"
@@ -9,7 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/units"
 )
+
+func TestEachSignalThatIsForwardedArrives(t *testing.T) {
+	inEach(t, func(t *testing.T, contain string) {
+		p := start(t, "--contain", contain, "--", shell(t)[0], "-c", "exec 2>/dev/null"+telltale)
+		p.out.next(`^ready$`)
+		for _, s := range append([]syscall.Signal{
+			syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGWINCH,
+			syscall.SIGTSTP, syscall.SIGCONT,
+		}, units.RealtimeSignals()...) {
+			if s == 34 {
+				continue // bash can't trap what the C library keeps
+			}
+			p.signal(s)
+			p.out.next(fmt.Sprintf(`^got %d\.$`, s))
+		}
+		p.signal(syscall.SIGTERM)
+		p.ends(128 + 15)
+		nothingIsLeft(t)
+	})
+}
 
 // A signal that comes when what it would have broken off has just been done isn't lost:
 // what follows isn't begun.
