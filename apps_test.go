@@ -94,9 +94,16 @@ func start(attr *syscall.SysProcAttr, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// roleParent is a start script: it starts the application and waits for it.
-func roleParent([]string) {
+// roleParent is a start script: it starts the application and waits for it. With "leave" it
+// doesn't wait, and with "aside" there is another in a group of its own.
+func roleParent(args []string) {
 	cmd := start(nil, nil, "block")
+	switch {
+	case len(args) > 0 && args[0] == "leave":
+		return
+	case len(args) > 0:
+		start(&syscall.SysProcAttr{Setpgid: true}, nil, "block")
+	}
 	say("parent %d", os.Getpid())
 	_ = cmd.Wait() // its end is this one's
 }

@@ -153,9 +153,17 @@ func TestADoneContextStartsNothing(t *testing.T) {
 	}
 }
 
+// leaver is a leader that ends and leaves another: a daemon, where one is held.
+func leaver(c foster.Containment) []string {
+	if c == foster.Group {
+		return []string{"parent", "leave"}
+	}
+	return []string{"daemonize", "leave"}
+}
+
 func TestUntilLeaderStopsTheRest(t *testing.T) {
-	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
-		tree, _ := begin(t, c, func(cmd *foster.Cmd) { cmd.Until = foster.UntilLeader }, "daemonize", "leave")
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		tree, _ := begin(t, c, func(cmd *foster.Cmd) { cmd.Until = foster.UntilLeader }, leaver(c)...)
 		exit, err := tree.Wait()
 		if err != nil || exit.Cause != foster.CauseLeaderEnded || exit.TreeEmpty.IsZero() {
 			t.Errorf("exit %+v, %v", exit, err)
@@ -166,8 +174,8 @@ func TestUntilLeaderStopsTheRest(t *testing.T) {
 func TestOnLeaderLoss(t *testing.T) {
 	for policy, want := range map[foster.LossPolicy]error{foster.LossStop: nil, foster.LossFail: foster.ErrLeaderLost} {
 		t.Run(string(policy), func(t *testing.T) {
-			in(t, holdsAll, func(t *testing.T, c foster.Containment) {
-				tree, _ := begin(t, c, func(cmd *foster.Cmd) { cmd.OnLeaderLoss = policy }, "daemonize", "leave")
+			in(t, all, func(t *testing.T, c foster.Containment) {
+				tree, _ := begin(t, c, func(cmd *foster.Cmd) { cmd.OnLeaderLoss = policy }, leaver(c)...)
 				exit, err := tree.Wait()
 				if !errors.Is(err, want) || exit.Cause != foster.CauseLeaderLost || !exit.LeaderLost {
 					t.Errorf("exit %+v, %v; want %v", exit, err, want)
@@ -178,7 +186,7 @@ func TestOnLeaderLoss(t *testing.T) {
 }
 
 func TestLeaderFirstLetsTheLeaderDrain(t *testing.T) {
-	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
+	in(t, all, func(t *testing.T, c foster.Containment) {
 		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Scope = foster.ScopeLeaderFirst }, "drain")
 		leader := tree.Leader()
 		out.pid("drain")
@@ -193,6 +201,38 @@ func TestLeaderFirstLetsTheLeaderDrain(t *testing.T) {
 			t.Errorf("%d had to be killed", exit.Killed)
 		}
 	})
+}
+
+// TestAStopOfLeaderOrGroupReachesNoOther: the rest is ended by another stop.
+func TestAStopOfLeaderOrGroupReachesNoOther(t *testing.T) {
+	for scope, reaches := range map[foster.Scope]int{foster.ScopeLeader: 1, foster.ScopeGroup: 2} {
+		t.Run(string(scope), func(t *testing.T) {
+			in(t, all, func(t *testing.T, c foster.Containment) {
+				tree, out := begin(t, c, func(cmd *foster.Cmd) {
+					cmd.Stop = foster.StopPlan{Scope: scope, Timeout: time.Hour}
+				}, "parent", "aside")
+				out.pid("block")
+				out.pid("block")
+				out.pid("parent")
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				if _, err := tree.Stop(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("a stop that isn't waited for: %v", err)
+				}
+				sent := waitFor(t, tree, foster.EventSignaled)
+				leader := waitFor(t, tree, foster.EventLeaderEnded)
+				if sent.Count != reaches || leader.Status.Signal != syscall.SIGTERM {
+					t.Errorf("it reached %d, and the leader: %v; want %d, and SIGTERM", sent.Count, leader.Status, reaches)
+				}
+				if _, err := tree.StopWith(context.Background(), foster.KillAtOnce); err != nil {
+					t.Error(err)
+				}
+				if c == foster.Group {
+					killStrays(t, tree.Leader())
+				}
+			})
+		})
+	}
 }
 
 func TestStopStepsComeInTurn(t *testing.T) {

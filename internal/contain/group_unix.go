@@ -4,6 +4,7 @@ package contain
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,12 +32,33 @@ func (g *group) Started(leader int) { g.leader = leader }
 
 func (g *group) Members() ([]procfs.Stat, error) { return groupMembers(g.leader) }
 
+// Signal signals the whole group, or the leader alone where pick wants nobody else: by a
+// number, no other member can be told from a stranger.
 func (g *group) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
 	members, err := groupMembers(g.leader)
 	if err != nil {
 		return Sent{}, err
 	}
+	picked := slices.DeleteFunc(slices.Clone(members), func(s procfs.Stat) bool { return pick != nil && !pick(s) })
+	switch {
+	case len(picked) == 0:
+		return Sent{}, nil
+	case len(picked) == 1 && len(members) > 1 && picked[0].PID == g.leader:
+		return g.sendLeader(sig, picked)
+	}
 	return g.send(sig, members)
+}
+
+// sendLeader signals the leader alone, an unreaped child.
+func (g *group) sendLeader(sig syscall.Signal, leader []procfs.Stat) (Sent, error) {
+	err := sys.Kill(g.leader, sig)
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		return Sent{}, nil
+	case errors.Is(err, syscall.EPERM):
+		return Sent{Denied: leader}, nil
+	}
+	return Sent{Reached: leader}, err
 }
 
 // send signals the whole group in one call, which misses nobody who is being forked.
