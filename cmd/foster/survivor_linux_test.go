@@ -14,9 +14,13 @@ func TestGroupTellsASurvivorOnce(t *testing.T) {
 	if os.Getuid() != 0 {
 		leaktest.Need(t, "root, to make a setuid file", errors.New("not root"))
 	}
+	dir, err := os.MkdirTemp("/var/tmp", "foster-test-") // setuid has an effect there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv("dir", dir)
 	out := ownHost(t, `
-	dir=$(mktemp -d /var/tmp/foster-test-XXXXXX)
-	trap 'rm -r $dir' EXIT
 	mkdir $dir/own
 	cp "$(command -v foster)" "$(command -v setpriv)" $dir
 	chown 65534:65534 $dir/own
