@@ -257,7 +257,7 @@ func TestApplicationWithoutStartScriptIsSuspendedAndGoesOn(t *testing.T) {
 	p := sit(t, sh[0], sh[1:]...)
 	p.sees(`>> `)
 	p.types("foster run -- sh -c 'sleep 1000 & exit 0'\n")
-	pid, err := strconv.Atoi(p.sees(`sleep \(pid (\d+)\) lives on; Ctrl-C stops it`)[1])
+	pid, err := strconv.Atoi(p.sees(`; s\w+ \(pid (\d+)\) lives on; Ctrl-C stops it`)[1])
 	if err != nil {
 		t.Fatal(err)
 	}
