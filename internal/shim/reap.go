@@ -79,10 +79,14 @@ func (s *server) takeEnded() bool {
 
 // clearZombies reaps what has ended, before /proc is read, in which zombies are as many as a
 // storm forks while nobody reaps. What follows from an end is left to reap, as if the
-// watcher's news came a little later.
+// watcher's news came a little later; of a leader that is taken here the watcher may have
+// seen nothing.
 func (s *server) clearZombies() {
-	if s.many == nil && !s.held.anchored {
-		s.takeEnded()
+	if s.many != nil || s.held.anchored {
+		return
+	}
+	if s.takeEnded(); s.held.leaderEnd != nil {
+		s.recheck.Reset(0)
 	}
 }
 

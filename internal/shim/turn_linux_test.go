@@ -166,3 +166,22 @@ func TestNothingIsLeftOfATreeThatEndsWithItsOwner(t *testing.T) {
 		})
 	}
 }
+
+// TestTheEndOfALeaderThatIsTakenBeforeALookIsTold: the watcher saw nothing of it.
+func TestTheEndOfALeaderThatIsTakenBeforeALookIsTold(t *testing.T) {
+	s := &server{loop: newLoop(), machine: Machine{State: Running}, terms: &terms{start: &wire.Start{}}}
+	s.recheck = s.newClock(s.awaited)
+	s.held = &holding{tree: deserted{}, leader: ended(t), killed: map[procfs.Identity]bool{}}
+	s.turn(s.clearZombies)
+	if s.held.leaderEnd == nil {
+		t.Fatal("the leader wasn't taken")
+	}
+	select {
+	case work := <-s.loop.work:
+		work()
+	case <-time.After(10 * time.Second):
+	}
+	if s.held != nil {
+		t.Error("nobody has told of the leader's end")
+	}
+}
