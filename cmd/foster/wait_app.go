@@ -217,6 +217,8 @@ func (w *waiter) exitLike(list []client.Instance) error {
 			return fmt.Errorf("%s: %w", i.App, errUnknownEnd)
 		case *e.Code != 0:
 			return statusError(*e.Code)
+		case i.State == client.Failed: // by its policy, whatever the leader's status
+			return statusError(1)
 		}
 	}
 	if !known {
