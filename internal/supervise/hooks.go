@@ -47,14 +47,16 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s took longer than %s", argv[0], timeout)
+		err = fmt.Errorf("%s took longer than %s", argv[0], timeout)
 	case ctx.Err() != nil:
 		return ctx.Err()
+	default:
+		err = fmt.Errorf("%s: %w", argv[0], err)
 	}
 	if words := said.String(); words != "" {
-		return fmt.Errorf("%s: %w: %q", argv[0], err, words)
+		return fmt.Errorf("%w: %q", err, words)
 	}
-	return fmt.Errorf("%s: %w", argv[0], err)
+	return err
 }
 
 // tail keeps the end of what is written to it, however much that is.

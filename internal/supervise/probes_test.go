@@ -138,10 +138,10 @@ func TestWhatIsNeverWellHasFailedAtItsBound(t *testing.T) {
 func TestACommandThatProbesIsEndedWhole(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	app := sleeper("web", out)
-	app.Readiness = quickly(config.Probe{Exec: []string{"/bin/sh", "-c", "setsid sleep 1000 & sleep 1000"}})
-	app.Readiness.Timeout = 50 * time.Millisecond
+	app.Readiness = quickly(config.Probe{Exec: []string{"/bin/sh", "-c", "echo asks; setsid sleep 1000 & sleep 1000"}})
+	app.Readiness.Timeout = time.Second
 	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})
-	told(t, s, "probe", "/bin/sh took longer than 50ms")
+	told(t, s, "probe", `/bin/sh took longer than 1s: "asks"`)
 }
 
 func TestAReadinessProbeMayBeALineOfOutput(t *testing.T) {
