@@ -115,6 +115,20 @@ func (c *Client) Update(ctx context.Context, dryRun bool) ([]Change, error) {
 	return told.Changes, err
 }
 
+// Up is Update, and then starts the applications that are named, with what they depend on;
+// without names, those with autostart that have failed, or were never started. What was
+// stopped by hand stays so.
+func (c *Client) Up(ctx context.Context, dryRun bool, apps ...string) ([]Change, error) {
+	var told struct {
+		Changes []Change `json:"changes"`
+	}
+	err := c.post(ctx, "/v1/up", struct {
+		Apps   []string `json:"apps,omitempty"`
+		DryRun bool     `json:"dry_run"`
+	}{apps, dryRun}, &told)
+	return told.Changes, err
+}
+
 // Down stops all, in the reverse order, and ends the supervisor.
 func (c *Client) Down(ctx context.Context) error { return c.post(ctx, "/v1/down", nil, nil) }
 

@@ -135,7 +135,7 @@ type Line struct {
 // Change is one step of an update.
 type Change struct {
 	App    string   `json:"app"`    // "": the project itself
-	Action string   `json:"action"` // "start", "stop", "restart", "scale", "change" (without a restart)
+	Action string   `json:"action"` // "start", "stop", "restart", "scale", "change" (without a restart), "take-over" (from a supervisor that was killed)
 	Keys   []string `json:"keys,omitempty"`
 	From   int      `json:"from,omitempty"` // of a scale
 	To     int      `json:"to,omitempty"`

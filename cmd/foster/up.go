@@ -13,6 +13,8 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/supervise"
 )
 
 // newUp is foster up.
@@ -32,8 +34,9 @@ last application has ended, foster up ends, too.
 With --detach it runs in the background: the command returns when the applications
 have been started, and says which couldn't be; foster status, logs and down do the rest.
 
-Where the project runs already, foster up changes what differs from its files, and
-nothing else. Where another version of foster runs it, this one takes it over, without
+Where the project runs already, foster up changes what differs from its files, and starts
+what has failed or was never started; what was stopped by hand stays so, unless it is
+named. Where another version of foster runs it, this one takes it over, without
 a restart of any application. It does so, too, when the one before was killed.`,
 		Example: "  foster up\n  foster up -d --wait\n  foster up --dry-run\n  foster up -f stack.yaml -f local.yaml web",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,7 +76,7 @@ func (u *upper) add(cmd *cobra.Command) {
 	u.projectFlags.add(cmd)
 	fl.BoolVarP(&u.detach, "detach", "d", false, "run in the background, and return once the applications were started")
 	fl.BoolVar(&u.wait, "wait", false, "with --detach, return once all of them are ready")
-	fl.StringVar(&u.timeout, "wait-timeout", "5min", "how long --wait waits")
+	fl.StringVar(&u.timeout, "wait-timeout", "5min", "how long to wait until all are started, or, with --wait, ready")
 	fl.BoolVar(&u.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	fl.BoolVar(&u.noColour, "no-color", false, "show no colours, as with NO_COLOR in the environment")
 	fl.BoolVar(&u.timestamps, "timestamps", false, "show the time of each line")
@@ -148,15 +151,17 @@ func (u *upper) begin(ctx context.Context, lock *os.File) error {
 	return u.serve(ctx)
 }
 
-// announce says what a first start would do.
+// announce says what a start would do, also in place of a supervisor that was killed, or
+// of another version.
 func (u *upper) announce() error {
-	var changes []client.Change
-	for _, a := range u.project.Apps {
-		if a.Autostart && len(u.only) == 0 || slices.Contains(u.only, a.Name) {
-			changes = append(changes, client.Change{App: a.Name, Action: "start"})
-		}
-	}
-	return writeChanges(u.stdout, u.form, changes, true)
+	options := supervise.Options{State: u.folder, Only: u.only}
+	return writeChanges(u.stdout, u.form, supervise.Forecast(u.project, options, alive), true)
+}
+
+// alive says whether there is a living tree of a name.
+func alive(id string) bool {
+	found, err := find(id)
+	return err == nil && found.State == journal.Living
 }
 
 // meet deals with the supervisor that runs the project already. It says whether the
@@ -174,7 +179,11 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 	if err := sameFiles(status, u.project); err != nil {
 		return false, err
 	}
-	if status.Version != version() && !u.dryRun {
+	if status.Version != version() && u.dryRun {
+		u.say("%s (pid %d) runs it: this version would take over", status.Version, status.PID)
+		return false, u.announce()
+	}
+	if status.Version != version() {
 		u.say("%s (pid %d) runs it: this version takes over", status.Version, status.PID)
 		u.detach = u.detach || status.Daemon
 		if err := c.Leave(ctx); err != nil && !errors.Is(err, client.ErrNotRunning) {
@@ -188,7 +197,14 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 
 // apply has the supervisor that runs bring the project to what its files say.
 func (u *upper) apply(ctx context.Context, c *client.Client, status client.Status) error {
-	changes, err := c.Update(ctx, u.dryRun)
+	var changes []client.Change
+	err := u.within(ctx, c, "started", notStarted, func(ctx context.Context) (err error) {
+		changes, err = c.Up(ctx, u.dryRun, u.only...)
+		return err
+	})
+	if _, late := errors.AsType[lateError](err); late {
+		return err
+	}
 	if werr := writeChanges(u.stdout, u.form, changes, u.dryRun); werr != nil {
 		return werr
 	}
@@ -201,11 +217,6 @@ func (u *upper) apply(ctx context.Context, c *client.Client, status client.Statu
 	if text := otherEnvironment(u.project, u.folder); text != "" {
 		u.say("%s", text)
 	}
-	if len(u.only) > 0 {
-		if err := c.Start(ctx, u.targets()...); err != nil {
-			return failedError(err)
-		}
-	}
 	if u.wait {
 		return u.awaitReady(ctx, c)
 	}
@@ -213,14 +224,6 @@ func (u *upper) apply(ctx context.Context, c *client.Client, status client.Statu
 		u.say("%s runs already (pid %d): foster logs -f shows its output", u.project.Name, status.PID)
 	}
 	return nil
-}
-
-// targets are the applications that were asked for.
-func (u *upper) targets() (list []client.Target) {
-	for _, name := range u.only {
-		list = append(list, client.Target{App: name})
-	}
-	return list
 }
 
 func (u *upper) say(format string, args ...any) {

@@ -72,11 +72,7 @@ func (u *upper) tellStart(ctx context.Context, c *client.Client) error {
 	if u.wait {
 		return u.awaitReady(ctx, c)
 	}
-	status, err := awaitStatus(ctx, c, started)
-	if err != nil {
-		return err
-	}
-	return u.told(status)
+	return u.awaitTold(ctx, c, "started", started, notStarted)
 }
 
 // told says what runs now, and what doesn't.
@@ -122,34 +118,69 @@ func listed(names []string) string {
 // started says whether no application is about to be started.
 func started(s client.Status) bool {
 	return !slices.ContainsFunc(s.Apps, func(a client.App) bool {
-		return slices.ContainsFunc(a.Instances, func(i client.Instance) bool {
-			return i.State == client.Waiting || i.State == client.Starting
-		})
+		return slices.ContainsFunc(a.Instances, starting)
 	})
+}
+
+func starting(i client.Instance) bool {
+	return i.State == client.Waiting || i.State == client.Starting
 }
 
 // awaitReady waits until each application is ready, has completed, or waits for its
 // time; or one has failed.
 func (u *upper) awaitReady(ctx context.Context, c *client.Client) error {
+	done := func(s client.Status) bool { return allReady(s.Apps) || anyFailed(s.Apps) }
+	return u.awaitTold(ctx, c, "ready", done, func(apps []client.App) []string { return notReady(apps, false) })
+}
+
+// awaitTold waits until the status is as it is to be, for as long as --wait-timeout says,
+// and tells what runs then, or who isn't as it is to be.
+func (u *upper) awaitTold(ctx context.Context, c *client.Client, what string, done func(client.Status) bool, late func([]client.App) []string) error {
+	var status client.Status
+	err := u.within(ctx, c, what, late, func(ctx context.Context) (err error) {
+		status, err = awaitStatus(ctx, c, done)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return u.told(status)
+}
+
+// within does what waits for the applications, for as long as --wait-timeout says. When that
+// is over, the error names those that are late; they run on, or are waited for, all the same.
+func (u *upper) within(ctx context.Context, c *client.Client, what string, late func([]client.App) []string, do func(context.Context) error) error {
 	d, err := parseTime("--wait-timeout", u.timeout)
 	if err != nil {
 		return usageError{err}
 	}
 	within, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	status, err := awaitStatus(within, c, func(s client.Status) bool { return allReady(s.Apps) || anyFailed(s.Apps) })
-	if within.Err() != nil && ctx.Err() == nil {
-		if status.Apps == nil { // the first answer didn't come in time
-			bounded, cancel := context.WithTimeout(ctx, answerBound)
-			defer cancel()
-			status, _ = c.Status(bounded) // who doesn't answer by then is not ready, either
-		}
-		return refusalError{hinted{fmt.Errorf("not ready within %s: %s", short(d), listed(notReady(status.Apps, false))), "foster status tells more"}}
-	}
-	if err != nil {
+	err = do(within)
+	if err == nil || within.Err() == nil || ctx.Err() != nil {
 		return err
 	}
-	return u.told(status)
+	bounded, cancel := context.WithTimeout(ctx, answerBound)
+	defer cancel()
+	status, _ := c.Status(bounded) // who doesn't answer by then is late, too
+	return lateError{hinted{fmt.Errorf("not %s within %s: %s", what, short(d), listed(late(status.Apps))), "foster status tells more"}}
+}
+
+// lateError is what wasn't so within --wait-timeout.
+type lateError struct{ error }
+
+func (l lateError) Unwrap() error { return refusalError{l.error} }
+
+// notStarted says who isn't started yet, and why.
+func notStarted(apps []client.App) (list []string) {
+	for _, a := range apps {
+		for _, i := range a.Instances {
+			if starting(i) {
+				list = append(list, instanceName(a, i)+" "+i.Cause)
+			}
+		}
+	}
+	return list
 }
 
 // settled says whether an instance is as it should be, for now. A stopped one is, unless

@@ -37,8 +37,9 @@ func changeWords(c client.Change, would bool) string {
 	verbs := map[string][2]string{
 		"start": {"started", "would be started"}, "stop": {"stopped, and forgotten", "would be stopped, and forgotten"},
 		"restart": {"restarted", "would be restarted"}, "add": {"added, and not started", "would be added, and not started"},
-		"scale":  {"scaled", "would be scaled"},
-		"change": {"changed, without a restart", "would be changed, without a restart"},
+		"scale":     {"scaled", "would be scaled"},
+		"take-over": {"taken over", "would be taken over"},
+		"change":    {"changed, without a restart", "would be changed, without a restart"},
 	}
 	verb, ok := verbs[c.Action]
 	if !ok {

@@ -38,6 +38,7 @@ func TestEachRequestReachesTheSupervisorAsItWasMeant(t *testing.T) {
 		{func() error { return c.Scale(ctx, "web", 3) }, "scale web 3"},
 		{func() error { return c.Scale(ctx, "web", 0) }, "scale web 0"},
 		{func() error { _, err := c.Update(ctx, true); return err }, "update true"},
+		{func() error { _, err := c.Up(ctx, false, "web"); return err }, "up [web] false"},
 		{func() error { return c.Down(ctx) }, "down"},
 		{func() error { return c.Leave(ctx) }, "leave"},
 		{func() error { _, err := c.History(ctx, "web", 2, 5); return err }, "history web 2 5"},

@@ -113,6 +113,10 @@ func (f *fake) Update(_ context.Context, dryRun bool) ([]client.Change, error) {
 	return f.changes, f.note("update %v", dryRun)
 }
 
+func (f *fake) Up(_ context.Context, names []string, dryRun bool) ([]client.Change, error) {
+	return f.changes, f.note("up %v %v", names, dryRun)
+}
+
 func (f *fake) Down(context.Context) error {
 	err := f.note("down")
 	if f.down != nil {

@@ -234,6 +234,8 @@ func TestWhatIsAskedAndAnsweredIsAsDescribed(t *testing.T) {
 		{"POST", "/v1/scale", `{"app":"web"}`, false},
 		{"POST", "/v1/update", `{"dry_run":true}`, true},
 		{"POST", "/v1/update", `{"dry":true}`, false},
+		{"POST", "/v1/up", `{"apps":["web"],"dry_run":true}`, true},
+		{"POST", "/v1/up", `{"apps":"web"}`, false},
 		{"POST", "/v1/down", "", true},
 		{"POST", "/v1/leave", `{}`, true},
 		{"POST", "/v1/leave", `{"a":1}`, false},

@@ -177,7 +177,6 @@ func (s *server) scale(w http.ResponseWriter, r *http.Request) error {
 	return s.did(w, s.supervisor.Scale(r.Context(), body.App, *body.Replicas))
 }
 
-// update tells what was changed also where a part of it has failed.
 func (s *server) update(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		DryRun bool `json:"dry_run"`
@@ -186,6 +185,24 @@ func (s *server) update(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	changes, err := s.supervisor.Update(r.Context(), body.DryRun)
+	return s.changed(w, changes, err)
+}
+
+// up is update, and names whom to start, too.
+func (s *server) up(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Apps   []string `json:"apps"`
+		DryRun bool     `json:"dry_run"`
+	}
+	if err := read(w, r, &body); err != nil {
+		return err
+	}
+	changes, err := s.supervisor.Up(r.Context(), body.Apps, body.DryRun)
+	return s.changed(w, changes, err)
+}
+
+// changed tells what was changed also where a part of it has failed.
+func (s *server) changed(w http.ResponseWriter, changes []client.Change, err error) error {
 	if err != nil {
 		p := problemOf(err)
 		p.Changes = changes

@@ -31,6 +31,7 @@ func (s *server) table() []route {
 		{"POST", "/v1/extend", nil, s.extend},
 		{"POST", "/v1/scale", nil, s.scale},
 		{"POST", "/v1/update", nil, s.update},
+		{"POST", "/v1/up", nil, s.up},
 		{"POST", "/v1/down", nil, s.end(s.supervisor.Down)},
 		{"POST", "/v1/leave", nil, s.end(s.supervisor.Leave)},
 		{"GET", "/v1/events", []string{"after", "follow"}, s.events},

@@ -35,6 +35,9 @@ type Supervisor interface {
 	// Update reads the configuration again and applies the difference; with dryRun it
 	// only says what it would do.
 	Update(ctx context.Context, dryRun bool) ([]client.Change, error)
+	// Up is Update, and then starts what is named, or, without names, what has autostart
+	// and has failed, or was never started.
+	Up(ctx context.Context, names []string, dryRun bool) ([]client.Change, error)
 	// Down stops all, in the reverse order, and ends the supervisor.
 	Down(ctx context.Context) error
 	// Leave ends the supervisor and stops nothing: the next one takes over. Another

@@ -265,28 +265,16 @@ func leftOf(lost []foster.Recovered, id string) error {
 	return nil
 }
 
-// startFirst starts what is to run from the beginning: what is asked for, and in place of a
-// supervisor that was killed what that was asked for before.
+// startFirst starts what is to run from the beginning.
 func (s *Supervisor) startFirst(killed bool, before []string) {
-	var first []*instance
-	rests := map[*instance]bool{}
-	for _, i := range s.instances() {
-		note, noted := s.memory.Rests[i.treeID]
-		switch {
-		case i.removed || hasTree(i.m.State):
-		case killed && (note.State == client.Stopping || note.State == client.Waiting):
-			first = append(first, i)
-		case killed && noted && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
-			rests[i] = true
-			i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
-			i.facts.ran = note.State != client.Stopped
-			i.facts.started = i.facts.ran
-		case wanted(s.options.Only, &i.spec), killed && wanted(before, &i.spec):
-			first = append(first, i)
-		}
+	first, rests := s.firstOf(killed, before)
+	for i := range rests {
+		note := s.memory.Rests[i.treeID]
+		i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
+		i.facts.ran = note.State != client.Stopped
+		i.facts.started = i.facts.ran
 	}
-	stays := func(d *instance) bool { return rests[d] || d.m.State == client.Completed }
-	for _, i := range s.withDependencies(first, stays) {
+	for _, i := range first {
 		if i.m.State != client.Stopped {
 			continue
 		}
@@ -303,4 +291,25 @@ func (s *Supervisor) startFirst(killed bool, before []string) {
 		i.goesOn = false
 	}
 	s.unsettled = true
+}
+
+// firstOf says what is to run from the beginning, in the order of its start: what is asked
+// for, and in place of a supervisor that was killed what that was asked for before. rests is
+// what had come to rest then.
+func (s *Supervisor) firstOf(killed bool, before []string) (first []*instance, rests map[*instance]bool) {
+	rests = map[*instance]bool{}
+	for _, i := range s.instances() {
+		note, noted := s.memory.Rests[i.treeID]
+		switch {
+		case i.removed || hasTree(i.m.State):
+		case killed && (note.State == client.Stopping || note.State == client.Waiting):
+			first = append(first, i)
+		case killed && noted && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
+			rests[i] = true
+		case wanted(s.options.Only, &i.spec), killed && wanted(before, &i.spec):
+			first = append(first, i)
+		}
+	}
+	stays := func(d *instance) bool { return rests[d] || d.m.State == client.Completed }
+	return s.withDependencies(first, stays), rests
 }

@@ -102,6 +102,19 @@ func remember(folder string) (_ *memory, last *config.Project, problem error) {
 	return m, last, problem
 }
 
+// recall is remember without a trace: what can't be read counts as nothing.
+func recall(folder string) (_ *memory, last *config.Project) {
+	m := &memory{folder: folder}
+	m.first = !exists(filepath.Join(folder, memoryFile)) && !exists(filepath.Join(folder, projectFile))
+	for name, to := range map[string]any{memoryFile: m, projectFile: &last} {
+		if text, err := os.ReadFile(filepath.Join(folder, name)); err == nil {
+			_ = json.Unmarshal(text, to) // the supervisor that begins tells of it
+		}
+	}
+	m.sinceBoot()
+	return m, last
+}
+
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

@@ -15,27 +15,30 @@ import (
 // isn't touched. With dryRun it only says what it would do. It waits until what is
 // started and stopped is.
 func (s *Supervisor) Update(ctx context.Context, dryRun bool) ([]client.Change, error) {
-	changes, err := s.readAgain(dryRun)
+	changes, _, err := s.readAgain(dryRun, nil, false)
 	if err != nil || dryRun {
 		return changes, err
 	}
-	return changes, s.awaitRest(ctx, changes)
+	return changes, s.awaitRest(ctx, changes, nil)
 }
 
 // readAgain reads the configuration and applies it. Of two at once, who reads last applies
-// last.
-func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error) {
+// last. With up, it starts what Up does, too, and says what that is.
+func (s *Supervisor) readAgain(dryRun bool, names []string, up bool) (changes []client.Change, began []*instance, err error) {
 	s.updating <- struct{}{}
 	defer func() { <-s.updating }()
 	next, err := s.options.Load()
 	if err == nil {
 		err = s.sameName(next)
 	}
+	if err == nil {
+		err = unknownAmong(names, next)
+	}
 	if err == nil && !dryRun && s.options.Prepare != nil {
 		err = s.options.Prepare(next)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	asked := s.ask(func() {
 		if err = s.mayChange(); err != nil && !dryRun {
@@ -43,11 +46,28 @@ func (s *Supervisor) readAgain(dryRun bool) (changes []client.Change, err error)
 		}
 		s.memory.keepScale(next)
 		changes = s.restarting(difference(s.project, next))
+		if up {
+			changes = s.withLacking(changes, next, names)
+		}
 		if !dryRun {
 			s.apply(next)
 		}
+		if up && !dryRun {
+			began = s.startLacking(names)
+		}
 	})
-	return changes, errors.Join(asked, err)
+	return changes, began, errors.Join(asked, err)
+}
+
+// unknownAmong says which of some names a project doesn't have.
+func unknownAmong(names []string, p *config.Project) error {
+	apps := appsByName(p)
+	for _, name := range names {
+		if apps[name] == nil {
+			return fmt.Errorf("%q: %w", name, client.ErrUnknown)
+		}
+	}
+	return nil
 }
 
 // sameName says what is wrong with a project of another name: its trees would have other
@@ -71,8 +91,9 @@ func (s *Supervisor) mayChange() error {
 	return nil
 }
 
-// awaitRest waits until what an update has started runs, and what it has stopped is gone.
-func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) error {
+// awaitRest waits until what an update has started runs, as what it began beside that, and
+// what it has stopped is gone.
+func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change, began []*instance) error {
 	return s.request(ctx, nil, func([]*instance) (*request, error) {
 		r := &request{look: func(i *instance) (bool, string) {
 			if i.removed {
@@ -84,7 +105,7 @@ func (s *Supervisor) awaitRest(ctx context.Context, changes []client.Change) err
 			touched := slices.ContainsFunc(changes, func(c client.Change) bool {
 				return c.App == i.app.spec.Name && c.Action != "change" && c.Action != "add"
 			})
-			if i.removed || touched && i.m.State != client.Stopped && !i.staysStopped() {
+			if i.removed || touched && i.m.State != client.Stopped && !i.staysStopped() || slices.Contains(began, i) {
 				r.pending = append(r.pending, i)
 			}
 		}
@@ -295,5 +316,5 @@ func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error
 		}
 		return err
 	}
-	return s.awaitRest(ctx, []client.Change{{App: name, Action: "scale"}})
+	return s.awaitRest(ctx, []client.Change{{App: name, Action: "scale"}}, nil)
 }
