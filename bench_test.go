@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/leaktest"
 )
 
 // The benchmarks run /bin/true from start to exit. Read them as ratios: each one
@@ -17,9 +18,7 @@ import (
 func program(b *testing.B, name string) string {
 	b.Helper()
 	path, err := exec.LookPath(name)
-	if err != nil {
-		b.Skipf("%s isn't installed", name)
-	}
+	leaktest.Need(b, name, err)
 	return path
 }
 
@@ -48,9 +47,7 @@ func BenchmarkTrue(b *testing.B) {
 	truth := program(b, "true")
 	for _, c := range all {
 		b.Run("foster-"+string(c), func(b *testing.B) {
-			if err := canHave(c); err != nil {
-				b.Skip(err)
-			}
+			leaktest.Need(b, "containment "+string(c), canHave(c))
 			against(b, func() error {
 				cmd := foster.Command(truth)
 				cmd.Containment = c
@@ -60,9 +57,7 @@ func BenchmarkTrue(b *testing.B) {
 	}
 	for _, c := range []foster.Containment{foster.Subreaper, foster.Cgroup} {
 		b.Run("foster-ready-"+string(c), func(b *testing.B) {
-			if err := canHave(c); err != nil {
-				b.Skip(err)
-			}
+			leaktest.Need(b, "containment "+string(c), canHave(c))
 			keepReady(b, 1)
 			against(b, func() error {
 				cmd := foster.Command(truth)
@@ -72,9 +67,7 @@ func BenchmarkTrue(b *testing.B) {
 		})
 	}
 	b.Run("foster-shared-cgroup", func(b *testing.B) {
-		if err := canHave(foster.Cgroup); err != nil {
-			b.Skip(err)
-		}
+		leaktest.Need(b, "containment "+string(foster.Cgroup), canHave(foster.Cgroup))
 		share(b)
 		against(b, func() error {
 			cmd := foster.Command(truth)
@@ -99,9 +92,7 @@ func BenchmarkTrue(b *testing.B) {
 func BenchmarkStop(b *testing.B) {
 	for _, c := range holdsAll {
 		b.Run("foster-"+string(c), func(b *testing.B) {
-			if err := canHave(c); err != nil {
-				b.Skip(err)
-			}
+			leaktest.Need(b, "containment "+string(c), canHave(c))
 			var stopping time.Duration
 			for b.Loop() {
 				cmd := foster.Command("sh", "-c", "setsid sleep 1000 & setsid sleep 1000 & wait")

@@ -3,15 +3,14 @@ package foster_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/wire"
@@ -133,34 +132,19 @@ func TestStopIsNotHeldUpByEmptyingWithoutTheShim(t *testing.T) {
 // TestWhoDoesNotEndWithoutTheShimIsNamed: a frozen process isn't ended by SIGKILL.
 func TestWhoDoesNotEndWithoutTheShimIsNamed(t *testing.T) {
 	in(t, []foster.Containment{foster.Cgroup}, func(t *testing.T, c foster.Containment) {
-		group := fmt.Sprintf("/sys/fs/cgroup/freezer/foster-test-%d", os.Getpid())
-		if err := os.Mkdir(group, 0o755); err != nil {
-			t.Skipf("no freezer of version 1, which few hosts have by now: %v", err)
-		}
-		t.Cleanup(func() { // where it isn't gone by then
-			_ = os.WriteFile(filepath.Join(group, "freezer.state"), []byte("THAWED"), 0)
-			_ = os.Remove(group)
-		})
-		set := func(file string, value any) {
-			if err := os.WriteFile(filepath.Join(group, file), fmt.Append(nil, value), 0); err != nil {
-				t.Error(err)
-			}
-		}
 		tree, out := begin(t, c, nil, "block")
 		pid := out.pid("block")
-		set("cgroup.procs", pid)
-		set("freezer.state", "FROZEN")
+		thaw := hosttest.Freeze(t, pid)
 		killShim(t, tree)
 		exit, err := tree.Wait()
 		left, ok := errors.AsType[*foster.SurvivorsError](err)
 		if !ok || len(left.Survivors) != 1 || left.Survivors[0].PID != pid || !exit.TreeEmpty.IsZero() {
 			t.Errorf("exit %+v, %v; want process %d as a survivor", exit, err, pid)
 		}
-		set("freezer.state", "THAWED")
+		thaw()
 		leaktest.ReapOrphans(t)
 		if lost, _, err := foster.Recover(t.Context()); err != nil || len(lost) != 1 || lost[0].Err != nil {
 			t.Errorf("recovered %+v, %v", lost, err)
 		}
-		leaktest.Eventually(t, "the freezer's group is removed", func() bool { return os.Remove(group) == nil })
 	})
 }

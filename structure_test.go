@@ -86,7 +86,7 @@ func TestImportsPointDownwards(t *testing.T) {
 		level[l] = i
 	}
 	for _, s := range sources(t) {
-		if s.test || s.dir == "internal/leaktest" {
+		if s.test || s.dir == "internal/leaktest" || s.dir == "internal/hosttest" {
 			continue
 		}
 		own, ok := level[s.dir]
@@ -173,6 +173,35 @@ func TestFilesAreShortAndNamedForWhatTheyHold(t *testing.T) {
 		}
 		if lines := strings.Count(s.text, "\n"); lines > 420 && !s.test {
 			t.Errorf("%s has %d lines", s.path, lines)
+		}
+	}
+}
+
+// A test that is skipped in CI tries nothing: see internal/hosttest, which may skip, and
+// the condition has:NAME of scripts, for which testscript has exec:NAME.
+func TestOnlyOnePackageSkips(t *testing.T) {
+	skip := regexp.MustCompile(`\b[a-z]+\.(Skip(f|Now)?\(|Short\(\))`)
+	for _, s := range sources(t) {
+		if s.dir == "internal/hosttest" || !s.test && s.dir != "internal/leaktest" {
+			continue
+		}
+		for n, line := range strings.Split(s.text, "\n") {
+			if call := skip.FindString(line); call != "" && !strings.Contains(line, "regexp.") {
+				t.Errorf("%s:%d calls %s: use hosttest.Need, or Unless with a reason", s.path, n+1, call)
+			}
+		}
+	}
+	scripts, err := filepath.Glob("cmd/*/testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(`(?m)^(\[\S+\] )*\[!?(exec:|short\])`).Find(text); found != nil {
+			t.Errorf("%s: %s is silent in CI: use [has:…]", path, found)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	prometheus "github.com/prometheus/procfs"
 )
 
@@ -110,7 +112,7 @@ func BenchmarkCrowd(b *testing.B) {
 
 func TestASnapshotCostsLessThanHalfOfPs(t *testing.T) {
 	if raceDetector {
-		t.Skip("the race detector makes what is measured many times slower")
+		hosttest.Unless(t, hosttest.NotRaced, errors.New("this one has it"))
 	}
 	m := measured(t, 500, 5)
 	if m["foster"] > m["ps"]/2 {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -144,7 +145,7 @@ func TestAWaitCanBeCancelledAndLeavesOthersWaiting(t *testing.T) {
 func TestSignallingWhomOneMayNotIsRefused(t *testing.T) {
 	leaktest.Check(t)
 	if os.Geteuid() == 0 {
-		t.Skip("needs to be an ordinary user")
+		hosttest.Unless(t, hosttest.OtherUser, errors.New("this is root"))
 	}
 	if err := identity(t, 1).Signal(0); !errors.Is(err, os.ErrPermission) {
 		t.Error(err)

@@ -15,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/testscript"
-
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // The scripts in testdata/script run the real command. Beside testscript's own
@@ -220,8 +220,8 @@ func scriptTerminate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }
 
-// scriptCondition says whether something can be had here: root, limits, or a
-// containment.
+// scriptCondition says whether something can be had here: root, limits, a containment,
+// or a program, as has:curl.
 // Where FOSTER_TEST_NO_SKIP is set, as in CI, it must.
 func scriptCondition(what string) (bool, error) {
 	var lack error
@@ -231,11 +231,15 @@ func scriptCondition(what string) (bool, error) {
 	case "limits": // also root need not have controllers
 		cmd := foster.Command("true")
 		cmd.Limits = foster.Limits{Memory: 64 << 20, CPU: 1, PIDs: 100}
-		return cmd.Run() == nil, nil
+		lack = cmd.Run()
 	default:
-		lack = canHave(foster.Containment(what))
+		if program, ok := strings.CutPrefix(what, "has:"); ok {
+			_, lack = exec.LookPath(program)
+		} else {
+			lack = canHave(foster.Containment(what))
+		}
 	}
-	if lack != nil && os.Getenv("FOSTER_TEST_NO_SKIP") != "" {
+	if lack != nil && hosttest.NoSkip() {
 		return false, lack
 	}
 	return lack == nil, nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/sys"
 )
@@ -72,20 +73,8 @@ func reachable(t *testing.T) (folder, exe string) {
 	return folder, exe
 }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	var err error
-	if os.Geteuid() != 0 {
-		err = errors.New("this isn't root")
-	}
-	if os.Getenv("FOSTER_TEST_NO_SKIP") != "" && err != nil {
-		t.Skip("tested where this is run as root") // as CI does, too
-	}
-	leaktest.Need(t, "root", err)
-}
-
 func TestOnlyTheGroupThatWasNamedIsLetIn(t *testing.T) {
-	needRoot(t)
+	hosttest.NeedRoot(t)
 	leaktest.Check(t)
 	const group = 4242
 	folder, exe := reachable(t)
@@ -128,7 +117,7 @@ func TestOnlyTheGroupThatWasNamedIsLetIn(t *testing.T) {
 }
 
 func TestAGroupOfManyIsFound(t *testing.T) {
-	needRoot(t)
+	hosttest.NeedRoot(t)
 	leaktest.Check(t)
 	folder, exe := reachable(t)
 	t.Setenv("XDG_RUNTIME_DIR", folder)
@@ -153,7 +142,7 @@ func TestAGroupOfManyIsFound(t *testing.T) {
 // Another group is let in at once, and who was let in before isn't any longer: neither
 // anew, nor by a connection that there is.
 func TestTheGroupMayBeAnother(t *testing.T) {
-	needRoot(t)
+	hosttest.NeedRoot(t)
 	leaktest.Check(t)
 	folder, exe := reachable(t)
 	t.Setenv("XDG_RUNTIME_DIR", folder)

@@ -11,10 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foster-init/foster"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
-
-	"github.com/foster-init/foster"
 )
 
 var update = flag.Bool("update", false, "write doc/foster.schema.json")
@@ -196,7 +195,7 @@ func TestSchemaRefusesWhatLoadRefuses(t *testing.T) {
 func TestPagesShowWhatLoads(t *testing.T) {
 	pages, err := filepath.Glob("../../doc/config*.md")
 	if err != nil || len(pages) == 0 {
-		t.Skip("no pages yet")
+		t.Fatalf("no pages: %v", err)
 	}
 	s := compiled(t)
 	for _, page := range pages {

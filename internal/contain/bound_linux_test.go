@@ -2,43 +2,15 @@ package contain
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 )
-
-// freeze stops a process by the freezer of version 1, so that not even SIGKILL ends it
-// until it is thawed, as it is when the test ends. Few hosts have that by now.
-func freeze(t *testing.T, pid int) (thaw func()) {
-	t.Helper()
-	group := fmt.Sprintf("/sys/fs/cgroup/freezer/contain-test-%d", os.Getpid())
-	if err := os.Mkdir(group, 0o755); err != nil {
-		t.Skipf("no freezer of version 1: %v", err)
-	}
-	set := func(state string) {
-		if err := os.WriteFile(filepath.Join(group, "freezer.state"), []byte(state), 0); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(func() {
-		set("THAWED")
-		for deadline := time.Now().Add(10 * time.Second); ; {
-			if err := os.Remove(group); err == nil || time.Now().After(deadline) {
-				break // else it has its member for a moment yet
-			}
-			_ = awaitExitFor(pid, time.Second)
-		}
-	})
-	join(t, group, pid)
-	set("FROZEN")
-	return func() { set("THAWED") }
-}
 
 func TestWaitingForAnEmptyCgroupKeepsItsTime(t *testing.T) {
 	c, f := newCgroup(t), newFamily(t)
@@ -55,7 +27,7 @@ func TestWaitingForAnEmptyCgroupKeepsItsTime(t *testing.T) {
 func TestWhoDoesNotEndInACgroupIsNamed(t *testing.T) {
 	c, f := newCgroup(t), newFamily(t)
 	join(t, c.Path, f.child.PID)
-	thaw := freeze(t, f.child.PID)
+	thaw := hosttest.Freeze(t, f.child.PID)
 	killed, left, err := c.End(10 * time.Millisecond)
 	if err != nil || len(left) != 1 || left[0].PID != f.child.PID || len(killed) > 0 {
 		t.Errorf("killed %v, left %v, %v; want process %d", killed, left, err, f.child.PID)
@@ -69,7 +41,7 @@ func TestWhoDoesNotEndInACgroupIsNamed(t *testing.T) {
 func TestWhoDoesNotEndInALostGroupIsNamed(t *testing.T) {
 	a := startAppAs(t, &syscall.SysProcAttr{Setpgid: true}, 1, "sleep 100 & echo child $!; wait")
 	child := a.members["child"]
-	thaw := freeze(t, child.PID)
+	thaw := hosttest.Freeze(t, child.PID)
 	killed, left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Millisecond)
 	isChild := func(s procfs.Stat) bool { return s.PID == child.PID || s.PID == a.leader.PID }
 	if err != nil || len(left) == 0 || !isChild(left[0]) || slices.ContainsFunc(killed, func(s procfs.Stat) bool { return s.PID == child.PID }) {

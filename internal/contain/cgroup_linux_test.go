@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -131,24 +132,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// need is leaktest.Need, which imports this package.
-func need(t *testing.T, what string, err error) {
-	t.Helper()
-	switch {
-	case err == nil:
-	case os.Getenv("FOSTER_TEST_NO_SKIP") != "":
-		t.Fatalf("%s is needed here: %v", what, err)
-	default:
-		t.Skipf("needs %s: %v", what, err)
-	}
-}
-
 // newCgroup makes a cgroup, which is emptied and removed when the test ends. Its
 // name is none that leaktest looks for: tests of other packages run meanwhile.
 func newCgroup(t *testing.T) *Cgroup {
 	t.Helper()
 	c, err := NewCgroup(fmt.Sprintf("contain-test-%d", os.Getpid()))
-	need(t, "cgroup", err)
+	hosttest.Need(t, "cgroup", err)
 	t.Cleanup(func() {
 		if err := errors.Join(c.Kill(), c.AwaitEmpty(), c.Remove()); err != nil {
 			t.Error(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 )
 
@@ -55,7 +56,7 @@ func TestTheKernelsListOfChildrenAgreesWithProc(t *testing.T) {
 	}
 	defer threads.Close()
 	pids, err := threads.Children()
-	need(t, "lists of children", err)
+	hosttest.Need(t, "lists of children", err)
 	if !slices.Contains(pids, a.leader.PID) || slices.Contains(pids, a.members["grandchild"].PID) {
 		t.Errorf("children: %v", pids)
 	}

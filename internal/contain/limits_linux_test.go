@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -191,9 +192,7 @@ func TestControllersAreEnabledWhenNoProcessIsInTheWay(t *testing.T) {
 
 func TestStepAsideMovesWhatIsOursAlone(t *testing.T) {
 	c, err := NewCgroup(fmt.Sprintf("steps-%d", os.Getpid()))
-	if err != nil {
-		t.Skipf("needs a cgroup: %v", err)
-	}
+	hosttest.Need(t, "a cgroup", err)
 	defer func() {
 		if err := c.Remove(); err != nil {
 			t.Error(err)
@@ -222,13 +221,9 @@ func TestStepAsideMovesWhatIsOursAlone(t *testing.T) {
 // Who stepped aside and is the last goes back, and leaves the cgroup as it was.
 func TestWhoIsTheLastStepsBack(t *testing.T) {
 	own, err := OwnCgroup()
-	if err != nil {
-		t.Skipf("needs a cgroup: %v", err)
-	}
+	hosttest.Need(t, "a cgroup", err)
 	c, err := NewCgroup(fmt.Sprintf("back-%d", os.Getpid()))
-	if err != nil {
-		t.Skipf("needs a cgroup: %v", err)
-	}
+	hosttest.Need(t, "a cgroup", err)
 	join := func(folder string) {
 		t.Helper()
 		if err := sys.WriteControl(filepath.Join(folder, enterFile), "0"); err != nil {

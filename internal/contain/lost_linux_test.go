@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -453,9 +454,10 @@ func TestATreeWithThisProcessInItIsNotTouched(t *testing.T) {
 
 func TestAKernelThreadIsNoMember(t *testing.T) {
 	s, err := procfs.Read(2)
-	if err != nil || s.Flags&pfKthread == 0 {
-		t.Skip("none is to be seen here")
+	if err == nil && s.Flags&pfKthread == 0 {
+		err = fmt.Errorf("process 2 is %s", s.Comm)
 	}
+	hosttest.Unless(t, hosttest.KernelThreads, err)
 	mustFind(t, lost(s))
 }
 
@@ -535,7 +537,7 @@ func TestNewLostTakesWhatIsKnown(t *testing.T) {
 func lostCgroup(t *testing.T) (*Cgroup, Lost) {
 	t.Helper()
 	c, err := NewCgroup(fmt.Sprintf("foster-contain-test-%d", os.Getpid()))
-	need(t, "cgroup", err)
+	hosttest.Need(t, "cgroup", err)
 	t.Cleanup(func() {
 		if err := errors.Join(c.Kill(), c.AwaitEmpty(), c.Remove()); err != nil {
 			t.Error(err)

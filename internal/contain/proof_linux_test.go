@@ -12,10 +12,10 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain makes the test binary a subreaper, in a cgroup of its own where it can be had:
@@ -399,7 +399,7 @@ func TestKillNamespaceRefusesOutsideOfPID1(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
 	if _, ran := errors.AsType[*exec.ExitError](err); !ran {
-		need(t, "PID namespace", err)
+		hosttest.Need(t, "PID namespace", err)
 	}
 	if err != nil || !strings.Contains(string(out), "answer: true\n") {
 		t.Errorf("%v:\n%s", err, out)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 )
@@ -229,15 +230,8 @@ func descriptors(t testing.TB) map[string]string {
 	return open
 }
 
-// Need skips a test that needs what this system or user doesn't have. Where
-// FOSTER_TEST_NO_SKIP is set, as in CI, that is a failure.
+// Need is hosttest.Need, beside Check.
 func Need(t testing.TB, what string, err error) {
 	t.Helper()
-	if err == nil {
-		return
-	}
-	if os.Getenv("FOSTER_TEST_NO_SKIP") != "" {
-		t.Fatalf("%s is needed here: %v", what, err)
-	}
-	t.Skipf("needs %s: %v", what, err)
+	hosttest.Need(t, what, err)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -72,9 +73,7 @@ func writeLines(b *testing.B, w io.WriteCloser, n int) {
 // what s6-log does.
 func BenchmarkBesideS6Log(b *testing.B) {
 	s6, err := exec.LookPath("s6-log")
-	if err != nil {
-		b.Skip("s6-log isn't installed")
-	}
+	leaktest.Need(b, "s6-log", err)
 	exe, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)

@@ -63,8 +63,6 @@ func inUse() uint64 {
 func openFiles(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip("there is no /proc")
-	}
+	leaktest.Need(t, "/proc", err)
 	return len(entries)
 }

@@ -58,10 +58,7 @@ func longNumber(n int) string {
 // another takes its place: each line is there, once and whole, and in its order.
 func TestAWriterThatIsKilledLosesNoLineAndDoublesNone(t *testing.T) {
 	leaktest.Check(t)
-	kills := 100
-	if testing.Short() {
-		kills = 10
-	}
+	const kills = 100
 	dir := t.TempDir()
 	var readers, writers [2]*os.File
 	counts := make(chan int, 2)

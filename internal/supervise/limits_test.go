@@ -7,14 +7,13 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/leaktest"
 )
 
 func TestALimitOfMemoryIsTheCauseOfAnEnd(t *testing.T) {
 	cmd := foster.Command("true")
 	cmd.Limits = foster.Limits{Memory: 64 << 20}
-	if err := cmd.Run(); err != nil {
-		t.Skipf("needs limits: %v", err)
-	}
+	leaktest.Need(t, "limits", cmd.Run())
 	app := script("hog", "exec tail /dev/zero")
 	app.Limits.Memory = 32 << 20
 	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{app}}, Options{})

@@ -88,10 +88,7 @@ func writeBurst() {
 // any moment after it has begun to write a log.
 func killAgainAndAgain(t *testing.T, dir, project string) {
 	t.Helper()
-	kills := 20
-	if testing.Short() {
-		kills = 3
-	}
+	const kills = 20
 	logs := filepath.Join(dir, "logs", project+".1")
 	exe, err := os.Executable()
 	if err != nil {
