@@ -14,7 +14,8 @@ import (
 )
 
 // begin takes over what an earlier life of the supervisor has left, and then starts what
-// is to run. An instance that had come to rest before that life was killed stays so. shim
+// is to run. An instance that had come to rest before that life was killed stays so, and one
+// that was stopped by hand also after its end at a SIGTERM. shim
 // tells when the first shim is ready, which nothing is to be started before.
 func (s *Supervisor) begin(shim <-chan error) {
 	var problem error
@@ -295,16 +296,16 @@ func (s *Supervisor) startFirst(killed bool, before []string) {
 
 // firstOf says what is to run from the beginning, in the order of its start: what is asked
 // for, and in place of a supervisor that was killed what that was asked for before. rests is
-// what had come to rest then.
+// what had come to rest then and stays so.
 func (s *Supervisor) firstOf(killed bool, before []string) (first []*instance, rests map[*instance]bool) {
 	rests = map[*instance]bool{}
 	for _, i := range s.instances() {
-		note, noted := s.memory.Rests[i.treeID]
+		note := s.memory.Rests[i.treeID]
 		switch {
 		case i.removed || hasTree(i.m.State):
 		case killed && (note.State == client.Stopping || note.State == client.Waiting):
 			first = append(first, i)
-		case killed && noted && !(note.State == client.Stopped && i.spec.Restart.Policy == config.RestartAlways):
+		case s.staysAtRest(i, killed):
 			rests[i] = true
 		case wanted(s.options.Only, &i.spec), killed && wanted(before, &i.spec):
 			first = append(first, i)

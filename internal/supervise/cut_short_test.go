@@ -34,9 +34,12 @@ func actOnRequest(s *Supervisor) {
 			_ = s.Down(ctx)
 		case "restart":
 			_ = s.Restart(ctx, nil)
+		case "stop":
+			_ = s.Stop(ctx, nil)
 		case "scale":
 			_ = s.Scale(ctx, "web", 1)
 		}
+		_ = os.WriteFile(filepath.Join(s.options.State, "acted"), nil, 0o600)
 	}()
 }
 

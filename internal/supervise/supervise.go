@@ -12,6 +12,7 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"os/signal"
 	"slices"
 	"sync"
 	"time"
@@ -71,6 +72,8 @@ type Supervisor struct {
 	ending    bool        // all is to be stopped, and then the loop ends
 	resigned  bool        // nothing is started any more, and the loop ends
 
+	terminated termination
+
 	clock       func() time.Time // of the host, as it is set
 	lookAtClock time.Duration
 	watchFiles  func(context.Context, watch.Files, func(watch.Change)) error
@@ -109,6 +112,8 @@ func New(project *config.Project, options Options) *Supervisor {
 // returns an error that names what couldn't be ended.
 func (s *Supervisor) Run(ctx context.Context) error {
 	sys.SpareCollections()
+	s.terminated = awaitTermination()
+	defer signal.Stop(s.terminated)
 	s.logs.Begin()
 	shim := make(chan error, 1)
 	go func() { shim <- foster.Share(treesPerShim) }() // it comes up meanwhile
@@ -165,7 +170,7 @@ func (s *Supervisor) close() {
 	if !s.Left() {
 		s.helpers.Wait()
 		s.memory.Clean = true
-		s.memory.Rests, s.memory.Leaving, s.memory.Begun, s.memory.Owed = map[string]restNote{}, nil, nil, nil
+		s.memory.Leaving, s.memory.Begun, s.memory.Owed = nil, nil, nil
 	}
 	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it
@@ -178,7 +183,7 @@ func (s *Supervisor) end() {
 		return
 	}
 	s.ending = true
-	s.memory.Rests = map[string]restNote{}
+	s.memory.Rests = s.restsAtEnd()
 	s.memory.save()
 	if slices.ContainsFunc(s.instances(), func(i *instance) bool { return hasTree(i.m.State) }) {
 		s.event(nil, "supervisor", "stops all applications")
@@ -188,7 +193,8 @@ func (s *Supervisor) end() {
 	s.stopAll()
 }
 
-// over says whether nothing is left to hold. What is stuck is waited for: see giveUp.
+// over says whether nothing is left to hold. What is stuck isn't waited for, but for the hook
+// after its end: see survivors.
 func (s *Supervisor) over() bool {
 	if !s.ending {
 		return s.resigned && !s.busy()

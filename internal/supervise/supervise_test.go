@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 		s := New(projects[os.Getenv(projectVariable)](dir), Options{State: dir})
 		leaveOnRequest(s)
 		actOnRequest(s)
+		endOnRequest(s)
 		if err := s.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
