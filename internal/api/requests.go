@@ -8,6 +8,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -157,9 +158,6 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
 	return s.did(w, s.supervisor.Extend(to, by))
 }
 
-// mostReplicas bounds what a mistyped number can start.
-const mostReplicas = 1000
-
 func (s *server) scale(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		App      string `json:"app"`
@@ -171,8 +169,8 @@ func (s *server) scale(w http.ResponseWriter, r *http.Request) error {
 	switch n := body.Replicas; {
 	case body.App == "":
 		return badf("app is missing: the name of an application was expected")
-	case n == nil, *n < 0, *n > mostReplicas:
-		return badf("replicas: 0 to %d were expected", mostReplicas)
+	case n == nil, *n < 0, *n > config.MostReplicas:
+		return badf("replicas: 0 to %d were expected", config.MostReplicas)
 	}
 	return s.did(w, s.supervisor.Scale(r.Context(), body.App, *body.Replicas))
 }

@@ -70,6 +70,9 @@ func (l *loader) checkProbe(a *app, name string, p *Probe, alive bool) {
 	if alive && p.Log != "" {
 		l.problems.add(a.key(name, "log_line"), "", "a line is written once: it says nothing about whether it still works")
 	}
+	if !alive && p.Log != "" && a.Logs.Disabled {
+		l.problems.add(a.key(name, "log_line"), "logs: {disabled: false} for this application", "the line is never seen: its logs are disabled")
+	}
 	if p.HTTP != nil {
 		if p.HTTP.Port == 0 && a.Port == 0 {
 			p.HTTP.Port = map[string]int{"http": 80, "https": 443}[p.HTTP.Scheme]
@@ -106,7 +109,7 @@ func (l *loader) checkSchedule(a *app) {
 		return
 	}
 	if _, err := schedule.Parse("@daily", s.Zone); err != nil {
-		l.problems.add(a.key("schedule", "zone"), "", "%s", err)
+		l.problems.add(a.key("schedule", "zone"), didYouMean(nearZone(s.Zone)), "%s", err)
 		return
 	}
 	if s.Cron == "" {

@@ -41,8 +41,8 @@ func (d *decoder) unknown(at place, known []string, wrong map[string]string) {
 				hint = fmt.Sprintf("here it is called %s", right)
 			}
 		}
-	} else if near := nearest(at.text, known); near != "" {
-		hint = fmt.Sprintf("did you mean %s?", near)
+	} else {
+		hint = didYouMean(nearest(at.text, known))
 	}
 	d.problems.add(at, hint, "unknown key")
 }

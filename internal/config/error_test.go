@@ -1,9 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/foster-init/foster/internal/units"
 )
 
 // The problems of a configuration: where, at which key, what, and the hint.
@@ -53,9 +59,19 @@ func TestProblems(t *testing.T) {
 		{"times, sizes, signals", "grace: 5 parsecs\nlogs: {max_size: 10X}\napps:\n  a: {command: x, stop: {signal: TREM, timeout: -1s}, watchdog: 0}\n", []string{
 			`1:8 grace: "5 parsecs" is not a time: "parsecs" is no unit of time: write 10s, 500ms, 1min 30s or 2h`,
 			`2:18 logs.max_size: "10X" is no size: "X" is no unit of bytes: there are K, M, G, T and P`,
-			`4:34 apps.a.stop.signal: "TREM" is no signal: write TERM, SIGTERM or 15 (kill -l lists them)`,
+			`4:34 apps.a.stop.signal: "TREM" is no signal: write TERM, SIGTERM or 15 (kill -l lists them) | did you mean TERM?`,
 			`4:49 apps.a.stop.timeout: "-1s" is not a time: it is negative: write 10s, 500ms, 1min 30s or 2h`,
 			`4:65 apps.a.watchdog: it has to be longer than 0`,
+		}},
+		{"words that are near", "apps:\n  a: {command: x, rlimits: {nofiles: 10}, user: \"1000:1001\", replicas: 100000}\n  b: {command: x, watch: {paths: x, signal: SIGHPU}, rlimits: x}\n", []string{
+			`2:29 apps.a.rlimits.nofiles: "nofiles" is no resource that can be limited: there are ` + strings.Join(units.Resources(), ", ") + ` | did you mean nofile?`,
+			`2:49 apps.a.user: "1000:1001" isn't a user: the group has a key of its own | write user: 1000 and group: 1001`,
+			`2:72 apps.a.replicas: expected a whole number from 0 to 1000: got "100000"`,
+			`3:45 apps.b.watch.signal: "SIGHPU" is no signal: write TERM, SIGTERM or 15 (kill -l lists them) | did you mean HUP?`,
+			`3:63 apps.b.rlimits: expected a map from resources to limits, as nofile: "1024:4096": got "x"`,
+		}},
+		{"a line that nobody sees", "logs: {disabled: true}\napps:\n  a: {command: x, readiness_probe: {log_line: up}}\n  b: {command: x, readiness_probe: {log_line: up}, logs: {disabled: false}}\n", []string{
+			`3:47 apps.a.readiness_probe.log_line: the line is never seen: its logs are disabled | logs: {disabled: false} for this application`,
 		}},
 		{"words", "apps:\n  a: {command: x, restart: on-failure, containment: cgruop, until: dawn}\n", []string{
 			`2:28 apps.a.restart.policy: "on-failure" is none of no, on_failure, always, unless_stopped | here it is called on_failure`,
@@ -109,7 +125,7 @@ func TestProblems(t *testing.T) {
 			`4:29 apps.c.schedule: expected the key cron: when it is started, as "0 3 * * *"`,
 		}},
 		{"resource limits", "apps:\n  a: {command: x, rlimits: {nofiles: 1, core: 2:1}, containment: group, limits: {memory: 1G}}\n", []string{
-			`2:38 apps.a.rlimits.nofiles: "nofiles" is no resource that can be limited: …`,
+			`2:29 apps.a.rlimits.nofiles: "nofiles" is no resource that can be limited: …`,
 			`2:47 apps.a.rlimits.core: "core=2:1": the soft limit is above the hard one`,
 			`2:66 apps.a.containment: limits are those of a cgroup, and containment is group | cgroup has limits; optional: true goes on without them`,
 		}},
@@ -210,4 +226,25 @@ func alike(got, want []string) bool {
 		}
 	}
 	return true
+}
+
+// A time zone is looked for where the system has them.
+func TestATimeZoneThatIsNearIsNamed(t *testing.T) {
+	folder := t.TempDir()
+	t.Cleanup(func(was []string) func() { return func() { zoneFolders = was } }(zoneFolders))
+	zoneFolders = []string{folder}
+	for _, name := range []string{"Europe/Berlin", "Europe/Paris", "UTC"} {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for zone, want := range map[string]string{"Europe/Berln": "Europe/Berlin", "Erope/Berlin": "Europe/Berlin", "UCT": "UTC", "Mars": "", "Europe/Mars": "", "": "", "../..": ""} {
+		if _, err := time.LoadLocation("Europe/Berlin"); err != nil {
+			t.Skip("this host has no time zones")
+		}
+		if near := nearZone(zone); near != want {
+			t.Errorf("%q: %q, want %q", zone, near, want)
+		}
+	}
 }

@@ -27,11 +27,16 @@ func rlimits() shape[[]foster.Rlimit] {
 		&Schema{Type: "object", AdditionalProperties: &Schema{Type: []string{"string", "integer"}}},
 		func(d *decoder, at place, into *[]foster.Rlimit) {
 			if at.kind != mapping {
-				d.wrong(at, `a map from resources to limits(), as nofile: "1024:4096"`)
+				d.wrong(at, `a map from resources to limits, as nofile: "1024:4096"`)
 				return
 			}
 			for _, f := range at.fields {
 				below := at.below(f.key.text, f.value)
+				if _, _, _, err := units.Rlimit(f.key.text + "=0"); err != nil {
+					near := nearest(strings.TrimPrefix(strings.ToLower(f.key.text), "rlimit_"), units.Resources())
+					d.problems.add(place{f.key, below.path}, didYouMean(near), "%s", err)
+					continue
+				}
 				value, ok := d.text(below, "a number, soft:hard, or unlimited")
 				if !ok {
 					continue

@@ -14,6 +14,14 @@ func nearest(word string, list []string) string {
 	return best
 }
 
+// didYouMean is the hint that names what was meant; "" where that isn't known.
+func didYouMean(near string) string {
+	if near == "" {
+		return ""
+	}
+	return "did you mean " + near + "?"
+}
+
 // distance counts the letters that have to be put in, left out, changed, or swapped with
 // their neighbour (Damerau and Levenshtein).
 func distance(a, b string) int {

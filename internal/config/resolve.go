@@ -119,7 +119,7 @@ func meant(word string, list []string) string {
 		return "" // that would take long
 	}
 	if near := nearest(word, list); near != "" {
-		return "did you mean " + near + "?"
+		return didYouMean(near)
 	}
 	if len(list) > 0 && len(list) <= 12 {
 		return "there are " + strings.Join(list, ", ")

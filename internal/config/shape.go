@@ -200,6 +200,11 @@ func dictOf[T any](item shape[T]) shape[map[string]T] {
 
 // parsed is a value that a function reads from its text.
 func parsed[T any](schema *Schema, want string, parse func(string) (T, error), write func(T) any) shape[T] {
+	return suggested(schema, want, parse, func(string) string { return "" }, write)
+}
+
+// suggested is parsed with a hint for what is wrong.
+func suggested[T any](schema *Schema, want string, parse func(string) (T, error), hint func(string) string, write func(T) any) shape[T] {
 	return shape[T]{schema, func(d *decoder, at place, into *T) {
 		text, ok := d.text(at, want)
 		if !ok {
@@ -207,7 +212,7 @@ func parsed[T any](schema *Schema, want string, parse func(string) (T, error), w
 		}
 		v, err := parse(text)
 		if err != nil {
-			d.problems.add(at, "", "%s", err)
+			d.problems.add(at, hint(text), "%s", err)
 			return
 		}
 		*into = v

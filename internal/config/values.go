@@ -141,12 +141,17 @@ func size() shape[int64] {
 }
 
 func sig() shape[syscall.Signal] {
-	return parsed(&Schema{Type: []string{"string", "integer"}}, "a signal, as TERM", units.Signal, func(s syscall.Signal) any {
+	return suggested(&Schema{Type: []string{"string", "integer"}}, "a signal, as TERM", units.Signal, nearSignal, func(s syscall.Signal) any {
 		if s == 0 {
 			return nil
 		}
 		return strings.TrimPrefix(strings.TrimPrefix(units.SignalName(s), "SIG"), "signal ")
 	})
+}
+
+// nearSignal is the hint for a signal that there isn't.
+func nearSignal(text string) string {
+	return didYouMean(nearest(strings.TrimPrefix(strings.ToUpper(text), "SIG"), units.SignalNames()))
 }
 
 // octal is the mode of a file.
@@ -179,6 +184,31 @@ func port() shape[int] {
 			d.wrong(at, "a port, from 1 to 65535")
 		}
 	}, itself[int]}
+}
+
+// MostReplicas bounds what a mistyped number can start.
+const MostReplicas = 1000
+
+func replicas() shape[int] {
+	some := integer(0)
+	return shape[int]{some.schema, func(d *decoder, at place, into *int) {
+		some.read(d, at, into)
+		if *into > MostReplicas {
+			d.wrong(at, fmt.Sprintf("a whole number from 0 to %d", MostReplicas))
+			*into = 1 // nothing is made of so many
+		}
+	}, itself[int]}
+}
+
+// userName is a user, without a group.
+func userName() shape[string] {
+	some := text()
+	return shape[string]{some.schema, func(d *decoder, at place, into *string) {
+		some.read(d, at, into)
+		if user, group, both := strings.Cut(*into, ":"); both {
+			d.problems.add(at, fmt.Sprintf("write user: %s and group: %s", user, group), "%q isn't a user: the group has a key of its own", *into)
+		}
+	}, some.write}
 }
 
 // validName says what is wrong with the name of a project or an application: it becomes

@@ -285,8 +285,8 @@ func (s *Supervisor) leave(list []*instance, cause string) {
 // Scale sets the number of an application's instances, until its configuration has
 // another, and waits until they run, or are gone.
 func (s *Supervisor) Scale(ctx context.Context, name string, replicas int) error {
-	if replicas < 0 || replicas > 1000 {
-		return fmt.Errorf("%d replicas: 0 to 1000 are possible", replicas)
+	if replicas < 0 || replicas > config.MostReplicas {
+		return fmt.Errorf("%d replicas: 0 to %d are possible", replicas, config.MostReplicas)
 	}
 	var err error
 	if asked := s.ask(func() {

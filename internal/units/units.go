@@ -87,6 +87,16 @@ func Signal(s string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("%q is no signal: write TERM, SIGTERM or 15 (kill -l lists them)", s)
 }
 
+// SignalNames are the names of all signals but those of realtime, without SIG.
+func SignalNames() (names []string) {
+	for n := 1; n < rtMin; n++ {
+		if name := unix.SignalName(syscall.Signal(n)); name != "" {
+			names = append(names, strings.TrimPrefix(name, "SIG"))
+		}
+	}
+	return names
+}
+
 // SignalName is the signal as people write it: "SIGTERM", "SIGRTMIN+1".
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
@@ -177,9 +187,10 @@ func limit(s string) (uint64, error) {
 	return n, nil
 }
 
-func resourceNames() string {
-	return strings.Join(slices.Sorted(maps.Keys(resources)), ", ")
-}
+func resourceNames() string { return strings.Join(Resources(), ", ") }
+
+// Resources names what can be limited by Rlimit.
+func Resources() []string { return slices.Sorted(maps.Keys(resources)) }
 
 // sizes are the units of docker's --memory: each is 1024 times the one before.
 var sizes = []string{"k", "m", "g", "t", "p"}
