@@ -76,7 +76,7 @@ func newSignal(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	var scope string
 	cmd := &cobra.Command{
-		Use:     "signal [flags] ID SIGNAL",
+		Use:     "signal [flags] APP|ID SIGNAL",
 		Aliases: []string{"kill"},
 		Short:   "Send a signal to an application or a tree, once",
 		Long: `Send a signal once, to each process of an application or of a tree, or to some. It ends
@@ -114,7 +114,7 @@ func newExtend(stdout io.Writer) *cobra.Command {
 	var p projectFlags
 	var form string
 	cmd := &cobra.Command{
-		Use:   "extend [flags] ID TIME",
+		Use:   "extend [flags] APP|ID TIME",
 		Short: "Let an application or a tree run longer than its lease",
 		Long: `Let an application or a tree run for this time from now, if its lease would end sooner; a lease that
 runs longer isn't cut. The time that is left then is printed. More than foster run

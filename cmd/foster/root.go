@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 
@@ -138,19 +137,6 @@ func distance(a, b string) (n int) {
 		n += max(c, -c)
 	}
 	return n
-}
-
-// newVersion is foster version.
-func newVersion(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of foster and what it was built with",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(stdout, version())
-			return nil
-		},
-	}
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
