@@ -36,12 +36,14 @@ func (s *Supervisor) begin(shim <-chan error) {
 	for _, spec := range s.project.Apps {
 		s.add(spec)
 	}
+	s.recallTries()
 	lost := s.recoverLost()
 	if killed {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 	}
 	s.takeOver(last, lost)
 	s.loseRuns()
+	s.recallExits(killed)
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
 	s.problem("shim", <-shim) // each start tries again

@@ -78,7 +78,7 @@ func (s *Supervisor) afterEnd(i *instance, run uint64, spec *config.App) {
 // says how that ended; the hook after it is run now.
 func (s *Supervisor) gone(i *instance) {
 	if i.record.ID != 0 && i.record.Exit == nil {
-		s.lose(i.record)
+		i.exit = s.lose(i.record)
 		i.record = client.Run{}
 	}
 	emptied := func() {

@@ -143,9 +143,10 @@ func (s *Supervisor) loseRuns() {
 // unknownEnd is the cause of an end that nobody has seen.
 const unknownEnd = "unknown"
 
-func (s *Supervisor) lose(r client.Run) {
+func (s *Supervisor) lose(r client.Run) *client.Exit {
 	r.Exit = &client.Exit{Cause: unknownEnd, Started: r.Started}
 	s.past.store.SetRun(r)
+	return r.Exit
 }
 
 // History gives the runs of an application, the newest last; replica 0 is all, no name all

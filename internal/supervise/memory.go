@@ -38,6 +38,8 @@ type memory struct {
 	Begun map[string][]string `json:"begun,omitempty"`
 	// Owed are the instances whose hook after an end is to be run yet: processes were left.
 	Owed map[string]bool `json:"owed,omitempty"`
+	// Tries are how often instances were started again.
+	Tries map[string]tries `json:"tries,omitempty"`
 	// Only are the applications that were to be started, in this life and those that were
 	// killed before it; none: all that have autostart.
 	Only []string `json:"only,omitempty"`
@@ -130,6 +132,7 @@ func (m *memory) sinceBoot() {
 	m.rebooted = m.Boot != "" && m.Boot != boot
 	m.Boot = boot
 	if m.rebooted {
+		m.Tries = nil
 		maps.DeleteFunc(m.Rests, func(_ string, n restNote) bool { return n.State != client.Stopped })
 	}
 }

@@ -30,6 +30,7 @@ func (s *Supervisor) launch(i *instance) {
 	if i.restarted {
 		i.restarts++
 	}
+	s.noteTries(i, 0)
 	run, spec := i.run, i.spec
 	l := launching{slots: s.slots, id: i.treeID, spec: &spec, grace: s.project.Grace, sockets: &i.app.sockets}
 	if spec.Terminal {
@@ -286,6 +287,7 @@ func (s *Supervisor) confirmEnd(tree *foster.Tree) {
 // pause sets the clock of the backoff.
 func (s *Supervisor) pause(i *instance) {
 	i.restarted, i.by = true, "again after it had ended"
+	s.noteTries(i, 1)
 	s.setClock(i, i.due, func() { s.step(i, BackoffOver, "the pause is over", outcome{}) })
 }
 

@@ -277,6 +277,7 @@ func (s *Supervisor) leave(list []*instance, cause string) {
 	for _, i := range list {
 		i.removed = true
 		s.memory.rest(i.treeID, nil)
+		delete(s.memory.Tries, i.treeID)
 		s.leaving = append(s.leaving, i)
 		s.step(i, Stop, cause, outcome{})
 	}
