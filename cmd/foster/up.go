@@ -179,11 +179,14 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 	if err := sameFiles(status, u.project); err != nil {
 		return false, err
 	}
-	if status.Version != version() && u.dryRun {
-		u.say("%s (pid %d) runs it: this version would take over", status.Version, status.PID)
-		return false, u.announce()
-	}
 	if status.Version != version() {
+		if err := u.mayTakeOver(status); err != nil {
+			return false, err
+		}
+		if u.dryRun {
+			u.say("%s (pid %d) runs it: this version would take over", status.Version, status.PID)
+			return false, u.announce()
+		}
 		u.say("%s (pid %d) runs it: this version takes over", status.Version, status.PID)
 		u.detach = u.detach || status.Daemon
 		if err := c.Leave(ctx); err != nil && !errors.Is(err, client.ErrNotRunning) {
@@ -193,6 +196,27 @@ func (u *upper) meet(ctx context.Context, c *client.Client) (again bool, err err
 	}
 	err = u.apply(ctx, c, status)
 	return errors.Is(err, client.ErrNotRunning), err
+}
+
+// mayTakeOver says why another version can't be followed without stopping what it runs.
+func (u *upper) mayTakeOver(status client.Status) error {
+	applied, err := supervise.Applied(u.folder)
+	if err != nil || applied.Grace > 0 {
+		return nil
+	}
+	var names []string
+	for _, a := range status.Apps {
+		for _, i := range a.Instances {
+			if i.PID != 0 || i.Members > 0 {
+				names = append(names, instanceName(a, i))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return refusalError{hinted{fmt.Errorf("%s (pid %d) runs it, with the grace 0: this version can't take over without stopping %s", status.Version, status.PID, listed(names)),
+		"foster down, and then foster up, starts them anew; with a grace they would run on"}}
 }
 
 // apply has the supervisor that runs bring the project to what its files say.

@@ -34,7 +34,7 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 		defer cancel()
 	}
 	cmd := foster.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, spec.Env, spec.Umask, foster.UntilLeader
+	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, environment(spec), spec.Umask, foster.UntilLeader
 	cmd.Stop.Timeout = time.Second
 	var err error
 	if cmd.Credential, err = units.Credential(spec.User, spec.Group); err != nil {

@@ -194,7 +194,7 @@ func exitOf(e foster.Exit) *client.Exit {
 func (s *Supervisor) Environment(name string, replica int) (client.Environment, error) {
 	var e client.Environment
 	err := s.one(name, replica, func(i *instance) error {
-		e = client.Environment{Dir: i.spec.Dir, Env: i.spec.Env, User: i.spec.User, Group: i.spec.Group}
+		e = client.Environment{Dir: i.spec.Dir, Env: environment(&i.spec), User: i.spec.User, Group: i.spec.Group}
 		return nil
 	})
 	return e, err

@@ -128,7 +128,7 @@ func (l *launching) startTree() (*foster.Tree, error) {
 // command is the command of an application, as package foster has it.
 func command(spec *config.App) (*foster.Cmd, error) {
 	cmd := foster.Command(spec.Command[0], spec.Command[1:]...)
-	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, spec.Env, spec.Umask, spec.Rlimits
+	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, environment(spec), spec.Umask, spec.Rlimits
 	cmd.Limits = foster.Limits(spec.Limits)
 	cmd.Containment, cmd.Until = spec.Containment, spec.Until
 	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, notifies(spec)

@@ -51,6 +51,16 @@ func lookupUser(name string) (*user.User, error) {
 	return user.LookupId(name)
 }
 
+// UserVariables are the variables that tell a program whom it runs as, by name or number,
+// as the user database has them. Whom that doesn't know has none.
+func UserVariables(name string) []string {
+	u, err := lookupUser(name)
+	if err != nil {
+		return nil
+	}
+	return []string{"HOME=" + u.HomeDir, "USER=" + u.Username, "LOGNAME=" + u.Username}
+}
+
 func fillCredential(cred *syscall.Credential, u *user.User) error {
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
