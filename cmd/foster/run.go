@@ -40,7 +40,9 @@ On a terminal the command has the keyboard: Ctrl-C is for its process group, as
 without foster. Once the command is gone, Ctrl-C stops what is left.
 
 With --detach, foster prints the name of the tree and returns once the command runs;
-foster attach, wait and stop do the rest.`,
+foster attach, wait and stop do the rest. Up to 1 MiB of output is kept for foster
+attach: a command that writes more waits until somebody attaches. So send much output
+to a file, or use foster up, which keeps logs.`,
 		Example: `  foster run -- ./start.sh
   foster run --until leader --stop-timeout 30s -- ./start.sh
   foster run --user www-data --env PORT=8080 -- ./server --verbose
