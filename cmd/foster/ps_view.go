@@ -148,10 +148,12 @@ func (v *view) marks(p *proc.Process) string {
 	if p.Zombie() {
 		words = append(words, "zombie")
 	}
-	switch v.Orphan(p.PID).Verdict {
-	case proc.Certain:
+	switch o := v.Orphan(p.PID).Verdict; {
+	case o >= proc.Likely && v.tree(p.PID) != "":
+		words = append(words, "held") // its parent is gone, but it isn't lost
+	case o == proc.Certain:
 		words = append(words, "orphan")
-	case proc.Likely:
+	case o == proc.Likely:
 		words = append(words, "orphan?")
 	}
 	return strings.Join(words, " ")
@@ -162,7 +164,7 @@ func markColour(marks string) colour {
 	switch {
 	case strings.Contains(marks, "zombie"):
 		return red
-	case marks != "":
+	case strings.Contains(marks, "orphan"):
 		return yellow
 	}
 	return plain
