@@ -40,6 +40,7 @@ type explanation struct {
 	BelowOrphan int        `json:"below_orphan,omitempty"`
 	Zombie      bool       `json:"zombie"`
 	ZombieTells []string   `json:"zombie_tells,omitempty"`
+	LivesOn     []relative `json:"lives_on,omitempty"`
 	Reaper      string     `json:"reaper"`
 	Ports       []string   `json:"ports,omitempty"`
 	NoPorts     bool       `json:"ports_unknown,omitempty"`
@@ -51,6 +52,8 @@ type explanation struct {
 	process *proc.Process
 	orphan  proc.Orphanhood
 	habit   *proc.Neglect // of its parent, where it is a zombie
+
+	groupWords, sessionWords string
 }
 
 // relative is a process above or below the one that is explained.
@@ -201,6 +204,7 @@ func (h *host) explain(p *proc.Process) *explanation {
 	if p.Zombie() {
 		h.explainZombie(e)
 	}
+	e.groupWords, e.sessionWords = h.groupWords(p.PGID, p, o.LostGroup), h.groupWords(p.Session, p, o.LostSession)
 	e.Reaper = h.reaper(e)
 	e.Summary = h.summary(e)
 	e.Advice = h.advise(e)
@@ -213,6 +217,9 @@ func newRelative(p *proc.Process, depth int, ports []proc.Port) relative {
 
 // explainZombie adds how it ended, and what its parent does about it.
 func (h *host) explainZombie(e *explanation) {
+	for _, p := range h.livesOn(e.process) {
+		e.LivesOn = append(e.LivesOn, newRelative(p, 0, h.ports[p.PID]))
+	}
 	for _, n := range h.table.Zombies() {
 		if n.PID == e.PPID {
 			e.habit = &n
@@ -239,13 +246,12 @@ func (e *explanation) write(w io.Writer) error {
 	e.writeFacts(b)
 	b.WriteString("\nParents, and what is below it:\n")
 	e.writeLine(b)
-	if v := verdictWords(e.orphan.Verdict); e.orphan.Verdict >= proc.Likely {
-		fmt.Fprintf(b, "\nWhy it is an orphan (%s):\n", v)
+	if c := e.Custody; c != nil && c.Tree != "" {
+		fmt.Fprintf(b, "\nIs it an orphan? no: held by foster: tree %s\n", c.Tree)
+	} else if c != nil {
+		fmt.Fprintf(b, "\nIs it an orphan? no: held by foster: its shim is process %d\n", c.Shim)
 	} else {
-		fmt.Fprintf(b, "\nIs it an orphan? %s:\n", v)
-	}
-	for _, r := range e.Reasons {
-		fmt.Fprintf(b, "  - %s\n", r)
+		e.writeReasons(b)
 	}
 	if e.Zombie {
 		b.WriteString("\nWhy it is a zombie:\n")
@@ -262,6 +268,18 @@ func (e *explanation) write(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeReasons writes whether it is an orphan, and why.
+func (e *explanation) writeReasons(b *strings.Builder) {
+	if v := verdictWords(e.orphan.Verdict); e.orphan.Verdict >= proc.Likely {
+		fmt.Fprintf(b, "\nWhy it is an orphan (%s):\n", v)
+	} else {
+		fmt.Fprintf(b, "\nIs it an orphan? %s:\n", v)
+	}
+	for _, r := range e.Reasons {
+		fmt.Fprintf(b, "  - %s\n", r)
+	}
 }
 
 // writeFacts writes what ps would tell, in words.
@@ -282,8 +300,11 @@ func (e *explanation) writeFacts(b *strings.Builder) {
 		row("memory", "%s", size(e.Memory))
 	}
 	row("state", "%s: %s", e.State, e.StateMeans)
-	row("group", "%s", numberWords(p.PGID, p.PID, e.GroupGone))
-	row("session", "%s", numberWords(p.Session, p.PID, e.SessionGone))
+	row("group", "%s", e.groupWords)
+	row("session", "%s", e.sessionWords)
+	if len(e.LivesOn) > 0 {
+		row("lives on", "%s", livesOnWords(e.LivesOn))
+	}
 	switch {
 	case e.Zombie:
 	case e.NoPorts:
@@ -306,18 +327,6 @@ func (e *explanation) writeFacts(b *strings.Builder) {
 	if e.Service != "" {
 		row("service", "%s", proc.Printable(e.Service))
 	}
-}
-
-func numberWords(n, self int, gone bool) string {
-	switch {
-	case n == self:
-		return fmt.Sprintf("%d, which it leads itself", n)
-	case n == 0:
-		return "its leader is outside of this PID namespace"
-	case gone:
-		return fmt.Sprintf("%d; process %[1]d, which led it, is gone", n)
-	}
-	return fmt.Sprintf("%d, whose leader is there", n)
 }
 
 // writeLine draws the line of parents from the top down, the process itself, and what

@@ -54,7 +54,11 @@ func (h *host) summary(e *explanation) string {
 	}
 	switch {
 	case e.Zombie:
-		return fmt.Sprintf("%s is a zombie: it has ended, and its parent, %s, hasn't asked how.", who, h.calledPID(e.PPID))
+		line := fmt.Sprintf("%s is a zombie: it has ended, and its parent, %s, hasn't asked how.", who, h.calledPID(e.PPID))
+		if len(e.LivesOn) > 0 {
+			line += " What it started lives on: " + livesOnWords(e.LivesOn) + "."
+		}
+		return line
 	case e.Custody != nil && e.Custody.Tree != "":
 		return fmt.Sprintf("%s is in the custody of foster's tree %s.%s", who, e.Custody.Tree, port)
 	case e.Custody != nil:
@@ -202,9 +206,15 @@ func (h *host) adviseService(e *explanation) []advice {
 }
 
 func (h *host) adviseZombie(e *explanation) []advice {
-	list := []advice{{fmt.Sprintf("foster zombies --nudge %d", e.PPID), "sends the parent SIGCHLD, and tells whether that made it reap"}}
+	var list []advice
+	if len(e.LivesOn) > 0 {
+		list = append(list, advice{fmt.Sprintf("foster explain %d", e.LivesOn[0].PID), "tells about who lives on, and how to end that"})
+	}
 	if e.habit != nil && e.habit.Told == proc.ToldStopped {
-		list = append([]advice{{fmt.Sprintf("kill -CONT %d", e.PPID), "lets the parent go on, which is stopped"}}, list...)
+		list = append(list, advice{fmt.Sprintf("kill -CONT %d", e.PPID), "lets the parent go on, which is stopped"})
+	}
+	if e.habit == nil || nudgeMayHelp(e.habit.Told) {
+		list = append(list, advice{fmt.Sprintf("foster zombies --nudge %d", e.PPID), "sends the parent SIGCHLD, and tells whether that made it reap"})
 	}
 	if e.PPID == 1 {
 		return append(list, advice{"foster init -- …", "as PID 1 of the container, or docker run --init: the first process here doesn't reap what it adopts"})

@@ -201,8 +201,31 @@ func writeZombies(w io.Writer, h *host, list []neglect, all bool) error {
 			return err
 		}
 	}
-	fmt.Fprintf(w, "\nhint: foster explain %d tells more; foster zombies --nudge asks the parents to reap\n", list[0].Zombies[0].PID)
+	fmt.Fprintf(w, "\nhint: foster explain %d tells more%s\n", list[0].Zombies[0].PID, nudgeHint(list))
 	return nil
+}
+
+// nudgeHint advises a nudge for the parents that it may help with.
+func nudgeHint(list []neglect) string {
+	helped := slices.DeleteFunc(slices.Clone(list), func(n neglect) bool { return !nudgeMayHelp(n.of.Told) })
+	switch {
+	case len(helped) == len(list):
+		return "; foster zombies --nudge asks the parents to reap"
+	case len(helped) > 0:
+		return fmt.Sprintf("; foster zombies --nudge %d asks that parent to reap", helped[0].Parent)
+	case len(list) == 1 && list[0].Parent != 1 && list[0].of.Told != proc.ToldStopped:
+		return fmt.Sprintf("; the last resort: foster zombies --reap-by-ending-parent %d", list[0].Parent)
+	}
+	return ""
+}
+
+// nudgeMayHelp is whether SIGCHLD can make a parent reap: it can't where nobody gets it.
+func nudgeMayHelp(told proc.Told) bool {
+	switch told {
+	case proc.ToldDefault, proc.ToldIgnored, proc.ToldStopped:
+		return false
+	}
+	return true
 }
 
 // write writes a parent, and its zombies below it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -31,7 +32,7 @@ kill -9 $sub
 `)
 	wants(t, out,
 		`^1 zombie of \d+ neglect`, `has a handler for SIGCHLD`, `it has reaped none within`, `killed by SIGKILL +start.sh$`, `^status 0$`,
-		`^start.sh \(pid \d+\) is a zombie: it has ended, and its parent, neglect \(pid \d+\), hasn't asked how\.$`,
+		`^start.sh \(pid \d+\) is a zombie: it has ended, and its parent, neglect \(pid \d+\), hasn't asked how\. What it started lives on: sub.sh \(pid \d+\)`,
 		`It can't be killed`, `it was killed by SIGKILL`, `foster zombies --nudge \d+`, `--reap-by-ending-parent \d+`, `^status 0$`,
 		`^neglect \(pid \d+\): 0 zombies reaped, 1 left$`, `^hint: the last resort`, `^status 123$`,
 		`is a zombie itself`, `^status 1$`, `nobody can be asked`, `^status 2$`,
@@ -120,4 +121,54 @@ status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes
 `)
 	wants(t, out, `ignores SIGCHLD, by now: what ends from now on is reaped by the kernel, this isn't`, `^status 0$`,
 		`0 zombies reaped, 1 left`, `^status 123$`, `1 zombie reaped, none left`, `^status 0$`)
+}
+
+func TestANudgeIsAdvisedOnlyWhereItMayHelp(t *testing.T) {
+	out := ownHost(t, untilZombies+`
+setsid sh -c 'true & echo $$ >parent; exec sleep 300' &
+until_ '[ -s parent ] && [ $(zombies $(cat parent)) = 1 ]'
+status foster zombies
+status foster explain $(ps -o pid= --ppid $(cat parent))
+kill $(cat parent)
+`)
+	wants(t, out, `has no handler for SIGCHLD: .*a nudge won't help`, `the last resort: foster zombies --reap-by-ending-parent`, `^status 0$`,
+		`^What to do:$`, `--reap-by-ending-parent`, `^status 0$`)
+	if strings.Contains(out, "--nudge") {
+		t.Errorf("a nudge is advised that was said not to help:\n%s", out)
+	}
+}
+
+func TestExplainLeadsFromTheZombieToWhoHoldsThePort(t *testing.T) {
+	out := ownHost(t, `
+echo 'echo $$ >leader; sh ./sub; :' >start; echo 'listen; :' >sub
+setsid neglect setsid sh ./start >log 2>&1 &
+until_ '[ -s leader ] && [ -s port ]'
+kill -9 $(cat leader)
+until_ '[ "$(state $(cat leader))" = Z ]'
+status foster explain $(cat leader)
+orphan=$(orphaned ./sub)
+status foster explain $orphan
+foster orphans --stop $orphan --yes
+`)
+	wants(t, out, `is a zombie: .* What it started lives on: sh \(pid \d+\); listen \(pid \d+\), which listens at tcp 127.0.0.1:\d+\.$`,
+		`^group: +\d+, which it led itself, until it ended$`, `^lives on: +sh \(pid \d+\); listen`, `tells about who lives on`, `^status 0$`,
+		`^group: +\d+; its leader, setsid|^group: +\d+; its leader, sh \(pid \d+\), is a zombie`, `^status 0$`)
+}
+
+func TestWhatFosterHoldsIsNoOrphan(t *testing.T) {
+	out := ownHost(t, `
+echo 'echo $$ >leader; sh ./sub; :' >start; echo 'echo $$ >below; sleep 300; :' >sub
+foster run --id web -- sh ./start & 
+until_ '[ -s leader ] && [ -s below ]'
+status foster explain $(cat leader)
+kill -9 $(cat leader)
+until_ '[ -z "$(state $(cat leader))" ]'
+foster ps --tree $(cat below) -o pid,mark,tree
+foster stop web
+wait
+`)
+	wants(t, out, `^Is it an orphan\? no: held by foster: tree web$`, `^status 0$`, `^ *\d+ (held|-) +web$`)
+	if strings.Contains(out, "orphan?\n") || strings.Contains(out, "nothing tells for sure") {
+		t.Errorf("what is held is told as an orphan:\n%s", out)
+	}
 }
