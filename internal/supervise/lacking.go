@@ -24,7 +24,8 @@ func (s *Supervisor) Up(ctx context.Context, names []string, dryRun bool) ([]cli
 }
 
 // startLacking starts what Up is to start beside what an update does. It gives whose start
-// is to be waited for: also those that others have begun to start.
+// is to be waited for: also those that others have begun to start, and those that pause after
+// a failure, which is told.
 func (s *Supervisor) startLacking(names []string) (awaited []*instance) {
 	for _, i := range s.lacking(names) {
 		i.by, i.restarted, i.attempts = "by hand", false, attempts{}
@@ -32,7 +33,11 @@ func (s *Supervisor) startLacking(names []string) (awaited []*instance) {
 		awaited = append(awaited, i)
 	}
 	for _, i := range s.instances() {
-		underWay := len(names) == 0 && (i.m.State == client.Waiting || i.m.State == client.Starting)
+		var underWay bool
+		switch i.m.State {
+		case client.Waiting, client.Starting, client.Backoff:
+			underWay = len(names) == 0
+		}
 		if !slices.Contains(awaited, i) && !i.removed && (underWay || slices.Contains(names, i.app.spec.Name)) {
 			awaited = append(awaited, i)
 		}
