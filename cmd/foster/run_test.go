@@ -80,9 +80,10 @@ const telling = `for s in HUP USR1 USR2 URG WINCH; do trap "echo got $s" $s; don
 echo ready
 while :; do sleep 1000 & wait $!; done`
 
-func TestSignalsAreForwarded(t *testing.T) {
-	leaktest.Check(t)
-	p := start(t, "--", "sh", "-c", telling)
+func TestSignalsAreForwarded(t *testing.T) { inEach(t, signalsAreForwarded) }
+
+func signalsAreForwarded(t *testing.T, contain string) {
+	p := start(t, "--contain", contain, "--", "sh", "-c", telling)
 	p.out.next(`^ready$`)
 	for name, sig := range map[string]syscall.Signal{
 		"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "WINCH": syscall.SIGWINCH,
@@ -95,9 +96,10 @@ func TestSignalsAreForwarded(t *testing.T) {
 	nothingIsLeft(t)
 }
 
-func TestURGIsNotForwarded(t *testing.T) {
-	leaktest.Check(t)
-	p := start(t, "--", "sh", "-c", telling)
+func TestURGIsNotForwarded(t *testing.T) { inEach(t, urgIsNotForwarded) }
+
+func urgIsNotForwarded(t *testing.T, contain string) {
+	p := start(t, "--contain", contain, "--", "sh", "-c", telling)
 	p.out.next(`^ready$`)
 	for range 10 {
 		p.signal(syscall.SIGURG)

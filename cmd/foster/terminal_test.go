@@ -13,10 +13,9 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"golang.org/x/sys/unix"
-
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // person sits at a terminal of its own and types, once the screen shows what
@@ -343,23 +342,35 @@ func TestScriptHearsCtrlCAfterFosterHowever(t *testing.T) {
 	}
 }
 
-func TestTerminalClosedEndsTree(t *testing.T) {
-	leaktest.Check(t)
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	p := sit(t, "foster", "run", "--stop-timeout", "100ms", "--", "sh", "-c",
-		"trap '' HUP; setsid sh -c 'echo $$ >"+pidFile+".tmp; mv "+pidFile+".tmp "+pidFile+"; exec sleep 1000' & trap - HUP; sleep 1000")
-	pid := 0
+func TestTerminalClosedEndsTree(t *testing.T) { inEach(t, terminalClosedEndsTree) }
+
+func terminalClosedEndsTree(t *testing.T, contain string) {
+	leave := "setsid "
+	if contain == "group" {
+		leave = "" // it would lose the daemon
+	}
+	p := sit(t, "foster", "run", "--contain", contain, "--stop-timeout", "100ms", "--", "sh", "-c",
+		"trap '' HUP; "+leave+"tail -f /dev/null & trap - HUP; sleep 1000")
+	var daemon procfs.Stat
 	leaktest.Eventually(t, "the daemon runs", func() bool {
-		b, err := os.ReadFile(pidFile)
-		if err == nil {
-			pid, err = strconv.Atoi(string(b[:len(b)-1]))
+		all, err := procfs.Snapshot()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err == nil
+		for _, s := range procfs.Below(all, p.cmd.Process.Pid) {
+			if s.Comm == "tail" {
+				daemon = s
+			}
+		}
+		return daemon.PID != 0
 	})
 	p.pty.Close()
 	_ = p.cmd.Wait() // below
-	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
-		t.Errorf("the daemon, pid %d: %v", pid, err)
+	if s, err := procfs.Read(daemon.PID); err == nil && s.Start == daemon.Start && !s.Zombie() {
+		t.Errorf("the daemon lives on: %+v", s)
+	}
+	if contain == "group" {
+		leaktest.ReapOrphans(t)
 	}
 	nothingIsLeft(t)
 }
