@@ -21,15 +21,20 @@ type verdict uint8
 const (
 	pending verdict = iota + 1
 	met
+	held       // it can't come true until somebody starts what was stopped
 	impossible // it can't come true by itself
 )
 
-// judge says whether one instance meets a condition, and if it never will, why.
+// judge says whether one instance meets a condition, and if it won't by itself, why.
 func judge(c config.Condition, f fact) (verdict, string) {
 	switch c {
 	case config.Started:
-		if f.started && f.state != client.Stopping && f.state != client.Stuck {
-			return met, ""
+		switch f.state {
+		case client.Stopping, client.Stuck, client.Stopped:
+		default:
+			if f.started {
+				return met, ""
+			}
 		}
 	case config.Healthy, config.LogReady:
 		if f.ready {
@@ -51,12 +56,13 @@ func judge(c config.Condition, f fact) (verdict, string) {
 	case client.Failed:
 		return impossible, "has failed"
 	case client.Stopped:
-		return impossible, "is stopped"
+		return held, ""
 	}
 	return pending, ""
 }
 
-// dependenciesOf judges all that an application waits for.
+// dependenciesOf judges all that an application waits for. Of what was stopped, why is the
+// name.
 func dependenciesOf(app *config.App, facts func(app string) []fact) (_ verdict, why string) {
 	all := met
 	for _, d := range app.DependsOn {
@@ -64,10 +70,13 @@ func dependenciesOf(app *config.App, facts func(app string) []fact) (_ verdict, 
 			switch v, text := judge(d.Condition, f); v {
 			case impossible:
 				return impossible, fmt.Sprintf("%s %s", d.App, text)
+			case held:
+				if all != held {
+					all, why = held, d.App
+				}
 			case pending:
-				all = pending
-				if why == "" {
-					why = fmt.Sprintf("waits for %s (%s)", d.App, d.Condition)
+				if all == met {
+					all, why = pending, fmt.Sprintf("waits for %s (%s)", d.App, d.Condition)
 				}
 			}
 		}

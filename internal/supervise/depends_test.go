@@ -28,7 +28,8 @@ func TestAConditionIsMetPendingOrImpossible(t *testing.T) {
 		{"failed isn't success", config.CompletedSuccessfully, fact{state: client.Failed, ran: true}, impossible},
 		{"success", config.CompletedSuccessfully, fact{state: client.Completed, ran: true}, met},
 		{"tries again", config.CompletedSuccessfully, fact{state: client.Backoff, ran: true}, pending},
-		{"stopped by hand", config.Healthy, fact{state: client.Stopped}, impossible},
+		{"stopped by hand", config.Healthy, fact{state: client.Stopped}, held},
+		{"ran, and was stopped by hand", config.Started, fact{state: client.Stopped, started: true}, held},
 		{"line not seen", config.LogReady, fact{state: client.Running, started: true}, pending},
 	} {
 		if got, why := judge(c.condition, c.fact); got != c.want || got == impossible && why == "" {

@@ -45,6 +45,7 @@ type instance struct {
 	schedule  *schedule.Schedule
 	timetable *schedule.Timetable // while it may be due
 	refused   bool                // its dependencies failed, when it was to run last
+	held      bool                // it waits for one that was stopped
 	goesOn    bool                // of a supervisor that was killed: it isn't run only because there is another
 	attempts  attempts
 	restarted bool // the next start is a restart

@@ -111,14 +111,19 @@ func (s *Supervisor) Start(ctx context.Context, targets []client.Target) error {
 	return s.request(ctx, targets, func(found []*instance) (*request, error) {
 		before := launches(found)
 		for _, i := range s.withDependencies(found, func(d *instance) bool { return d.m.State == client.Completed }) {
-			i.by, i.restarted, i.attempts = "by hand", false, attempts{}
-			s.step(i, Start, "asked to", outcome{})
+			s.startByHand(i)
 		}
 		return &request{pending: found, look: func(i *instance) (bool, string) { return startDone(i, before[i]) }}, nil
 	})
 }
 
-// Restart stops instances and starts them again, each when its tree is proven empty.
+func (s *Supervisor) startByHand(i *instance) {
+	i.by, i.restarted, i.attempts = "by hand", false, attempts{}
+	s.step(i, Start, "asked to", outcome{})
+}
+
+// Restart stops instances and starts them again, each when its tree is proven empty. What
+// they depend on and what doesn't run is started.
 func (s *Supervisor) Restart(ctx context.Context, targets []client.Target) error {
 	return s.RestartWith(ctx, targets, foster.StopPlan{})
 }
@@ -127,6 +132,11 @@ func (s *Supervisor) Restart(ctx context.Context, targets []client.Target) error
 func (s *Supervisor) RestartWith(ctx context.Context, targets []client.Target, plan foster.StopPlan) error {
 	return s.request(ctx, targets, func(found []*instance) (*request, error) {
 		before := launches(found)
+		for _, d := range s.withDependencies(found, (*instance).needsNoStart) {
+			if !slices.Contains(found, d) {
+				s.startByHand(d)
+			}
+		}
 		for _, i := range found {
 			s.stopBy(i, plan, func() { s.restart(i, "by hand", "asked to restart") })
 			before[i]++ // another start than that under way
@@ -167,6 +177,11 @@ func (i *instance) staysStopped() bool {
 	return i.m.undone() && !i.m.Again
 }
 
+// needsNoStart says whether an instance is as who depends on it needs it, or will be.
+func (i *instance) needsNoStart() bool {
+	return i.m.State == client.Completed || i.runs() && !i.staysStopped()
+}
+
 func launches(list []*instance) map[*instance]int {
 	n := map[*instance]int{}
 	for _, i := range list {
@@ -185,6 +200,8 @@ func startDone(i *instance, before int) (bool, string) {
 		return true, ""
 	case client.Running, client.LeaderLost, client.Completed:
 		return true, ""
+	case client.Waiting:
+		return i.held, i.cause
 	case client.Failed, client.Backoff:
 		return true, i.cause
 	case client.Stuck:

@@ -268,7 +268,7 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 	i.since, i.cause = time.Now(), cause
 	switch i.m.State {
 	case client.Waiting:
-		i.facts, i.refused = fact{}, false
+		i.facts, i.refused, i.held = fact{}, false, false
 	case client.Running:
 		i.facts.started = true
 	}
@@ -342,12 +342,18 @@ func (s *Supervisor) awaitDeps(i *instance) {
 		return
 	}
 	v, why := dependenciesOf(&i.spec, s.factsOf)
+	if i.held = v == held && i.waitsForStopped(); v == held && !i.held {
+		v, why = impossible, why+" is stopped"
+	}
 	switch v {
 	case met:
 		s.step(i, DepsMet, "its dependencies are as they should be", outcome{})
 	case impossible:
 		s.step(i, DepsFailed, why, outcome{})
 		i.refused = true
+	case held:
+		why = "waits for " + why + ", which was stopped"
+		fallthrough
 	case pending:
 		if i.cause != why {
 			s.event(i, "waiting", "%s", why)
@@ -355,6 +361,11 @@ func (s *Supervisor) awaitDeps(i *instance) {
 		i.cause = why
 	}
 }
+
+// waitsForStopped says whether an instance waits until somebody starts what it depends on and
+// what was stopped. One that has run does: it was well until then. Before its first run it
+// fails, so that who starts it is told; and one with a schedule has another time.
+func (i *instance) waitsForStopped() bool { return i.launches > 0 && i.spec.Schedule == nil }
 
 // lastRunLives says whether the tree of an instance that was taken out of the
 // configuration, and that this one is in the place of, isn't empty yet.

@@ -188,12 +188,13 @@ func (s *Supervisor) apply(next *config.Project) {
 	s.order = nil
 	was := s.apps
 	s.apps = map[string]*app{}
+	var added []*instance
 	for _, spec := range next.Apps {
 		a := was[spec.Name]
 		if a == nil {
 			a = s.add(spec)
 			if spec.Autostart {
-				s.startAll(a.instances, "new in the configuration")
+				added = append(added, a.instances...)
 			}
 			continue
 		}
@@ -207,11 +208,24 @@ func (s *Supervisor) apply(next *config.Project) {
 		}
 	}
 	s.adjust(old)
+	s.startAdded(added)
 	s.setHistoryLimits(next.History)
 	s.memory.forgetScales(next)
 	s.memory.saveProject(next)
 	s.problem("state", s.memory.broken)
 	s.event(nil, "supervisor", "the configuration was read again")
+}
+
+// startAdded starts what is new in the configuration, and what it depends on: as at the first
+// start, what was stopped by hand stays so.
+func (s *Supervisor) startAdded(added []*instance) {
+	stays := func(d *instance) bool { return d.m.State != client.Stopped || s.memory.has(d.treeID) }
+	for _, i := range s.withDependencies(added, stays) {
+		if !slices.Contains(added, i) {
+			i.by = "for what is new in the configuration"
+		}
+		s.step(i, Start, "new in the configuration", outcome{})
+	}
 }
 
 // adjust brings the applications that were there before to what the project says now.
