@@ -122,7 +122,16 @@ func (l *launching) startTree() (*foster.Tree, error) {
 		tree, err = cmd.Start()
 	}
 	l.terminal.started(err)
-	return tree, err
+	return tree, dirError(spec.Dir, err)
+}
+
+// dirError names the folder that a start has failed by, and the key that it stands at.
+func dirError(dir string, err error) error {
+	start, ok := errors.AsType[*foster.StartError](err)
+	if !ok || start.Stage != foster.StageDir {
+		return err
+	}
+	return fmt.Errorf("working_dir: %s: %w", dir, start.Err)
 }
 
 // command is the command of an application, as package foster has it.
