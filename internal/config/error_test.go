@@ -73,6 +73,9 @@ func TestProblems(t *testing.T) {
 		{"a line that nobody sees", "logs: {disabled: true}\napps:\n  a: {command: x, readiness_probe: {log_line: up}}\n  b: {command: x, readiness_probe: {log_line: up}, logs: {disabled: false}}\n", []string{
 			`3:47 apps.a.readiness_probe.log_line: the line is never seen: its logs are disabled | logs: {disabled: false} for this application`,
 		}},
+		{"the end of a word", "apps:\n  a: {command: x, depends_on: {b: {condition: helthy}}}\n  b: {command: x, readiness_probe: {notify: true}}\n", []string{
+			`2:47 apps.a.depends_on.b.condition: "helthy" is none of process_started, process_healthy, process_completed, process_completed_successfully, process_log_ready | did you mean process_healthy?`,
+		}},
 		{"words", "apps:\n  a: {command: x, restart: on-failure, containment: cgruop, until: dawn}\n", []string{
 			`2:28 apps.a.restart.policy: "on-failure" is none of no, on_failure, always, unless_stopped | here it is called on_failure`,
 			`2:53 apps.a.containment: "cgruop" is none of auto, group, subreaper, cgroup, pidns | did you mean cgroup?`,

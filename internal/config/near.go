@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // nearest is the word of a list that another was meant to be; "" where none is near.
 func nearest(word string, list []string) string {
 	best, least := "", 1+max(1, min(2, len(word)/3))
@@ -12,6 +14,19 @@ func nearest(word string, list []string) string {
 		}
 	}
 	return best
+}
+
+// nearestEnd is the word of which the end, after the first _, was meant: process_healthy
+// by helthy.
+func nearestEnd(word string, list []string) string {
+	ends := map[string]string{}
+	var all []string
+	for _, w := range list {
+		if _, end, ok := strings.Cut(w, "_"); ok {
+			ends[end], all = w, append(all, end)
+		}
+	}
+	return ends[nearest(word, all)]
 }
 
 // didYouMean is the hint that names what was meant; "" where that isn't known.

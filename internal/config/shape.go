@@ -241,6 +241,8 @@ func word[T ~string](wrong map[string]string, words ...T) shape[T] {
 			hint = "here it is called " + right
 		} else if near := nearest(text, list); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
+		} else {
+			hint = didYouMean(nearestEnd(text, list))
 		}
 		d.problems.add(at, hint, "%q is none of %s", text, strings.Join(list, ", "))
 	}, func(v T) any { return string(v) }}
