@@ -17,7 +17,7 @@ func lostLine(c *foster.Cmd, t *foster.Tree, e foster.Event, goesOn bool) string
 		named(filepath.Base(c.Path), t.Leader()), ended(e.Status),
 		processNames(e.Processes, len(e.Processes)), plural(len(e.Processes), "lives", "live"))
 	if !goesOn {
-		line += ", and is stopped"
+		line += plural(len(e.Processes), ", and is stopped", ", and are stopped")
 	}
 	return line
 }

@@ -243,7 +243,7 @@ func TestStartScriptKilledAtTerminalCtrlCStopsTheRest(t *testing.T) {
 		p.sees(`sub\.sh: 1\r`)
 		p.runs("start.sh")
 		kill(t, p.foreground()) // start.sh, which leads its group
-		p.sees(`foster: start\.sh \(pid \d+\) was killed by SIGKILL; .*sub\.sh .* on; Ctrl-C stops it\r`)
+		p.sees(`foster: start\.sh \(pid \d+\) was killed by SIGKILL; .*sub\.sh .* on; Ctrl-C stops (it|them)\r`)
 		p.types(ctrlC)
 		p.sees(`foster: nothing is left`)
 		p.leaves(128 + 9)
@@ -256,7 +256,7 @@ func TestApplicationWithoutStartScriptIsSuspendedAndGoesOn(t *testing.T) {
 	p := sit(t, sh[0], sh[1:]...)
 	p.sees(`>> `)
 	p.types("foster run -- sh -c 'sleep 1000 & exit 0'\n")
-	pid, err := strconv.Atoi(p.sees(`; s\w+ \(pid (\d+)\) lives on; Ctrl-C stops it`)[1])
+	pid, err := strconv.Atoi(p.sees(`; s\w+ \(pid (\d+)\) lives on; Ctrl-C stops (it|them)`)[1])
 	if err != nil {
 		t.Fatal(err)
 	}
