@@ -44,6 +44,9 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 	if err := validOutput(e.form); err != nil {
 		return err
 	}
+	if err := noFiles("events", names); err != nil {
+		return err
+	}
 	return e.withPast(ctx, names, e.follow, func(past lookback, status client.Status, of []client.Target) error {
 		if _, err := chosen(status, of); err != nil {
 			return err

@@ -129,7 +129,7 @@ func explain(what string) (*explanation, error) {
 			return nil, usageError{fmt.Errorf("%q is not the number of a port", number)}
 		}
 	} else if _, err := parsePID(what); err != nil {
-		return nil, err
+		return nil, notByName(what, err)
 	}
 	h, err := takeHost(explainFields)
 	if err != nil {
@@ -143,11 +143,33 @@ func explain(what string) (*explanation, error) {
 		p, err = h.holder(uint16(port))
 	} else {
 		p, err = h.process(what)
+		err = h.maybePort(what, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return h.explain(p), nil
+}
+
+// notByName says how a process is found that was named.
+func notByName(what string, err error) error {
+	if what == "" || what[0] >= '0' && what[0] <= '9' {
+		return err
+	}
+	return usageError{hinted{err, fmt.Sprintf("foster ps --name %s finds it by its name", what)}}
+}
+
+// maybePort says that a port was meant, where there is no such process, and somebody
+// listens there.
+func (h *host) maybePort(what string, err error) error {
+	port, e := strconv.ParseUint(what, 10, 16)
+	if err == nil || e != nil || port == 0 {
+		return err
+	}
+	if _, e := h.holder(uint16(port)); e != nil {
+		return err
+	}
+	return refusalError{hinted{fmt.Errorf("there is no process %d", port), fmt.Sprintf("did you mean the port? foster explain :%d", port)}}
 }
 
 // holder finds who listens at a port. Of several that have inherited it, that is

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,7 +69,7 @@ func (f *runFlags) command(args []string) (*foster.Cmd, error) {
 	c.Containment = foster.Containment(f.contain)
 	c.Until = foster.Until(f.until)
 	c.OnLeaderLoss = foster.LossPolicy(f.onLeaderLoss)
-	steps := []func(*foster.Cmd) error{f.words, f.stopPlan, f.environment, f.credential, f.rlimit, f.limits, f.terms.apply}
+	steps := []func(*foster.Cmd) error{f.words, f.folder, f.stopPlan, f.environment, f.credential, f.rlimit, f.limits, f.terms.apply}
 	for _, step := range steps {
 		if err := step(c); err != nil {
 			return nil, usageError{err}
@@ -90,6 +94,21 @@ func (f *runFlags) words(*foster.Cmd) error {
 			words := strings.TrimSuffix(strings.Join(w.allowed, ", "), ", ")
 			return flagError(w.flag, fmt.Errorf("%q is none of %s", w.value, words))
 		}
+	}
+	return nil
+}
+
+// folder checks that the working directory is there. One that this user may not look at is
+// left to the user that the command runs as.
+func (f *runFlags) folder(*foster.Cmd) error {
+	if f.dir == "" {
+		return nil
+	}
+	switch info, err := os.Stat(f.dir); {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return flagError("dir", fmt.Errorf("%s: no such directory", f.dir))
+	case err == nil && !info.IsDir():
+		return flagError("dir", fmt.Errorf("%s: not a directory", f.dir))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +57,9 @@ type logsCommand struct {
 }
 
 func (l *logsCommand) run(ctx context.Context, args []string) error {
+	if err := noFiles("logs", args); err != nil {
+		return err
+	}
 	query, err := l.query(time.Now())
 	if err != nil {
 		return usageError{err}
@@ -66,6 +71,23 @@ func (l *logsCommand) run(ctx context.Context, args []string) error {
 		query.Targets = of
 		return l.show(ctx, past, status, query)
 	})
+}
+
+// noFiles refuses a file where the name of an application stands: elsewhere, -f is --file.
+func noFiles(command string, args []string) error {
+	for i, a := range args {
+		if ext := filepath.Ext(a); ext != ".yaml" && ext != ".yml" {
+			continue
+		}
+		if _, err := os.Stat(a); err == nil {
+			rest := strings.Join(slices.Delete(slices.Clone(args), i, i+1), " ")
+			return usageError{hinted{
+				fmt.Errorf("%q is a file, not an application: here -f is --follow; name the file with --file", a),
+				strings.TrimSpace(fmt.Sprintf("foster %s --file %s -f %s", command, a, rest)),
+			}}
+		}
+	}
+	return nil
 }
 
 // query is what the flags choose.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,6 +56,9 @@ first. With --stop, end those that are named, each with all that is below it: a
 signal, time to act on it, SIGKILL, and the proof that nothing is left. Without a
 PID these are the ones of this user of which it is certain. It asks before.`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if s.yes && !s.stop {
+				return usageError{hinted{flagError("yes", errors.New("it is for --stop: without that, nothing is ended")), "foster orphans --stop --yes"}}
+			}
 			if len(args) > 0 && !s.stop {
 				return usageError{hinted{fmt.Errorf("foster orphans takes a PID only with --stop: got %q", args[0]), "foster explain " + args[0]}}
 			}

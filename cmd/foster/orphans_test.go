@@ -79,6 +79,7 @@ until_ 'orphaned ./sub >/dev/null'
 orphan=$(orphaned ./sub)
 status foster explain :$(cat port)
 status foster explain --port $(cat port)
+status foster explain $(cat port)
 echo BEGIN; foster explain -o json :$(cat port); echo END
 listener=$(ps -o pid= -C listen | tr -d ' ')
 status foster orphans --stop $listener --yes
@@ -88,6 +89,7 @@ status foster explain :$(cat port)
 `)
 	wants(t, out, `^listen \(pid \d+\) belongs to an orphan, sh \(pid \d+\).* It listens at tcp 127.0.0.1:\d+\.$`,
 		`foster orphans --stop \d+`, `^status 0$`, `^listen \(pid`, `^status 0$`,
+		`^foster: there is no process \d+$`, `did you mean the port\? foster explain :\d+`, `^status 1$`,
 		`^foster: listen \(pid \d+\) is no orphan`, `^hint: it belongs to an orphan, sh`, `^status 1$`,
 		`certain +.* tcp 127.0.0.1:\d+ `, `^status 0$`,
 		`nothing is left: ended sh .*listen`, `^status 0$`, `no process listens at port`, `^status 1$`)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster/internal/contain"
 )
@@ -74,7 +76,7 @@ In a container:
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{hinted{err, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
+		return usageError{hinted{flagValueError(err), fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}}
 	})
 	root.AddCommand(
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdin, stdout, stderr), newWait(stdout, stderr),
@@ -97,6 +99,24 @@ In a container:
 	return root
 }
 
+// flagValueError says what a flag takes, in place of what its parser says.
+func flagValueError(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := "a " + wrong.GetFlag().Value.Type()
+	switch wrong.GetFlag().Value.Type() {
+	case "int":
+		want = "a whole number"
+	case "uint64":
+		want = "a whole number of at least 0"
+	case "bool":
+		want = "true or false"
+	}
+	return flagError(wrong.GetFlag().Name, fmt.Errorf("%q is not %s", wrong.GetValue(), want))
+}
+
 // helpOn is foster help COMMAND.
 func helpOn(cmd *cobra.Command, args []string) error {
 	of, rest, err := cmd.Root().Find(args)
@@ -116,7 +136,10 @@ func noCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "foster --help lists the commands; to run a program: foster run -- " + args[0]
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	near := slices.DeleteFunc(cmd.SuggestionsFor(args[0]), func(name string) bool {
+		return distance(name, args[0]) > 2 && !strings.HasPrefix(name, args[0]) // cobra goes too far for short names
+	})
+	if len(near) > 0 {
 		// Letters are mixed up more often than left out.
 		slices.SortStableFunc(near, func(a, b string) int { return distance(a, args[0]) - distance(b, args[0]) })
 		hint = "did you mean foster " + near[0] + "?"

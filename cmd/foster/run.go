@@ -191,7 +191,7 @@ func (r *runner) event(e foster.Event) {
 		// Nobody reads the terminal for the leader any more: Ctrl-C is foster's again.
 		hint := ""
 		if r.terminal.take(r.tree.Leader()) && r.goesOn() {
-			hint = "; Ctrl-C stops it"
+			hint = plural(len(e.Processes), "; Ctrl-C stops it", "; Ctrl-C stops them")
 		}
 		r.say(lostLine(r.cmd, r.tree, e, r.goesOn()) + hint)
 	case foster.EventStopping:

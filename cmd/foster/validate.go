@@ -25,7 +25,12 @@ expected, and what may have been meant. Nothing is started, and no supervisor is
 -o json prints the project as a file that has everything in it: files merged,
 extends and variables resolved, defaults written.`,
 		Example: "  foster validate\n  foster validate -f foster.yaml -f production.yaml\n  foster validate -o json\n  foster validate --schema > foster.schema.json",
-		Args:    noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{hinted{fmt.Errorf("foster validate takes no argument: got %q", args[0]), "foster validate -f " + args[0]}}
+			}
+			return nil
+		},
 		RunE: func(*cobra.Command, []string) error {
 			if err := validOutput(form); err != nil {
 				return err
