@@ -82,18 +82,21 @@ type Instance struct {
 
 // Exit is how a run ended. Code and Signal are nil where nobody could observe it.
 type Exit struct {
-	Cause   string        `json:"cause"`
-	Code    *int          `json:"code,omitempty"`
-	Signal  string        `json:"signal,omitempty"`
-	Core    bool          `json:"core,omitempty"`
-	Started time.Time     `json:"started"`
-	Ended   time.Time     `json:"ended,omitzero"` // zero: nobody saw it
-	User    time.Duration `json:"user"`
-	System  time.Duration `json:"system"`
-	MaxRSS  int64         `json:"max_rss"` // bytes
-	Adopted int           `json:"adopted"`
-	Reaped  int           `json:"reaped"`
-	Killed  int           `json:"killed"`
+	Cause   string    `json:"cause"`
+	Code    *int      `json:"code,omitempty"`
+	Signal  string    `json:"signal,omitempty"`
+	Core    bool      `json:"core,omitempty"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: nobody saw it
+	// Counted says that User to Reaped were counted. Where nobody has, since the shim was
+	// killed, say, they are zero here, and left out in JSON.
+	Counted bool          `json:"counted,omitempty"`
+	User    time.Duration `json:"user,omitempty"`
+	System  time.Duration `json:"system,omitempty"`
+	MaxRSS  int64         `json:"max_rss,omitempty"` // bytes
+	Adopted int           `json:"adopted,omitempty"`
+	Reaped  int           `json:"reaped,omitempty"`
+	Killed  int           `json:"killed,omitempty"` // also where the rest wasn't counted, as far as is known
 	// OOMKills is how many the kernel killed at the limit of memory.
 	OOMKills int `json:"oom_kills,omitempty"`
 }
@@ -115,7 +118,7 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	App     string    `json:"app,omitempty"` // "": of the supervisor
 	Replica int       `json:"replica,omitempty"`
-	Kind    string    `json:"kind"` // "state", "probe", "hook", "leader", "problem", ...
+	Kind    string    `json:"kind"` // "state", "ready", "probe", "hook", "problem", ...
 	From    State     `json:"from,omitempty"`
 	To      State     `json:"to,omitempty"`
 	Cause   string    `json:"cause"`

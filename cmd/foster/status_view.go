@@ -122,6 +122,8 @@ func exitWords(e *client.Exit, now time.Time) string {
 		return fmt.Sprintf("%d, %s ago", *e.Code, short(now.Sub(e.Ended)))
 	case e.Signal != "":
 		return fmt.Sprintf("%s, %s ago", e.Signal, short(now.Sub(e.Ended)))
+	case e.Ended.IsZero():
+		return "?" // nobody saw when
 	}
 	return fmt.Sprintf("?, %s ago", short(now.Sub(e.Ended)))
 }
@@ -132,6 +134,9 @@ func note(i client.Instance) string {
 	case client.Running:
 		return cmp.Or(i.Health, i.Text)
 	case client.Stuck:
+		if len(i.Survivors) == 0 {
+			return i.Cause // somebody else has a tree of its name, or it can't be had
+		}
 		return "can't be ended: " + strings.Join(i.Survivors, ", ")
 	case client.LeaderLost, client.Waiting, client.Backoff, client.Failed:
 		return i.Cause

@@ -27,6 +27,8 @@ func TestTheStatusTableSaysInWordsHowEachInstanceIs(t *testing.T) {
 			`^web +restart in 3s +- +- +4 +- .*7, 1s ago$`},
 		{one(client.Instance{State: client.Scheduled, Due: now.Add(90 * time.Second)}), `next in 1m30s`},
 		{one(client.Instance{State: client.Stuck, Survivors: []string{"rootd (pid 9)"}}), `stuck .*can't be ended: rootd \(pid 9\)$`},
+		{one(client.Instance{State: client.Stuck, Cause: "its tree can't be taken over"}), `stuck .*- +its tree can't be taken over$`},
+		{one(client.Instance{State: client.Stopped, Exit: &client.Exit{Cause: "unknown"}}), `stopped .* \?$`},
 		{one(client.Instance{State: client.Failed, Cause: "hook\x1b[2J", Exit: &client.Exit{Signal: "SIGKILL", Ended: now}}), `failed .*SIGKILL, 0s ago hook\\x1b\[2J$`},
 		{client.App{Name: "web", Replicas: 2, Instances: []client.Instance{{Replica: 2, State: client.Waiting, Cause: "waits for db"}}}, `^web\.2 +waiting .*waits for db$`},
 		{client.App{Name: "web"}, `^web +no replicas`},

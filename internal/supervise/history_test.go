@@ -40,7 +40,7 @@ func TestEachRunIsInTheHistory(t *testing.T) {
 		t.Fatalf("%+v", runs)
 	}
 	for n, r := range runs {
-		if r.Exit == nil || r.Exit.Code == nil || *r.Exit.Code != 7 || r.Exit.Cause != "ended" || r.PID == 0 || r.Started.IsZero() {
+		if r.Exit == nil || r.Exit.Code == nil || *r.Exit.Code != 7 || r.Exit.Cause != "ended" || !r.Exit.Counted || r.PID == 0 || r.Started.IsZero() {
 			t.Errorf("%d: %+v", n, r)
 		}
 	}

@@ -176,7 +176,7 @@ func askLeases(found []*client.Instance, trees map[string]measured) {
 // exitOf is how a run ended, as clients see it.
 func exitOf(e foster.Exit) *client.Exit {
 	x := &client.Exit{
-		Cause: string(e.Cause), Started: e.Started, Ended: e.LastSeen(),
+		Cause: string(e.Cause), Started: e.Started, Ended: e.LastSeen(), Counted: e.Counted,
 		User: e.Usage.User, System: e.Usage.System, MaxRSS: e.Usage.MaxRSS,
 		Adopted: e.Adopted, Reaped: e.Reaped, Killed: e.Killed, OOMKills: e.OOMKills,
 	}
