@@ -113,6 +113,10 @@ func allTrees(ended bool) ([]*tree, []journal.Problem, error) {
 }
 
 func writeTrees(w io.Writer, trees []*tree) error {
+	if len(trees) == 0 {
+		_, err := fmt.Fprintln(w, "no trees")
+		return err
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.Join([]string{
 		"ID", "STATE", "LEADER", "MEMBERS", "CONTAINMENT", "AGE", "LEASE", "OWNER", "COMMAND",
