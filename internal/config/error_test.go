@@ -173,6 +173,7 @@ func TestProblems(t *testing.T) {
 		}},
 		{"YAML", "apps:\n\ta: 1\n", []string{`2:1 : not YAML: found character that cannot start any token, while scanning for the next token | YAML is indented by blanks, never by tabs`}},
 		{"more YAML", "apps:\n  a: b: c\n", []string{`2:7 : not YAML: mapping values are not allowed in this context | a text with ": " in it stands in quotes`}},
+		{"a line that is indented otherwise", "apps:\n  a:\n    command: x\n     restart: always\n", []string{`4:13 : not YAML: mapping values are not allowed in this context | is the line indented as the others of its map, and does the one before it end its value?`}},
 		{"a variable in braces", "apps: {a: {command: x ${Y}}}\n", []string{"1:24 : not YAML: did not find expected ',' or '}', while parsing a flow mapping | within { } and [ ], a text that has one of , [ ] { } in it, as ${NAME}, stands in quotes"}},
 		{"an open quote", "name: x\napps: \"\n", []string{`2:7 : not YAML: found unexpected end of stream, while scanning a quoted scalar | is the quote that begins here closed?`}},
 		{"two documents", "apps: {a: {command: x}}\n---\napps: {}\n", []string{`2:1 : a second document begins: a file holds one | give several files by -f, or name them with include`}},

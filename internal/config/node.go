@@ -165,7 +165,7 @@ func notYAML(f *file, err error, p *problems) {
 	case strings.Contains(load.Message, "cannot start any token"):
 		hint = "a text that begins with @, ` or % stands in quotes"
 	case strings.Contains(load.Message, "mapping values are not allowed"):
-		hint = `a text with ": " in it stands in quotes`
+		hint = mappingHint(f.line(n.line))
 	case strings.Contains(load.Message, "expected ',' or"):
 		hint = "within { } and [ ], a text that has one of , [ ] { } in it, as ${NAME}, stands in quotes"
 	case strings.Contains(load.Message, "did not find expected key"):
@@ -179,6 +179,15 @@ func notYAML(f *file, err error, p *problems) {
 		text += ", " + load.ContextMsg
 	}
 	p.add(place{n, ""}, hint, "not YAML: %s", text)
+}
+
+// mappingHint says why a key can't stand where it does: its line has a second one, or isn't
+// indented as those before it.
+func mappingHint(line string) string {
+	if _, value, ok := strings.Cut(line, ": "); ok && (strings.Contains(value, ": ") || strings.HasSuffix(value, ":")) {
+		return `a text with ": " in it stands in quotes`
+	}
+	return "is the line indented as the others of its map, and does the one before it end its value?"
 }
 
 // node gives nil where a bound was passed.
