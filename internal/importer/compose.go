@@ -106,7 +106,7 @@ func (c *project) settings(root *node) error {
 		}
 	}
 	return c.each(root, reading{
-		"version": nil, "processes": nil, "vars": nil, "is_strict": nil, "disable_env_expansion": nil, "log_level": nil,
+		"version": nil, "processes": nil, "vars": nil, "is_strict": nil, "disable_env_expansion": nil,
 		"log_length": nil, "is_tui_disabled": nil, "ordered_shutdown": nil,
 		"name": func(n *node) error {
 			c.draft.project.set("name", validName(n.text))
@@ -121,6 +121,7 @@ func (c *project) settings(root *node) error {
 			c.shell = []string{cmp.Or(scalarOf(n.get("shell_command")), "bash"), cmp.Or(scalarOf(n.get("shell_argument")), "-c")}
 			return nil
 		},
+		"log_level":    say(general, "it is process-compose's own: foster says the same always, or nothing but errors with foster up --quiet"),
 		"log_location": say(general, "foster keeps the output in its state folder: foster logs"),
 		"log_configuration": func(n *node) error {
 			c.rotation(n, c.draft.project.below("logs"), general)

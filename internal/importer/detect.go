@@ -66,7 +66,7 @@ func detect(in input) (Format, error) {
 	case containers().MatchString(text):
 		return "", &Error{File: in.path, Text: "it describes containers, as docker compose does: foster runs commands, not images"}
 	case procfileRow().MatchString(text) && !strings.HasSuffix(name, "ml"):
-		return Procfile, nil
+		return "", &Error{File: in.path, Text: "it isn't called Procfile: that it is one can't be told by its lines alone", Hint: "if it is one: --from procfile"}
 	}
 	return "", &Error{File: in.path, Text: "it isn't told by name or content what it is for", Hint: "say it with --from: " + formatNames()}
 }

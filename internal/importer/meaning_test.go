@@ -171,3 +171,11 @@ func TestEachRemarkIsInTheText(t *testing.T) {
 		t.Errorf("%d remarks are written, %d are told", n, len(res.Remarks))
 	}
 }
+
+func TestAPIDFileIsRemarkedOn(t *testing.T) {
+	r := &reader{files: memory(map[string]string{"a.service": "[Service]\nExecStart=/bin/a\nPIDFile=/run/a.pid\n"}), out: "/srv"}
+	res, err := r.run([]string{"a.service"}, "")
+	if err != nil || !strings.Contains(string(res.YAML), "PIDFile") {
+		t.Errorf("%v, %s", err, res.YAML)
+	}
+}

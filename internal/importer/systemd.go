@@ -184,7 +184,7 @@ func (s *service) text(set *setting) string {
 // quiet are keys that need no word: they are for people, or for systemd's own ends.
 var quiet = []string{
 	"Documentation", "DefaultDependencies", "SourcePath", "GuessMainPID", "NotifyAccess", "SyslogIdentifier",
-	"AccuracySec", "WantedBy", "RequiredBy", "Also", "Alias", "DefaultInstance", "PIDFile",
+	"AccuracySec", "WantedBy", "RequiredBy", "Also", "Alias", "DefaultInstance",
 }
 
 // reasons are what can be said of keys that have no equal.
@@ -197,6 +197,7 @@ var reasons = []struct {
 	{[]string{"RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory"}, "foster makes no folders: hooks: {pre_start: …} can"},
 	{[]string{"Nice", "CPUScheduling", "IOScheduling", "CPUAffinity", "OOM", "NUMA", "CPUWeight", "IOWeight", "StartupCPU", "StartupIO", "IORead", "IOWrite", "Slice", "Delegate", "CPUShares"}, "foster doesn't set it; nice(1), ionice(1) and taskset(1) in the command can"},
 	{[]string{"Conflicts", "OnFailure", "OnSuccess", "PropagatesReloadTo", "ReloadPropagatedFrom", "StopWhenUnneeded", "RefuseManual", "AllowIsolate", "JobTimeout", "Upholds", "Propagates"}, "has no equal"},
+	{[]string{"PIDFile"}, "foster needs none: it holds all processes, also those that a daemon leaves"},
 	{[]string{"BusName"}, "foster doesn't know D-Bus: it is ready as soon as it runs"},
 	{[]string{"SupplementaryGroups"}, "the user's groups are those of the user database"},
 	{[]string{"MemoryHigh", "MemoryLow", "MemoryMin", "MemorySwapMax"}, "foster has one limit of memory: limits: {memory: 1G}"},
