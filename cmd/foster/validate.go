@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/importer"
 )
 
 // newValidate is foster validate.
@@ -41,7 +42,7 @@ extends and variables resolved, defaults written.`,
 			}
 			project, err := which.load()
 			if err != nil {
-				return err
+				return forAnother(which.files, err)
 			}
 			if form == "json" {
 				return writeJSON(stdout, project.Resolved())
@@ -54,6 +55,20 @@ extends and variables resolved, defaults written.`,
 	outputFlag(cmd, &form)
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of foster.yaml, for editors")
 	return cmd
+}
+
+// forAnother is the error where a file that can't be read is another supervisor's.
+func forAnother(files []string, err error) error {
+	for _, path := range files {
+		format, why := importer.Recognize(path)
+		switch {
+		case why != nil:
+			return usageError{why}
+		case format != "":
+			return usageError{hinted{fmt.Errorf("%s: it isn't foster's: it is for %s", path, format), "foster import " + path + " > foster.yaml"}}
+		}
+	}
+	return err
 }
 
 // summary says what a project is, in a line.
