@@ -125,11 +125,14 @@ func roleDaemonize(args []string) {
 	}
 }
 
-// roleStubborn ignores what it can, with two children that do likewise.
+// roleStubborn ignores what it can, with two children that do likewise; with "within", one
+// that stays in the group.
 func roleStubborn(args []string) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "within" {
 		start(nil, nil, "stubborn", "child")
+	}
+	if len(args) == 0 {
 		start(&syscall.SysProcAttr{Setpgid: true}, nil, "stubborn", "child")
 	}
 	say("stubborn %d", os.Getpid())

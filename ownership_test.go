@@ -163,9 +163,10 @@ func TestUnclaimedTheTreeIsStoppedInTheOrderlyWay(t *testing.T) {
 }
 
 func TestStubbornMembersAreEndedWhenTheGraceIsOver(t *testing.T) {
-	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
-		cmd, out, _ := keep(t, c, "grace=100ms,stop=50ms,own", "stubborn")
-		for range 3 {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		args, members := stubborn(c)
+		cmd, out, _ := keep(t, c, "grace=100ms,stop=50ms,own", args...)
+		for range members {
 			out.pid("stubborn")
 		}
 		killed(t, cmd)

@@ -267,6 +267,15 @@ func TestMembersThatIgnoreSignalsAreEndedAfterTheTimeout(t *testing.T) {
 	})
 }
 
+// stubborn are members that ignore a stop, of which none leaves its group where that is
+// what holds them; and how many they are.
+func stubborn(c foster.Containment) (args []string, members int) {
+	if c == foster.Group {
+		return []string{"stubborn", "within"}, 2
+	}
+	return []string{"stubborn"}, 3
+}
+
 // killStrays ends, by pid, what a group has lost to this test, unless it is still
 // a member: that one foster has to end.
 func killStrays(t *testing.T, group int) {
@@ -411,9 +420,10 @@ func TestOwnerKilledTreeIsEnded(t *testing.T) {
 }
 
 func TestOwnerKilledStubbornTreeIsEnded(t *testing.T) {
-	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
-		cmd, out := owner(t, c, "stubborn")
-		for range 3 {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		args, members := stubborn(c)
+		cmd, out := owner(t, c, args...)
+		for range members {
 			out.pid("stubborn")
 		}
 		if err := cmd.Process.Kill(); err != nil {
