@@ -125,7 +125,7 @@ status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes
 
 func TestANudgeIsAdvisedOnlyWhereItMayHelp(t *testing.T) {
 	out := ownHost(t, untilZombies+`
-setsid sh -c 'true & echo $$ >parent; exec sleep 300' &
+setsid sh -c '(until grep -q sleep /proc/$$/comm; do :; done) & echo $$ >parent; exec sleep 300' &
 until_ '[ -s parent ] && [ $(zombies $(cat parent)) = 1 ]'
 status foster zombies
 status foster explain $(ps -o pid= --ppid $(cat parent))
