@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
 )
@@ -63,6 +65,47 @@ func TestAReadyShimThatWasKilledIsReplaced(t *testing.T) {
 	if err := foster.Command("true").Run(); err != nil {
 		t.Error(err)
 	}
+}
+
+// unread is how much of what this process has sent to others waits to be read.
+func unread(t *testing.T) (bytes int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fds {
+		if n, err := unix.IoctlGetInt(mustAtoi(f.Name()), unix.TIOCOUTQ); err == nil {
+			bytes += n
+		}
+	}
+	return bytes
+}
+
+// A shim that is killed before it has read the start hasn't started the program, though it was
+// sent: it is certain that a second try makes no two.
+func TestAShimThatIsKilledBeforeItReadsTheStartIsReplaced(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		keepReady(t, 1)
+		shim := childrenOf(os.Getpid())[0].PID
+		if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		before := unread(t)
+		done := make(chan error, 1)
+		go func() {
+			cmd := foster.Command("true")
+			cmd.Containment = c
+			done <- cmd.Run()
+		}()
+		leaktest.Eventually(t, "the start is sent", func() bool { return unread(t) > before })
+		if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("it isn't tried again: %v", err)
+		}
+	})
 }
 
 // TestAShimThatIsKilledWhileItIsIdleLeavesNoZombie: be it ready, or one of many without a

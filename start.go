@@ -232,21 +232,24 @@ func (s *starter) launchNew() (err error) {
 // started the program. It is an error where that isn't proven, and then no start is to be
 // tried again: there could be two. Who is left then is left to Recover.
 func (s *starter) emptyAfterShim(gone error) error {
-	var left, fallen []procfs.Stat
-	var err, ferr error
-	if s.cgroup != nil {
-		_, left, err = s.cgroup.End(giveUp)
-	}
+	var left []procfs.Stat
+	var err error
 	s.shim.Conn.Close()
-	s.shim.ReapWithin(giveUp)
-	if contain.Adopts() && s.shared == nil {
-		_, fallen, ferr = contain.EmptyAdopted(giveUp, shim.IsShim)
+	s.shim.Kill() // whatever it said, or didn't, it must not go on
+	switch {
+	case !s.shim.ReapWithin(giveUp):
+		err = contain.ErrShimLives
+	case !errors.Is(gone, errCutOff): // nothing was started
+	case s.cgroup != nil:
+		_, left, err = s.cgroup.End(giveUp)
+	case s.level == wire.PIDNS: // it has ended with the shim
+	case contain.Adopts():
+		_, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
+	default:
+		err = errUnseen
 	}
-	if err = errors.Join(err, ferr); len(left)+len(fallen) > 0 {
-		err = errors.Join(err, &SurvivorsError{leftOver(append(left, fallen...))})
-	}
-	if err == nil && !s.fallsToUs() && errors.Is(gone, errCutOff) {
-		err = errHandedOn
+	if len(left) > 0 {
+		err = errors.Join(err, &SurvivorsError{leftOver(left)})
 	}
 	if err != nil {
 		s.registered.end(true)
@@ -258,10 +261,8 @@ func (s *starter) emptyAfterShim(gone error) error {
 	return err
 }
 
-// fallsToUs says whether who a shim has started is known to this program when it is killed.
-func (s *starter) fallsToUs() bool {
-	return s.cgroup != nil || s.level == wire.PIDNS || contain.Adopts()
-}
+// errUnseen says why it isn't known whether there is something to end.
+var errUnseen = errors.New("what it has started was handed to the next subreaper or to init: look for it by foster ps")
 
 // contain settles the level, and makes the cgroup where it's to be one.
 func (s *starter) contain() (err error) {

@@ -62,6 +62,16 @@ func endedOf(killed, left []procfs.Stat) []procfs.Stat {
 	return slices.DeleteFunc(killed, func(s procfs.Stat) bool { return s.Ended() || alive[s.Identity()] })
 }
 
+// addOthers adds those that aren't in it yet.
+func (s *Sent) addOthers(more Sent) {
+	known := map[procfs.Identity]bool{}
+	for _, m := range append(slices.Clone(s.Reached), s.Denied...) {
+		known[m.Identity()] = true
+	}
+	isKnown := func(m procfs.Stat) bool { return known[m.Identity()] }
+	s.add(Sent{Reached: slices.DeleteFunc(more.Reached, isKnown), Denied: slices.DeleteFunc(more.Denied, isKnown)})
+}
+
 func (s *Sent) add(more Sent) {
 	s.Reached = append(s.Reached, more.Reached...)
 	s.Denied = append(s.Denied, more.Denied...)

@@ -70,9 +70,9 @@ func (t subreaper) Kill() (Sent, error) {
 		clear(t.strangers) // a stranger's number may have been given to a member since
 		sent, err = t.sweep()
 	}
-	sent.Reached = append(children.Reached, sent.Reached...) // who is denied, the sweep has, too
-	sent.Again = true
-	return sent, err
+	children.addOthers(sent)
+	children.Again = true
+	return children, err
 }
 
 func (t subreaper) sweep() (sent Sent, err error) {

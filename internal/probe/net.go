@@ -54,10 +54,10 @@ func (h HTTP) Check() Check {
 			return fmt.Errorf("GET %s: %w", target, plain(err))
 		}
 		defer answer.Body.Close()
-		_, _ = io.CopyN(io.Discard, answer.Body, mostBody) // the status is the answer
 		if ctx.Err() != nil {
 			return fmt.Errorf("GET %s: %w", target, plain(ctx.Err())) // it is one to the end of the connection
 		}
+		_, _ = io.CopyN(io.Discard, answer.Body, mostBody) // the status is the answer
 		return h.judge(target, answer)
 	}
 }

@@ -33,6 +33,11 @@ func TestAnHTTPProbe(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 		}
 	})
+	handler.HandleFunc("/streams", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
 	handler.HandleFunc("/hangs", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for _, scheme := range []string{"http", "https"} {
 		server := httptest.NewUnstartedServer(handler)
@@ -61,6 +66,11 @@ func TestAnHTTPProbe(t *testing.T) {
 				t.Errorf("%s %s: %v; want %q", scheme, c.probe.Path, err, c.want)
 			}
 		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		if err := (HTTP{Scheme: scheme, Port: portOf(t, server.Listener.Addr()), Path: "/streams"}).Check()(ctx); err != nil {
+			t.Errorf("%s: its status came in time: %v", scheme, err)
+		}
+		cancel()
 		server.Close()
 	}
 }

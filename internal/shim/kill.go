@@ -94,6 +94,7 @@ func (s *server) sendOnce(step wire.Step) contain.Sent {
 	fresh := func(m procfs.Stat) bool {
 		return !s.held.signaled[m.Identity()] && (wanted == nil || wanted(m))
 	}
+	defer s.hurry()()
 	s.clearZombies()
 	sent, _ := s.held.tree.Signal(step.Signal, fresh) // what it couldn't reach, SIGKILL will
 	s.expect(sent.Reached)
@@ -122,6 +123,7 @@ func (s *server) kill() {
 	if h == nil {
 		return
 	}
+	defer s.hurry()()
 	s.clearZombies()
 	sent, _ := h.tree.Kill() // what it couldn't find, the next sweep may
 	s.expect(sent.Reached)

@@ -316,7 +316,6 @@ func (s *server) tellEnded(m *wire.Ended) {
 		s.many.letGo(s.terms)
 	}
 	s.held = nil
-	s.calmDown()
 }
 
 // tellSurvivors tells who is left, and goes on holding them.
@@ -329,7 +328,6 @@ func (s *server) tellSurvivors() {
 	}
 	s.tell(m)
 	s.noteEnd(m)
-	s.calmDown()
 }
 
 // maxNamed bounds how many processes one message names.

@@ -103,7 +103,7 @@ func (s *server) noteLeaderEnd(m *wire.LeaderEnded) {
 func (s *server) noteEnd(m *wire.Ended) {
 	if r := s.terms.record; r != nil {
 		r.life.Done, r.life.End, r.life.Cause = len(m.Survivors) == 0, *m, s.terms.cause
-		if s.side == nil || s.terms.deserted || s.terms.claimed || s.terms.start.Keep || !r.life.Done || s.machine.State == Told {
+		if s.side == nil || s.terms.deserted || s.terms.claimed || s.terms.start.Keep || !r.life.Done || m.Released || s.machine.State == Told {
 			r.write() // else the owner's side is about to remove it
 		}
 	}

@@ -32,7 +32,6 @@ type server struct {
 	sweep   clock         // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
-	calm    func()        // ends the hurry; nil: there is none
 	sweeps  int           // since the killing began
 	recheck clock         // when to look again whether the tree is empty
 	roll    clock         // when to look who is there, for the journal
@@ -194,9 +193,7 @@ func (s *server) do(a Action) {
 	switch a.Act {
 	case SendStep:
 		s.held.signaled = map[procfs.Identity]bool{}
-		s.hurry()
 		s.sendStep(a.Step)
-		s.calmDown()
 		s.clock.Reset(a.Step.Wait)
 	case SendToRest:
 		s.sendStep(a.Step)
@@ -206,7 +203,6 @@ func (s *server) do(a Action) {
 			s.clock.Reset(a.Wait)
 		}
 		s.pause, s.killing, s.sweeps = firstPause, time.Now(), 0
-		s.hurry()
 		s.kill()
 	case TellEnded:
 		s.tellEnded(&wire.Ended{})
@@ -226,19 +222,13 @@ func (s *server) do(a Action) {
 	}
 }
 
-// hurry takes more of the processors, of which a storm takes what it can get. What is one of many is a cgroup, which the kernel kills as a whole.
-func (s *server) hurry() {
-	if s.many == nil {
-		s.calmDown()
-		s.calm = sys.Hurry()
+// hurry takes the processors that it needs, of which a storm takes what it can get, until calm
+// is called. What is one of many is a cgroup, which the kernel kills as a whole.
+func (s *server) hurry() (calm func()) {
+	if s.many != nil {
+		return func() {}
 	}
-}
-
-func (s *server) calmDown() {
-	if s.calm != nil {
-		s.calm()
-		s.calm = nil
-	}
+	return sys.Hurry()
 }
 
 // closeHeld gives back the mechanism of a tree whose survivors have ended at last: its end

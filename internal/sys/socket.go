@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -81,7 +82,8 @@ var rooms = sync.Pool{New: func() any { return new(received) }}
 
 // ReceiveFiles reads what a stream socket holds, appends it to p, and gives the
 // descriptors that came with it, which are closed on exec. It waits for the
-// first byte, and returns io.EOF when the other side is gone.
+// first byte. It is an io.EOF when the other side is gone, and a syscall.ECONNRESET, too, when
+// that had left unread what was sent to it (unix(7)).
 func ReceiveFiles(sock *os.File, p []byte) (_ []byte, fds []int, err error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
@@ -107,7 +109,7 @@ func ReceiveFiles(sock *os.File, p []byte) (_ []byte, fds []int, err error) {
 	}
 	if err := errors.Join(err, os.NewSyscallError("recvmsg", rerr)); err != nil {
 		if errors.Is(rerr, unix.ECONNRESET) {
-			return p, nil, io.EOF
+			err = fmt.Errorf("%w: %w", io.EOF, err)
 		}
 		return p, nil, err
 	}

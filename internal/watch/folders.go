@@ -42,15 +42,25 @@ func newFolders(m *matcher, w watcher) *folders {
 // link, which may be pointed elsewhere.
 func (f *folders) rescan() (found []string, err error) {
 	for _, g := range f.matcher.paths {
-		base, err := f.watchAbove(g.base)
-		if err != nil {
+		more, err := f.rescanOne(g.base)
+		if found = append(found, more...); err != nil {
 			return found, err
 		}
-		if base != g.base {
-			continue
+	}
+	return found, nil
+}
+
+// looks bounds how often a look is repeated since folders come and go meanwhile.
+const looks = 100
+
+func (f *folders) rescanOne(base string) (found []string, err error) {
+	for range looks {
+		nearest, err := f.watchAbove(base)
+		if err != nil || nearest != base {
+			return found, err
 		}
 		more, err := f.descend(base)
-		if found = append(found, more...); err != nil {
+		if found = append(found, more...); err != nil || f.watched[base] {
 			return found, err
 		}
 	}
@@ -61,21 +71,23 @@ func (f *folders) rescan() (found []string, err error) {
 // nearest to it that is there. It looks again after that: of what came, or went, before the
 // watch began nobody would tell.
 func (f *folders) watchAbove(base string) (nearest string, err error) {
-	for nearest = nearestFolder(base); ; {
-		switch {
-		case nearest != base:
-			err = f.watch(nearest)
-		case isLink(base):
-			err = f.watch(filepath.Dir(base))
-		default:
-			return nearest, nil
+	for range looks {
+		nearest = nearestFolder(base)
+		folder := nearest
+		if nearest == base {
+			if !isLink(base) {
+				return base, nil
+			}
+			folder = filepath.Dir(base)
 		}
-		now := nearestFolder(base)
-		if err != nil || now == nearest {
+		if err := f.watch(folder); err != nil {
 			return nearest, err
 		}
-		nearest = now
+		if f.watched[folder] && nearestFolder(base) == nearest {
+			break
+		}
 	}
+	return nearest, nil
 }
 
 func nearestFolder(path string) string {

@@ -167,7 +167,7 @@ func (c *Conn) next() (frame []byte, ok bool, err error) {
 func (c *Conn) fill() error {
 	in, fds, err := sys.ReceiveFiles(c.sock, c.in)
 	if err != nil {
-		if err == io.EOF && len(c.in) > 0 {
+		if errors.Is(err, io.EOF) && len(c.in) > 0 {
 			return io.ErrUnexpectedEOF
 		}
 		return err
