@@ -169,7 +169,7 @@ func (u *upper) within(ctx context.Context, c *client.Client, what string, late 
 // lateError is what wasn't so within --wait-timeout.
 type lateError struct{ error }
 
-func (l lateError) Unwrap() error { return refusalError{l.error} }
+func (l lateError) Unwrap() error { return refusalError(l) }
 
 // notStarted says who isn't started yet, and why.
 func notStarted(apps []client.App) (list []string) {

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -356,6 +357,12 @@ func (s *server) survivors() []wire.Member {
 		return []wire.Member{{Name: "unknown", Error: errno(err)}}
 	}
 	left := append(members(sent.Denied, unix.EPERM), members(sent.Reached, 0)...)
+	named := map[int]bool{}
+	left = slices.DeleteFunc(left, func(m wire.Member) bool { // who was met twice
+		met := named[m.PID]
+		named[m.PID] = true
+		return met
+	})
 	if len(left) == 0 {
 		// Not to be seen, but there: wait4 says so.
 		return []wire.Member{{Name: "unknown"}}
