@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -21,22 +20,21 @@ func newDown(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Stop all applications of a project, and its supervisor",
 		Long: `Stop all applications in the reverse order of their start, each to its last process,
 and end foster up. The command returns when nothing is left; what can't be ended is
-named. Where the project doesn't run, there is nothing to do, and that is no error.`,
+named. Where foster up isn't running, what one that was killed has left of the project is
+ended, each tree by the stop that it was started with; where that is nothing, there is
+nothing to do, and that is no error.`,
 		Example: "  foster down\n  foster down --project shop",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := p.withProject(cmd.Context(), func(c *client.Client) error { return downWhole(cmd.Context(), c) })
 			if errors.Is(err, client.ErrNotRunning) {
-				if !quiet {
-					fmt.Fprintln(stderr, "foster: "+printable(err.Error())+": there is nothing to stop")
-				}
-				return nil
+				return p.downWithout(cmd.Context(), quiet, stderr, err)
 			}
 			return err
 		},
 	}
 	p.add(cmd)
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing where it doesn't run")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing where foster up isn't running")
 	answers(cmd, stdout)
 	return cmd
 }

@@ -136,6 +136,9 @@ func (p *projectFlags) dialHere(ctx context.Context, otherwise error) (*client.C
 }
 
 func hintRunning(name string) string {
+	if left := leftOf(name, nil); len(left) > 0 {
+		return "it was killed, and has left " + strings.Join(idsOf(left), ", ") + ": foster up takes over what runs, foster down ends it"
+	}
 	if others := slices.DeleteFunc(projectNames(), func(n string) bool { return n == name }); len(others) > 0 {
 		return "foster up starts it; --project names another that runs: " + strings.Join(others, ", ")
 	}

@@ -1,0 +1,26 @@
+package supervise
+
+import "github.com/foster-init/foster/internal/config"
+
+// Left names the trees that a supervisor which was killed may have left, by the notes in its
+// state folder and by the configuration as it is now (nil: none): in the order of their
+// applications, however many replicas each had.
+func Left(state string, now *config.Project) (ids []string) {
+	m, last := recall(state)
+	known := map[string]bool{}
+	for _, p := range []*config.Project{last, now} {
+		if p == nil {
+			continue
+		}
+		for _, spec := range p.Apps {
+			replicas := max(spec.Replicas, m.Scaled[spec.Name].To, 1)
+			for n := 1; n <= replicas; n++ {
+				if id := treeID(p.Name, spec.Name, n); !known[id] {
+					known[id] = true
+					ids = append(ids, id)
+				}
+			}
+		}
+	}
+	return ids
+}
