@@ -50,11 +50,13 @@ func idsOf(found []journal.Found) (ids []string) {
 // downWithout ends what was left of a project that has no supervisor: in the reverse order
 // of the applications, each to its last process.
 func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Writer, why error) error {
-	name, now := p.name, (*config.Project)(nil)
-	if project, err := p.load(); err == nil {
-		name, now = project.Name, project
-	} else if name, err = p.given(); err != nil {
+	name, err := p.given()
+	if err != nil {
 		return err
+	}
+	now, err := p.load()
+	if err == nil {
+		name = now.Name
 	}
 	say := func(text string) {
 		if !quiet {

@@ -100,18 +100,45 @@ func (p *projectFlags) dial(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	var project *config.Project // nil: it is meant by its name
 	if name == "" {
-		project, err := p.load()
-		if err != nil {
+		if project, err = p.load(); err != nil {
 			return p.dialHere(ctx, err)
 		}
 		name = project.Name
 	}
 	c, err := client.Dial(name)
+	if err == nil && project != nil {
+		return ofThisFolder(ctx, c, project)
+	}
 	if errors.Is(err, client.ErrNotRunning) {
 		return nil, refusalError{hinted{fmt.Errorf("%s: %w", name, client.ErrNotRunning), hintRunning(name)}}
 	}
 	return c, err
+}
+
+// ofThisFolder gives back the connection to a supervisor, unless that has its files from
+// another folder: most projects are called as their folder is, and so may two be.
+func ofThisFolder(ctx context.Context, c *client.Client, project *config.Project) (*client.Client, error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return c, nil // whatever it is, the command meets it, too
+	}
+	theirs, ours := status.Given, project.Given
+	if len(theirs) == 0 || len(ours) == 0 || sameFolder(filepath.Dir(theirs[0]), filepath.Dir(ours[0])) {
+		return c, nil
+	}
+	c.Close()
+	return nil, anotherProject(project.Name, theirs[0])
+}
+
+func sameFolder(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err := os.Stat(a)
+	y, yerr := os.Stat(b)
+	return err == nil && yerr == nil && os.SameFile(x, y)
 }
 
 // dialHere finds the supervisor that has read its files in this folder, or in one above,

@@ -28,11 +28,16 @@ func sameFiles(status client.Status, p *config.Project) error {
 	case len(theirs) == 0 || len(ours) == 0 || slices.Equal(theirs, ours):
 		return nil
 	case theirs[0] != ours[0]:
-		return refusalError{hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", p.Name, theirs[0]),
-			"--project gives this one another name, as does name: in its file"}}
+		return anotherProject(p.Name, theirs[0])
 	}
 	return refusalError{hinted{fmt.Errorf("%s runs already, from %s, and not from %s", p.Name, fileWords(status.Dir, theirs), fileWords(status.Dir, ours)),
 		"foster update has it read its own files again; foster down, and then foster up, takes others"}}
+}
+
+// anotherProject says that a project of that name isn't the one that is meant.
+func anotherProject(name, file string) error {
+	return refusalError{hinted{fmt.Errorf("a project of this name, %s, runs already, from %s", name, file),
+		"--project gives this one another name, as does name: in its file; it also says that the one is meant that runs"}}
 }
 
 // fileWords names files, those in a folder without it.
