@@ -102,20 +102,17 @@ func (a *attacher) run() error {
 	case errors.Is(err, syscall.ESRCH) || gone(err): // it has ended since
 		if len(a.files) == 0 {
 			end := afterwards(a.id, err, a.stderr) // until then its output may not be kept yet
-			err = errors.Join(showKept(a.id, a.stdout, a.stderr), end)
+			return errors.Join(showKept(a.id, a.stdout, a.stderr), end)
 		}
-		return err
+		copied := a.copy()
+		if cerr := a.rest(copied, len(a.files)); cerr != nil {
+			return cerr
+		}
+		return afterwards(a.id, err, a.stderr)
 	default:
 		return refused(a.id, hintedRefusal(err, syscall.EBUSY, "foster wait "+a.id+" waits for its end without its output"))
 	}
-	copied := make(chan error, len(a.files))
-	for stream, f := range a.files {
-		to := a.stdout
-		if stream == 2 {
-			to = a.stderr
-		}
-		go func() { copied <- copyOutput(to, f) }()
-	}
+	copied := a.copy()
 	type result struct {
 		end ending
 		err error
@@ -140,13 +137,8 @@ func (a *attacher) run() error {
 				return unread(err)
 			}
 		case r := <-ended:
-			for _, f := range a.files {
-				_ = f.SetReadDeadline(time.Unix(1, 0)) // a pipe has one: what is in it now is the rest
-			}
-			for range copying {
-				if err := <-copied; err != nil {
-					return unread(err)
-				}
+			if err := a.rest(copied, copying); err != nil {
+				return err
 			}
 			if r.err != nil {
 				return afterwards(a.id, r.err, a.stderr)
@@ -154,6 +146,32 @@ func (a *attacher) run() error {
 			return exitLike(a.id, r.end.life(), a.stderr)
 		}
 	}
+}
+
+// copy begins to copy the outputs, and tells when each is at its end.
+func (a *attacher) copy() <-chan error {
+	copied := make(chan error, len(a.files))
+	for stream, f := range a.files {
+		to := a.stdout
+		if stream == 2 {
+			to = a.stderr
+		}
+		go func() { copied <- copyOutput(to, f) }()
+	}
+	return copied
+}
+
+// rest waits until so many outputs are copied, of a tree that has ended.
+func (a *attacher) rest(copied <-chan error, copying int) error {
+	for _, f := range a.files {
+		_ = f.SetReadDeadline(time.Unix(1, 0)) // a pipe has one: what is in it now is the rest
+	}
+	for range copying {
+		if err := <-copied; err != nil {
+			return unread(err)
+		}
+	}
+	return nil
 }
 
 // unread ends an attach that can't write any more: quietly, as by SIGPIPE, where nobody

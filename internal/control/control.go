@@ -229,6 +229,11 @@ func (c *Client) Watch() error {
 
 // Output takes the reading ends of the outputs that are kept; streams says which.
 func (c *Client) Output() (files map[uint8]*os.File, err error) {
+	// First, since who is given the output has it: nothing may fail then, and lose it.
+	status, err := c.Status()
+	if err != nil {
+		return nil, err
+	}
 	id := c.id()
 	r, err := replied(c.ask(nil, &wire.Output{ID: id}, id))
 	if err != nil {
@@ -238,13 +243,9 @@ func (c *Client) Output() (files map[uint8]*os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	status, err := c.Status()
-	if err == nil && len(status.Outputs) != len(fds) {
-		err = fmt.Errorf("%w: %d outputs, %d descriptors", wire.ErrProtocol, len(status.Outputs), len(fds))
-	}
-	if err != nil {
+	if len(status.Outputs) != len(fds) {
 		sys.CloseAll(fds)
-		return nil, err
+		return nil, fmt.Errorf("%w: %d outputs, %d descriptors", wire.ErrProtocol, len(status.Outputs), len(fds))
 	}
 	return openOutputs(status.Outputs, fds)
 }
