@@ -225,11 +225,15 @@ func TestInitUntilTreeStopsTheRest(t *testing.T) {
 	})
 }
 
-// telltale tells of each signal that can be trapped, and ends by SIGTERM.
+// telltale tells of each signal that can be trapped, and ends by SIGTERM. It's for
+// sh, which often is dash: bash loses a signal now and then, one that comes while it
+// runs a trap or starts a command.
 const telltale = `
-for s in 1 2 3 10 12 14 18 20 21 22 23 24 25 26 28 29 30 {35..64}; do trap "echo got $s." $s; done
+exec sh -c '
+s=35; realtime=; while [ $s -le 64 ]; do realtime="$realtime $s"; s=$((s+1)); done
+for s in 1 2 3 10 12 14 18 20 21 22 23 24 25 26 28 29 30 $realtime; do trap "echo got $s." $s; done
 echo ready
-while :; do sleep 0.01 & wait $!; done`
+while :; do sleep 0.01 & wait $!; done'`
 
 func TestInitForwardsSignals(t *testing.T) {
 	asEach(t, func(t *testing.T, begin func(string, ...string) *initialized) {
@@ -253,15 +257,17 @@ func TestInitForwardsSignals(t *testing.T) {
 func TestInitKeepsWhatIsItsOwn(t *testing.T) {
 	asEach(t, func(t *testing.T, begin func(string, ...string) *initialized) {
 		p := begin(`^ready$`, initOf(telltale)...)
-		for range 5 {
+		// Each time another: a shell may drop a signal that comes while it runs the
+		// trap of the same one.
+		for _, forwarded := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, syscall.SIGALRM} {
 			for _, s := range []syscall.Signal{
 				syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,
 				syscall.SIGPIPE, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF, syscall.SIGSYS, 16,
 			} {
 				p.gets(s)
 			}
-			p.gets(syscall.SIGUSR1)
-			p.out.next(`^got 10\.$`)
+			p.gets(forwarded)
+			p.out.next(fmt.Sprintf(`^got %d\.$`, forwarded))
 		}
 		p.gets(syscall.SIGTERM)
 		p.ends(128 + 15)
