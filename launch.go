@@ -6,6 +6,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -125,6 +126,9 @@ func (s *starter) nameLeader() error {
 		s.leader = 0
 		if len(fds) > 0 {
 			s.leader, _ = sys.PidfdPid(fds[0]) // it has ended: unknown
+		}
+		if s.leader == 0 {
+			s.leader = new(contain.Table).Outside(s.shim.PID)[s.started.PID].PID // likewise
 		}
 	}
 	sys.CloseAll(fds)
