@@ -21,6 +21,19 @@ type RequestError struct {
 	Code   string `json:"code,omitempty"`
 	Text   string `json:"error"`
 	Hint   string `json:"hint,omitempty"` // what can be done about it
+	// Mistakes are those of the files, where these are why: nothing was changed.
+	Mistakes []Mistake `json:"mistakes,omitempty"`
+}
+
+// Mistake is one thing that is wrong with a file of a project, and where.
+type Mistake struct {
+	File   string `json:"file,omitempty"`   // "": it is about no file
+	Line   int    `json:"line,omitempty"`   // from 1; 0: it is about the whole file
+	Column int    `json:"column,omitempty"` // from 1, in characters
+	Path   string `json:"path,omitempty"`   // of the key: apps.web.restart
+	Text   string `json:"text"`
+	Hint   string `json:"hint,omitempty"`   // what may have been meant
+	Source string `json:"source,omitempty"` // the line of the file
 }
 
 // codes name on the wire the errors that clients tell apart.

@@ -65,6 +65,9 @@ func complain(stderr io.Writer, err error) int {
 	}
 	if c, ok := config.IsError(err); ok {
 		tellProblems(stderr, c)
+		if _, ok := errors.AsType[unchangedError](err); ok {
+			fmt.Fprintln(stderr, "foster: nothing was changed")
+		}
 		return exitUsage
 	}
 	text := strings.TrimPrefix(err.Error(), "foster: ")

@@ -88,6 +88,9 @@ func failedError(err error) error {
 		return refusalError{err}
 	case !ok:
 		if r, refused := errors.AsType[*client.RequestError](err); refused {
+			if wrong := mistaken(r); wrong != nil {
+				return wrong
+			}
 			if r.Hint != "" {
 				return refusalError{hinted{r, r.Hint}}
 			}

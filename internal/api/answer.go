@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
 )
 
 // badRequest is a request that can't be understood. It says what was expected.
@@ -51,6 +52,11 @@ func problemOf(err error) problem {
 	p := problem{RequestError: client.RequestError{Code: client.Code(err), Text: err.Error()}}
 	if failed, ok := errors.AsType[*client.FailedError](err); ok {
 		p.Failures = failed.Failures
+	}
+	if wrong, ok := config.IsError(err); ok {
+		for _, m := range wrong.Problems {
+			p.Mistakes = append(p.Mistakes, client.Mistake(m))
+		}
 	}
 	if h, ok := errors.AsType[interface {
 		error

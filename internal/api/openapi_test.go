@@ -66,7 +66,7 @@ func TestTheDescriptionHasEachFieldAndNoOther(t *testing.T) {
 	for name, of := range map[string]any{
 		"Status": client.Status{}, "App": client.App{}, "Instance": client.Instance{}, "Exit": client.Exit{}, "Run": client.Run{},
 		"Event": client.Event{}, "Line": client.Line{}, "Change": client.Change{}, "Environment": client.Environment{},
-		"Target": client.Target{}, "Failure": client.Failure{}, "Problem": problem{},
+		"Target": client.Target{}, "Failure": client.Failure{}, "Problem": problem{}, "Mistake": client.Mistake{},
 	} {
 		schema := doc.Components.Schemas[name].Value
 		fields := map[string]bool{}
