@@ -19,8 +19,10 @@ func newIsReady(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "is-ready [flags] [APP…]",
 		Short: "Say by the exit status whether applications are ready",
 		Long: `Exit with 0 where all applications of a project, or those that are named, are ready:
-they run, and their readiness probes say so; or they have completed, wait for their
-time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
+they run, and their readiness probes say so; or they have completed, or wait for their
+time. Else exit with 1, and name those that aren't. One that is stopped, by hand or by
+autostart: false, is passed over; where it is named, it isn't ready. A name that the
+project doesn't know is status 2.`,
 		Example:           "  foster is-ready && echo go\n  until foster is-ready -q web; do sleep 1; done",
 		ValidArgsFunction: completeApps(&p),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,15 +51,18 @@ time, or were stopped by hand. Else exit with 1, and name those that aren't.`,
 				return nil
 			})
 			err = reply(stdout, form, err, func(a acted) any { return readiness{err == nil, list, a.Error} })
-			if quiet && errors.Is(err, client.ErrNotRunning) {
+			switch {
+			case quiet && errors.Is(err, client.ErrNotRunning):
 				return statusError(exitRefused)
+			case errors.Is(err, client.ErrUnknown):
+				return usageError{err} // what is never ready isn't told from what isn't ready yet by status 1
 			}
 			return err
 		},
 	}
 	outputFlag(cmd, &form)
 	p.add(cmd)
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "don't say who isn't ready")
 	return cmd
 }
 
