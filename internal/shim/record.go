@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -88,6 +89,9 @@ func (s *server) callRoll() {
 	}
 	r.wait = nextRoll(r.wait, others)
 	s.roll.Reset(r.wait)
+	if r.wait > restRoll {
+		sys.GiveBackMemory() // a look at all of /proc takes some MiB
+	}
 }
 
 func (s *server) noteLeaderEnd(m *wire.LeaderEnded) {
