@@ -465,14 +465,14 @@ func TestShimKilledLibraryEndsTree(t *testing.T) {
 func TestBothKilledAtOnce(t *testing.T) {
 	in(t, all, func(t *testing.T, c foster.Containment) {
 		args := []string{"daemonize", "stay"}
-		if c == foster.Group { // it promises the leader only
-			args = []string{"block"}
+		if c == foster.Group { // it loses the daemon
+			args = []string{"parent"}
 		}
 		cmd, out := owner(t, c, args...)
 		block := out.pid("block")
 		shim := out.pid("shim")
-		if c == foster.Subreaper {
-			awaitEntry(t, "the journal knows the daemon", func(f journal.Found) bool {
+		if c == foster.Subreaper || c == foster.Group {
+			awaitEntry(t, "the journal knows the application", func(f journal.Found) bool {
 				return f.Life != nil && slices.ContainsFunc(f.Life.Members, func(m wire.Member) bool { return m.PID == block })
 			})
 		}
@@ -487,6 +487,11 @@ func TestBothKilledAtOnce(t *testing.T) {
 		}
 		_ = cmd.Wait() // killed, as it was
 		awaitState(t, journal.Lost)
+		if c == foster.Group { // the leader ends with its shim, and the rest doesn't
+			if s, err := procfs.Read(block); err != nil || s.Ended() {
+				t.Errorf("the rest of the group, %d: %+v, %v; want it to live", block, s, err)
+			}
+		}
 		lost, problems, err := foster.Recover(context.Background())
 		if err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil || len(lost[0].Survivors) > 0 {
 			t.Errorf("recovered %+v, %v, %v", lost, problems, err)
