@@ -76,16 +76,17 @@ func TestLeaseOverIsAnOrderlyStopWithACauseOfItsOwn(t *testing.T) {
 }
 
 func TestLeaseOverEndsStubbornMembers(t *testing.T) {
-	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		args, members := stubborn(c)
 		tree, out := begin(t, c, func(cmd *foster.Cmd) {
 			cmd.Lease.Time, cmd.Stop.Timeout = 1500*time.Millisecond, 50*time.Millisecond
-		}, "stubborn")
-		for range 3 {
+		}, args...)
+		for range members {
 			out.pid("stubborn")
 		}
 		exit, err := tree.Wait()
-		if exit.Cause != foster.CauseExpired || !errors.Is(err, foster.ErrExpired) || exit.Killed != 3 || exit.TreeEmpty.IsZero() {
-			t.Errorf("exit %+v, %v; want three killed when the lease was over", exit, err)
+		if exit.Cause != foster.CauseExpired || !errors.Is(err, foster.ErrExpired) || exit.Killed != members || exit.TreeEmpty.IsZero() {
+			t.Errorf("exit %+v, %v; want %d killed when the lease was over", exit, err, members)
 		}
 	})
 }
