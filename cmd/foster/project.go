@@ -66,7 +66,7 @@ func (p *projectFlags) load() (*config.Project, error) {
 	}
 	project, err := loadNearest(p.files)
 	if err != nil {
-		return nil, configError(err)
+		return nil, forAnother(p.files, configError(err))
 	}
 	if name != "" {
 		project.Name = name

@@ -119,7 +119,7 @@ func (u *upper) prepare() (err error) {
 		return usageError{hinted{errors.New("--wait: without --detach, foster up stays"), "foster up -d --wait, or foster wait --for ready in another terminal"}}
 	}
 	if u.project, err = u.load(); err != nil {
-		return forAnother(u.files, err)
+		return err
 	}
 	for _, name := range u.only {
 		if !slices.ContainsFunc(u.project.Apps, func(a config.App) bool { return a.Name == name }) {

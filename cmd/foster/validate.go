@@ -42,7 +42,7 @@ extends and variables resolved, defaults written.`,
 			}
 			project, err := which.load()
 			if err != nil {
-				return forAnother(which.files, err)
+				return err
 			}
 			if form == "json" {
 				return writeJSON(stdout, project.Resolved())
