@@ -98,9 +98,11 @@ nothing by itself, and nobody waits for what comes of it: to end one, foster sto
 			}); app {
 				return err
 			}
-			return act(args[0], func(c *control.Client) error {
-				_, err := c.Signal(sig, number)
-				return err
+			return p.asTrees(cmd.Context(), cmd.ErrOrStderr(), args[0], func(id string) error {
+				return act(id, func(c *control.Client) error {
+					_, err := c.Signal(sig, number)
+					return err
+				})
 			})
 		},
 	}
@@ -138,17 +140,7 @@ runs longer isn't cut. The time that is left then is printed. More than foster r
 			}); app {
 				return err
 			}
-			return act(args[0], func(c *control.Client) error {
-				left, err := c.Extend(d)
-				if err != nil {
-					return hintedRefusal(err, syscall.EINVAL, "foster inspect "+args[0]+" shows its lease; foster run --lease gives one")
-				}
-				if form == "json" {
-					return writeJSON(stdout, extended{args[0], left.Seconds()})
-				}
-				_, err = fmt.Fprintf(stdout, "%s: %s left\n", args[0], short(left.Round(time.Second)))
-				return err
-			})
+			return p.asTrees(cmd.Context(), cmd.ErrOrStderr(), args[0], func(id string) error { return extendTree(stdout, form, id, d) })
 		},
 	}
 	extend := cmd.RunE
@@ -169,6 +161,21 @@ runs longer isn't cut. The time that is left then is printed. More than foster r
 	outputFlag(cmd, &form)
 	p.add(cmd)
 	return cmd
+}
+
+// extendTree extends the lease of a tree.
+func extendTree(stdout io.Writer, form, id string, by time.Duration) error {
+	return act(id, func(c *control.Client) error {
+		left, err := c.Extend(by)
+		if err != nil {
+			return hintedRefusal(err, syscall.EINVAL, "foster inspect "+id+" shows its lease; foster run --lease gives one")
+		}
+		if form == "json" {
+			return writeJSON(stdout, extended{id, left.Seconds()})
+		}
+		_, err = fmt.Fprintf(stdout, "%s: %s left\n", id, short(left.Round(time.Second)))
+		return err
+	})
 }
 
 // extended is what foster extend prints; its keys are kept.

@@ -14,7 +14,8 @@ import (
 // of a running project. What the project of this folder, or that of --project, --file or
 // FOSTER_PROJECT, knows as an application is meant so. The tree of an application is the
 // application, too, of whichever project: who stops only the tree would have its
-// supervisor start it again.
+// supervisor start it again. Where the project's supervisor was killed, the application is
+// the trees that were left of it: see asTrees.
 
 // ownedBy is what a name means to a supervisor.
 type ownedBy struct {
@@ -29,20 +30,24 @@ func (o *ownedBy) instances() []client.Instance {
 	return list
 }
 
+// asked says whether the project was named.
+func (p *projectFlags) asked() bool { return p.name != "" || len(p.files) > 0 }
+
 // owner finds the supervisor of what a name means; nil: it is that of a tree, or of
 // nothing. Who is returned has to be closed.
 func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error) {
-	asked := p.name != "" || len(p.files) > 0
 	switch c, err := p.dial(ctx); {
 	case err == nil:
 		o, err := meant(ctx, c, name)
-		if o != nil || err != nil && asked {
+		if o != nil || err != nil && p.asked() {
 			return o, failedError(err)
 		}
-		if asked {
+		if p.asked() {
 			return nil, failedError(unknownApp(client.Target{App: name}))
 		}
-	case asked:
+	case p.asked() && errors.Is(err, client.ErrNotRunning):
+		return nil, nil // it may have left the application
+	case p.asked():
 		return nil, err
 	}
 	for _, project := range projectNames() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,7 +43,14 @@ waits for a reader. A tree whose owner is gone is taken over until you detach.`,
 			}); app {
 				return err
 			}
-			return (&attacher{id: args[0], stdout: stdout, stderr: stderr}).run()
+			ids, err := p.treesOf(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if len(ids) > 1 {
+				return refusalError{hinted{fmt.Errorf("%s has several trees: %s", args[0], strings.Join(ids, ", ")), "foster attach " + ids[0]}}
+			}
+			return (&attacher{id: ids[0], stdout: stdout, stderr: stderr}).run()
 		},
 	}
 	p.add(cmd)

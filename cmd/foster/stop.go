@@ -24,7 +24,8 @@ func newStop(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Stop applications of a running project, or trees, in the orderly way: as the file of the
 project says, or the --stop flags that foster run was given; and wait until no process
 of them is left. Who depends on another is stopped before that one. An application that
-was stopped isn't started again before foster start.
+was stopped isn't started again before foster start. Where foster up was killed, the trees
+that it has left of the application are stopped; the next foster up starts it again.
 
 With a flag, this stop is another: the signal, the time until SIGKILL, whom the signal is
 sent to. What isn't given is for an application as its file says, and for a tree SIGTERM
@@ -57,8 +58,8 @@ something couldn't be ended.`,
 			}); app {
 				return err
 			}
-			for _, id := range args {
-				if err := stopTree(id, treePlan, stderr); err != nil {
+			for _, name := range args {
+				if err := p.asTrees(cmd.Context(), cmd.ErrOrStderr(), name, func(id string) error { return stopTree(id, treePlan, stderr) }); err != nil {
 					return err
 				}
 			}

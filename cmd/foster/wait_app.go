@@ -85,7 +85,7 @@ func (w *waiter) wait(ctx context.Context, names []string) error {
 	if app, err := w.asApp(ctx, names[0], func(o *ownedBy) error { return w.exit(ctx, o) }); app {
 		return err
 	}
-	return waitWithin(ctx, names[0], w.stderr)
+	return w.asTrees(ctx, w.stderr, names[0], func(id string) error { return waitWithin(ctx, id, w.stderr) })
 }
 
 // waitWithin waits for the end of a tree, as long as it may.

@@ -1,11 +1,20 @@
 package supervise
 
-import "github.com/foster-init/foster/internal/config"
+import (
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
+
+// LeftTree is the tree of an instance that a supervisor which was killed may have left.
+type LeftTree struct {
+	client.Target
+	ID string
+}
 
 // Left names the trees that a supervisor which was killed may have left, by the notes in its
 // state folder and by the configuration as it is now (nil: none): in the order of their
 // applications, however many replicas each had.
-func Left(state string, now *config.Project) (ids []string) {
+func Left(state string, now *config.Project) (trees []LeftTree) {
 	m, last := recall(state)
 	known := map[string]bool{}
 	for _, p := range []*config.Project{last, now} {
@@ -17,10 +26,10 @@ func Left(state string, now *config.Project) (ids []string) {
 			for n := 1; n <= replicas; n++ {
 				if id := treeID(p.Name, spec.Name, n); !known[id] {
 					known[id] = true
-					ids = append(ids, id)
+					trees = append(trees, LeftTree{client.Target{App: spec.Name, Replica: n}, id})
 				}
 			}
 		}
 	}
-	return ids
+	return trees
 }
