@@ -13,6 +13,7 @@ import (
 	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -146,5 +147,31 @@ func TestWhoDoesNotEndWithoutTheShimIsNamed(t *testing.T) {
 		if lost, _, err := foster.Recover(t.Context()); err != nil || len(lost) != 1 || lost[0].Err != nil {
 			t.Errorf("recovered %+v, %v", lost, err)
 		}
+	})
+}
+
+// TestWhoDoesNotEndUnderALivingShimIsNamed: the shim goes on holding it, and ends with it.
+func TestWhoDoesNotEndUnderALivingShimIsNamed(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = 50 * time.Millisecond }, "block")
+		pid := out.pid("block")
+		thaw := hosttest.Freeze(t, pid)
+		exit, err := tree.Stop(t.Context())
+		left, ok := errors.AsType[*foster.SurvivorsError](err)
+		if !ok || len(left.Survivors) != 1 || left.Survivors[0].PID != pid {
+			t.Errorf("stop: %v; want process %d as a survivor", err, pid)
+		}
+		if len(exit.Survivors) != 1 || exit.Survivors[0].PID != pid || !exit.TreeEmpty.IsZero() {
+			t.Errorf("exit %+v; want process %d as a survivor, and no claim that the tree is empty", exit, pid)
+		}
+		if s, err := procfs.Read(foster.ShimPID(tree)); err != nil || s.Ended() {
+			t.Errorf("the shim: %+v, %v; want it to hold the survivor", s, err)
+		}
+		if s, err := procfs.Read(pid); err != nil || s.Ended() || s.PPID != foster.ShimPID(tree) {
+			t.Errorf("the survivor: %+v, %v; want it to live, below the shim", s, err)
+		}
+		thaw()
+		out.rest() // it has ended
+		leaktest.ReapOrphans(t)
 	})
 }
