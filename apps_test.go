@@ -43,7 +43,7 @@ const roleMark = "foster-test-role"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == roleMark {
-		if os.Getenv(shareVariable) != "" && os.Args[2] == "owner" {
+		if os.Getenv(shareVariable) != "" && (os.Args[2] == "owner" || os.Args[2] == "greedy") {
 			if err := foster.Share(100); err != nil {
 				panic(err)
 			}
@@ -309,7 +309,7 @@ func timeoutFromEnv() time.Duration {
 
 // roleGreedy is a host that waits for whatever child it has, as an init would,
 // while it uses foster.
-func roleGreedy([]string) {
+func roleGreedy(args []string) {
 	go func() {
 		for {
 			_, _ = syscall.Wait4(-1, nil, 0, nil) // no child: asked again
@@ -317,7 +317,9 @@ func roleGreedy([]string) {
 	}()
 	for i := range 20 {
 		name, argv := role("exit", strconv.Itoa(i))
-		err := foster.Command(name, argv...).Run()
+		cmd := foster.Command(name, argv...)
+		cmd.Containment = foster.Containment(args[0])
+		err := cmd.Run()
 		code := 0
 		if exit, ok := errors.AsType[*foster.ExitError](err); ok {
 			code = exit.Leader.ExitCode()

@@ -8,16 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
-	"github.com/foster-init/foster/internal/procfs"
 )
 
 // The tests in this file are what a user of os/exec relies on.
@@ -537,67 +534,6 @@ func TestFromTakesAnExecCmdOver(t *testing.T) {
 	if _, err := again.Start(); !errors.Is(err, foster.ErrStarted) {
 		t.Errorf("started twice: %v", err)
 	}
-}
-
-func TestOtherUsersOfOSExecKeepTheirStatuses(t *testing.T) {
-	leaktest.Check(t)
-	var wg sync.WaitGroup
-	for worker := range 4 {
-		wg.Go(func() {
-			for i := range 25 {
-				code := (worker*25 + i) % 100
-				err := exec.Command("sh", "-c", "exit "+strconv.Itoa(code)).Run()
-				exit, _ := errors.AsType[*exec.ExitError](err)
-				if code != 0 && (exit == nil || exit.ExitCode() != code) || code == 0 && err != nil {
-					t.Errorf("os/exec: status %d became %v", code, err)
-				}
-			}
-		})
-		wg.Go(func() {
-			for i := range 10 {
-				err := foster.Command("sh", "-c", "exit "+strconv.Itoa(i)).Run()
-				exit, _ := errors.AsType[*foster.ExitError](err)
-				if i != 0 && (exit == nil || exit.Leader.ExitCode() != i) || i == 0 && err != nil {
-					t.Errorf("foster: status %d became %v", i, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func TestAHostThatWaitsForAllItsChildrenTakesNothing(t *testing.T) {
-	leaktest.Check(t)
-	name, argv := role("greedy")
-	out, err := exec.Command(name, argv...).CombinedOutput()
-	if err != nil || string(out) != "greedy 20\n" {
-		t.Errorf("got %q, %v", out, err)
-	}
-}
-
-func TestNoThreadOfTheHostHoldsTheTree(t *testing.T) {
-	leaktest.Check(t)
-	var tree *foster.Tree
-	started := make(chan struct{})
-	out := newLines(t)
-	go func() {
-		defer close(started)
-		// A goroutine that ends while it is locked to its thread ends the thread.
-		lockThread()
-		cmd := roleCommand("block")
-		cmd.Stdout = out.w
-		tree, _ = cmd.Start() // nil is told below
-	}()
-	<-started
-	out.started()
-	if tree == nil {
-		t.Fatal("not started")
-	}
-	pid := out.pid("block")
-	if s, err := procfs.Read(pid); err != nil || s.Ended() {
-		t.Errorf("%+v, %v: it ended with a thread of its host", s, err)
-	}
-	stop(t, tree)
 }
 
 func TestEventsNeverBlockAndKeepTheLast(t *testing.T) {
