@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -538,28 +539,56 @@ func TestFromTakesAnExecCmdOver(t *testing.T) {
 
 func TestEventsNeverBlockAndKeepTheLast(t *testing.T) {
 	leaktest.Check(t)
-	tree, out := begin(t, foster.Subreaper, nil, "block")
+	const many, kept = 300, 256
+	tree, out := begin(t, foster.Subreaper, func(cmd *foster.Cmd) { cmd.Lease.Time = time.Hour }, "block")
 	out.pid("block")
-	for range 300 { // more than are kept, and nobody reads
-		if err := tree.Signal(syscall.SIGSTOP, foster.ScopeLeader); err != nil {
-			t.Fatal(err)
+	// One reader takes the first event, and no more until the tree has ended.
+	began, goOn, slow := make(chan struct{}), make(chan struct{}), make(chan []foster.Event)
+	go func() {
+		var got []foster.Event
+		for e := range tree.Events(context.Background()) {
+			if got = append(got, e); len(got) == 1 {
+				close(began)
+				<-goOn
+			}
 		}
-		if err := tree.Signal(syscall.SIGCONT, foster.ScopeLeader); err != nil {
+		slow <- got
+	}()
+	<-began
+	for n := range many { // each is told: none can fall together with another
+		if err := tree.Extend(time.Hour * time.Duration(n+2)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop(t, tree)
-	var last foster.Event
-	missed := 0
-	for e := range tree.Events(context.Background()) {
-		if last = e; e.Kind == foster.EventMissed {
-			missed = e.Count
+	close(goOn)
+	taken, late := <-slow, slices.Collect(tree.Events(context.Background()))
+	if taken[0].Kind != foster.EventStarted {
+		t.Errorf("the first event is %+v, want the start", taken[0])
+	}
+	for name, got := range map[string][]foster.Event{"who was slow": taken[1:], "who came late": late} {
+		if len(got) != kept+1 || got[0].Kind != foster.EventMissed || got[0].Count < many-kept {
+			t.Fatalf("%s has %d events, the first of them %+v; want what was missed, and then %d", name, len(got), got[0], kept)
+		}
+		if last := got[kept]; last.Kind != foster.EventEnded || last.Exit == nil {
+			t.Errorf("%s: the last event is %+v, want the end", name, last)
+		}
+		var left time.Duration
+		for _, e := range got[1:] {
+			if e.Kind == foster.EventLeaseExtended {
+				if left > 0 && e.Left.Round(time.Hour) != left+time.Hour {
+					t.Errorf("%s: after %v comes %v", name, left, e.Left)
+				}
+				left = e.Left.Round(time.Hour)
+			}
+		}
+		if left != (many+1)*time.Hour {
+			t.Errorf("%s: the newest lease is %v, want %d hours", name, left, many+1)
 		}
 	}
-	if last.Kind != foster.EventEnded || last.Exit == nil {
-		t.Errorf("the last event is %+v, want the end", last)
+	if was, is := taken[1].Count+1, late[0].Count; was != is {
+		t.Errorf("who had taken one event missed %d, another %d", taken[1].Count, is)
 	}
-	t.Logf("%d events were missed", missed)
 }
 
 func TestMembersAndSignalAfterTheEnd(t *testing.T) {
