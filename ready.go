@@ -119,7 +119,7 @@ func (r *shims) drop(p *shim.Process) bool {
 func awaitHello(p *shim.Process) error {
 	hello, err := receive[*wire.Hello](p.Conn)
 	if err == nil {
-		err = shim.CheckHello(hello)
+		err = hello.Check()
 	}
 	if err != nil {
 		p.Kill() // it has no tree, and may not see the end of its socket

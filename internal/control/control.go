@@ -74,10 +74,11 @@ func (c *Client) greet(sock *os.File) error {
 	if err != nil {
 		return c.unanswered(err)
 	}
-	if hello, ok := msg.(*wire.Hello); !ok || hello.Version != wire.Version {
-		return fmt.Errorf("%w: it speaks another version", wire.ErrProtocol)
+	hello, ok := msg.(*wire.Hello)
+	if !ok {
+		return fmt.Errorf("%w: it begins with a %T", wire.ErrProtocol, msg)
 	}
-	return nil
+	return hello.Check()
 }
 
 // ErrSilent says that a shim doesn't answer in time.

@@ -121,18 +121,6 @@ func IsShim(pid int) bool {
 	return ok
 }
 
-// CheckHello says whether a shim's first message means that it is ready.
-func CheckHello(h *wire.Hello) error {
-	switch {
-	case h.Errno != 0:
-		return fmt.Errorf("%s: %w", h.Step, h.Errno)
-	case h.Version != wire.Version:
-		return fmt.Errorf("%w: the shim speaks version %d, this program %d",
-			wire.ErrProtocol, h.Version, wire.Version)
-	}
-	return nil
-}
-
 // Attached is a shim that another process has started, and that this one now speaks
 // with.
 func Attached(conn *wire.Conn, pid int) *Process { return &Process{Conn: conn, PID: pid} }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"syscall"
 	"time"
 )
@@ -13,6 +14,18 @@ type Hello struct {
 	Version int
 	Step    string
 	Errno   syscall.Errno
+}
+
+// Check says whether the shim is ready, and speaks as this source does.
+func (h *Hello) Check() error {
+	switch {
+	case h.Errno != 0:
+		return fmt.Errorf("%s: %w", h.Step, h.Errno)
+	case h.Version != Version:
+		return fmt.Errorf("%w: it speaks version %d, this program %d: use the program that started the tree, or its version",
+			ErrProtocol, h.Version, Version)
+	}
+	return nil
 }
 
 // Started tells of the leader; on Linux its pidfd travels with it.
