@@ -2,12 +2,14 @@ package foster_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/leaktest"
 )
@@ -20,41 +22,11 @@ func TestADelegatedCgroupServesAnOrdinaryUser(t *testing.T) {
 		leaktest.Need(t, "root, to delegate a cgroup", errors.New("not root"))
 	}
 	leaktest.Check(t)
-	const nobody = 65534
-	cg, err := contain.NewCgroup("delegated")
-	leaktest.Need(t, "cgroups", err)
-	defer func() {
-		if err := cg.Remove(); err != nil {
-			t.Error(err)
-		}
-	}()
-	for _, file := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"} {
-		if err := os.Chown(filepath.Join(cg.Path, file), nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
-	plain := filepath.Join(filepath.Dir(copySetuid(t)), "plain")
-	b, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(plain, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(plain, roleMark, "owner", "cgroup", "parent")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
-		UseCgroupFD: true, CgroupFD: int(cg.Dir.Fd()),
-	}
-	out := newLines(t)
-	cmd.Stdout, cmd.Stderr = out.w, os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out.started()
+	attr, path := delegated(t)
+	cmd, out := ordinary(t, attr, foster.Cgroup, "parent")
 	out.pid("parent")
 	out.pid("shim")
-	if held, err := filepath.Glob(filepath.Join(cg.Path, "foster-*")); err != nil || len(held) != 1 {
+	if held, err := filepath.Glob(filepath.Join(path, "foster-*")); err != nil || len(held) != 1 {
 		t.Errorf("cgroups %v, %v; want one of the tree", held, err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -63,5 +35,59 @@ func TestADelegatedCgroupServesAnOrdinaryUser(t *testing.T) {
 	out.next("owner ends:")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// delegated makes a cgroup that is an ordinary user's, and gives what a process is born
+// in it by.
+func delegated(t *testing.T) (attr *syscall.SysProcAttr, path string) {
+	t.Helper()
+	cg, err := contain.NewCgroup("delegated")
+	leaktest.Need(t, "cgroups", err)
+	t.Cleanup(func() {
+		if err := cg.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, file := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"} {
+		if err := os.Chown(filepath.Join(cg.Path, file), nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cg.Dir.Fd())}, cg.Path
+}
+
+// TestACgroupEndsWhomItsUserMayNotSignal: a member that became root's is killed with its
+// cgroup, which is the user's.
+func TestACgroupEndsWhomItsUserMayNotSignal(t *testing.T) {
+	if os.Getuid() != 0 {
+		leaktest.Need(t, "root, to delegate a cgroup and make a setuid file", errors.New("not root"))
+	}
+	for name, by := range map[string][]string{
+		"the leader":                   nil,
+		"a child, and the leader ends": {"/bin/sh", "-c", `"$0" "$@" & wait`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, []foster.Containment{foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+				attr, _ := delegated(t)
+				args := append(append([]string{"run"}, by...), copySetuid(t), roleMark, "becomes0")
+				cmd, out := ordinary(t, attr, c, args...)
+				root := out.pid("root")
+				out.pid("shim")
+				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				if killed := out.next("owner killed:"); !strings.Contains(killed, fmt.Sprintf("{%d ", root)) {
+					t.Errorf("%s told as killed; want %d among them", killed, root)
+				}
+				if said := out.next("owner ends:"); strings.Contains(said, "another user") {
+					t.Errorf("said %q; want no survivor", said)
+				}
+				if err := cmd.Wait(); err != nil {
+					t.Error(err)
+				}
+				out.rest() // nobody is left who could write
+			})
+		})
 	}
 }
