@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/journal"
 )
 
@@ -24,21 +27,48 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 			fmt.Fprintln(stderr, "foster: "+printable(why.Error())+": "+text)
 		}
 	}
-	left := leftOf(name, now)
-	if len(left) == 0 {
+	if len(leftOf(name, now)) == 0 {
 		say("there is nothing to stop")
 		return nil
 	}
+	lock, c, err := claimOf(name)
+	if err != nil {
+		return err
+	}
+	if c != nil { // one has begun meanwhile
+		defer c.Close()
+		return failedError(downWhole(ctx, c))
+	}
+	defer lock.Close()
+	left := leftOf(name, now) // another foster down may have ended it
+	if len(left) == 0 {
+		say("another has ended what it had left")
+		return nil
+	}
 	say("ending what it has left: " + strings.Join(idsOf(left), ", "))
+	failed := endLeft(ctx, left, stderr)
+	if rest := leftOf(name, now); failed == nil && len(rest) > 0 {
+		failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
+	}
+	return failed
+}
+
+// claimOf takes the lock of a project, so that no foster up begins meanwhile, or else
+// connects to the one that has.
+func claimOf(name string) (*os.File, *client.Client, error) {
+	folder, err := projectFolder(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return (&upper{project: &config.Project{Name: name}, folder: folder}).claim()
+}
+
+// endLeft ends trees in the reverse of their order.
+func endLeft(ctx context.Context, left []journal.Found, stderr io.Writer) error {
 	_, _, failed := foster.Recover(ctx) // those that have no shim any more
 	for _, f := range slices.Backward(left) {
 		if f.State == journal.Living {
 			failed = errors.Join(failed, stopTree(f.Entry.ID, nil, stderr))
-		}
-	}
-	if failed == nil {
-		if rest := leftOf(name, now); len(rest) > 0 {
-			failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
 		}
 	}
 	return failed

@@ -19,6 +19,7 @@ import (
 	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -99,6 +100,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"report":  scriptReport,
 	"answer":  scriptAnswer,
 	"gone":    scriptGone,
+	"locked":  scriptLocked,
 	"sigterm": scriptTerminate,
 }
 
@@ -207,6 +209,18 @@ func scriptGone(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if err := syscall.Kill(pid, 0); neg != (err == nil) {
 		ts.Fatalf("pid %d: %v", pid, err)
+	}
+}
+
+// scriptLocked is "locked file": another has the lock of the file; with ! nobody has.
+func scriptLocked(ts *testscript.TestScript, neg bool, args []string) {
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer f.Close()
+	got, err := sys.TryLock(f, false)
+	ts.Check(err)
+	if got != neg {
+		ts.Fatalf("%s: got the lock: %v", args[0], got)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/foster-init/foster/internal/sys"
 )
 
-// Which foster up has a project: the one that has the lock in the folder of its state. It
+// Which foster up has a project: the one that has the lock in the folder of its state. A
+// foster down that ends what was left of a project has it meanwhile, too. The project
 // has to be had also where nothing can be written there, on a disk that is read-only
 // since it has failed, say: what runs is to be taken over all the same.
 
@@ -63,7 +64,7 @@ func (u *upper) claim() (*os.File, *client.Client, error) {
 		case lock != nil:
 			return lock, nil, nil
 		case time.Since(begin) > claimPatience:
-			return nil, nil, hinted{fmt.Errorf("another foster up of %s is starting or ending, and doesn't answer", u.project.Name),
+			return nil, nil, hinted{fmt.Errorf("another foster up of %s is starting or ending, or a foster down is ending what one has left", u.project.Name),
 				"fuser " + u.lockPath() + " names it"}
 		}
 	}
