@@ -36,15 +36,14 @@ func (p *projectFlags) asked() bool { return p.name != "" || len(p.files) > 0 }
 // owner finds the supervisor of what a name means; nil: it is that of a tree, or of
 // nothing. Who is returned has to be closed.
 func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error) {
+	var unknown unknownApp // to the project of this folder
 	switch c, err := p.dial(ctx); {
 	case err == nil:
 		o, err := meant(ctx, c, name)
-		if o != nil || err != nil && p.asked() {
+		if o != nil || err != nil && p.asked() && !errors.Is(err, client.ErrNotRunning) {
 			return o, failedError(err)
 		}
-		if p.asked() {
-			return nil, failedError(unknownApp(client.Target{App: name}))
-		}
+		unknown, _ = errors.AsType[unknownApp](err)
 	case p.asked() && errors.Is(err, client.ErrNotRunning):
 		return nil, nil // it may have left the application
 	case p.asked():
@@ -62,13 +61,17 @@ func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error)
 			return o, nil
 		}
 	}
+	_, err := find(name)
+	if _, none := errors.AsType[unknownError](err); none && unknown.name != "" {
+		return nil, failedError(unknown)
+	}
 	return nil, nil
 }
 
 // answerBound is how long a supervisor has to say whom it has.
 const answerBound = 10 * time.Second
 
-// meant asks a supervisor what a name means. Where it means nothing to it, it is let go.
+// meant asks a supervisor what a name means; an unknownApp: nothing, and it is let go.
 func meant(ctx context.Context, c *client.Client, name string) (o *ownedBy, err error) {
 	defer func() {
 		if o == nil {
@@ -79,9 +82,6 @@ func meant(ctx context.Context, c *client.Client, name string) (o *ownedBy, err 
 	defer cancel()
 	status, err := c.Status(bounded)
 	if err != nil {
-		if errors.Is(err, client.ErrNotRunning) {
-			err = nil
-		}
 		return nil, err
 	}
 	aim := aimAt(name, status.Apps)
@@ -93,7 +93,7 @@ func meant(ctx context.Context, c *client.Client, name string) (o *ownedBy, err 
 			return &ownedBy{c, status, client.Target{App: a.Name, Replica: a.Instances[n].Replica}}, nil
 		}
 	}
-	return nil, nil
+	return nil, unknownApp{name, status.Apps, true}
 }
 
 // asApp does something with an application, where a name means one, and says whether it

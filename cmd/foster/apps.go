@@ -32,7 +32,7 @@ func (p *projectFlags) withApps(ctx context.Context, names []string, do func(*cl
 		if err != nil {
 			return err
 		}
-		return do(c, of)
+		return unknownAmong(ctx, c, names, do(c, of))
 	})
 }
 
@@ -160,7 +160,7 @@ func chosen(status client.Status, of []client.Target) (list []client.Instance, e
 			}
 		}
 		if len(list) == n && !slices.ContainsFunc(status.Apps, func(a client.App) bool { return a.Name == t.App && t.Replica == 0 }) {
-			return nil, unknownApp(t)
+			return nil, unknownApp{name: targetName(t), apps: status.Apps}
 		}
 	}
 	if len(of) > 0 {
@@ -172,10 +172,9 @@ func chosen(status client.Status, of []client.Target) (list []client.Instance, e
 	return list, nil
 }
 
-func unknownApp(t client.Target) error {
-	name := t.App
-	if t.Replica > 0 {
-		name += "." + strconv.Itoa(t.Replica)
+func targetName(t client.Target) string {
+	if t.Replica == 0 {
+		return t.App
 	}
-	return fmt.Errorf("%q: %w", name, client.ErrUnknown)
+	return t.App + "." + strconv.Itoa(t.Replica)
 }

@@ -41,7 +41,7 @@ waits for a reader. A tree whose owner is gone is taken over until you detach.`,
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
 				return (&seat{stdin: stdin, stdout: stdout, stderr: stderr}).attach(cmd.Context(), o)
 			}); app {
-				return err
+				return ofTheWait(err)
 			}
 			ids, err := p.treesOf(cmd.Context(), args[0])
 			if err != nil {

@@ -39,7 +39,7 @@ func (p *projectFlags) withPast(ctx context.Context, names []string, follow bool
 		for n, name := range names {
 			of[n] = aimAt(name, status.Apps)
 		}
-		return do(l, status, of)
+		return unknownAmong(ctx, l, names, do(l, status, of))
 	}
 	c, err := p.dial(ctx)
 	if errors.Is(err, client.ErrNotRunning) && !follow {

@@ -51,7 +51,7 @@ has another number, or the project is started anew.`,
 			return p.withProject(cmd.Context(), func(c *client.Client) error {
 				for i, app := range args {
 					if err := c.Scale(cmd.Context(), app, wanted[i]); err != nil {
-						return err
+						return unknownAmong(cmd.Context(), c, args, err)
 					}
 				}
 				return nil

@@ -50,7 +50,7 @@ something couldn't be ended.`,
 				return p.withProject(cmd.Context(), func(c *client.Client) error { return c.StopWith(cmd.Context(), plan) })
 			}
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
-				of, err := aims(cmd.Context(), o.Client, args[1:])
+				of, err := aimsIn(o.status, args[1:])
 				if err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
@@ -70,7 +72,7 @@ func find(id string) (journal.Found, error) {
 	}
 	found, err := journal.Find(state, id)
 	if errors.Is(err, journal.ErrUnknown) {
-		return found, hinted{unknownError(id), "foster ls lists the trees of this user"}
+		return found, hinted{unknownError(id), cmp.Or(config.Meant(id, ids()), "foster ls lists the trees of this user")}
 	}
 	return found, err
 }

@@ -83,6 +83,9 @@ func failedError(err error) error {
 	failed, ok := errors.AsType[*client.FailedError](err)
 	switch {
 	case !ok && errors.Is(err, client.ErrUnknown):
+		if u, ok := errors.AsType[unknownApp](err); ok {
+			return refusalError{u.told()}
+		}
 		return refusalError{hinted{err, "foster status lists the applications"}}
 	case !ok && errors.Is(err, client.ErrNotRunning):
 		return refusalError{err}

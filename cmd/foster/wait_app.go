@@ -83,7 +83,7 @@ func (w *waiter) wait(ctx context.Context, names []string) error {
 		return usageError{flagError("for", fmt.Errorf("%q is none of exit, ready, stopped", w.goal))}
 	}
 	if app, err := w.asApp(ctx, names[0], func(o *ownedBy) error { return w.exit(ctx, o) }); app {
-		return err
+		return ofTheWait(err)
 	}
 	return w.asTrees(ctx, w.stderr, names[0], func(id string) error { return waitWithin(ctx, id, w.stderr) })
 }

@@ -29,6 +29,10 @@ func nearestEnd(word string, list []string) string {
 	return ends[nearest(word, all)]
 }
 
+// Meant is the hint that names what was meant by a word, of a list; "" where that isn't
+// known.
+func Meant(word string, list []string) string { return didYouMean(nearest(word, list)) }
+
 // didYouMean is the hint that names what was meant; "" where that isn't known.
 func didYouMean(near string) string {
 	if near == "" {
