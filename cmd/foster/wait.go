@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 func newWait(stdout, stderr io.Writer) *cobra.Command {
 	w := &waiter{stdout: stdout, stderr: stderr, seen: []condition{}}
 	cmd := &cobra.Command{
-		Use:   "wait [flags] APP|ID…",
+		Use:   "wait [flags] APP|ID\n  foster wait --for ready|stopped [flags] [APP…]",
 		Short: "Wait until an application or a tree has ended, and exit with its status",
 		Long: `Wait until no process of a tree, or of an application's run, is left, and exit as foster
 run would have: with the status of the command; 128 and its number where a signal has
@@ -30,13 +31,19 @@ The status of a tree that was started with --id or --detach stays to be asked fo
 when it has ended; those of the newest 64 are kept. Of an application that doesn't run,
 it is that of its last run.
 
-With --for, applications of a running project, none for all of them, are waited for until
-they are ready, or stopped: until nothing of them runs, nor will by itself. The status is
+With --for, one or several applications of a running project, no name for all of them,
+are waited for until they are ready, or stopped: until nothing of them runs, nor will by itself. The status is
 0 then, 1 where one has failed, so that it can't come true any more.`,
 		Example: "  foster run --id job --detach -- ./start.sh\n  foster wait job; echo $?\n  foster wait --for ready --timeout 1min",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if w.goal != "exit" {
 				return nil
+			}
+			if len(args) > 1 {
+				return usageError{hinted{
+					fmt.Errorf("foster wait takes one application or tree, with whose status it exits: got %q, too", args[1]),
+					"foster wait --for stopped " + strings.Join(args, " ") + " waits for several applications",
+				}}
 			}
 			return needs("foster wait web", theTree)(cmd, args)
 		},
