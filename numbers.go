@@ -12,14 +12,5 @@ func (o *owner) hereNumbered(list []wire.Member) []wire.Member {
 	if o.exit.Containment != PIDNS || o.shim.Inside() || len(list) == 0 {
 		return list
 	}
-	outside := new(contain.Table).Outside(o.shim.PID)
-	here := make([]wire.Member, 0, len(list))
-	for _, m := range list {
-		s, found := outside[m.PID]
-		if m.PID = 0; found && s.Start == m.Start {
-			m.PID = s.PID
-		}
-		here = append(here, m)
-	}
-	return here
+	return contain.Numbered(list, new(contain.Table).Outside(o.shim.PID))
 }

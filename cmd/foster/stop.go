@@ -9,6 +9,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -75,27 +76,48 @@ something couldn't be ended.`,
 
 // stopTree stops one tree, and waits for its end.
 func stopTree(id string, plan *wire.Plan, stderr io.Writer) error {
-	return act(id, func(c *control.Client) error {
-		if err := c.Watch(); err != nil {
-			return err
-		}
-		if err := c.Stop(plan, string(foster.CauseStopped)); err != nil {
-			return err
-		}
-		end, err := awaitEnd(c)
-		if errors.Is(err, errShimGone) {
-			err = endedMeanwhile(id)
-		}
-		if k := end.killed; k.Count > 0 {
-			var list []foster.Process
-			for _, m := range k.Names {
-				list = append(list, foster.Process{PID: m.PID, Name: m.Name})
-			}
-			fmt.Fprintln(stderr, "foster: had to be ended by SIGKILL: "+processNames(list, max(k.Count, len(list))))
-		}
-		if err == nil && end.tree != nil && len(end.tree.Survivors) > 0 {
-			err = survivorsError(end.tree.Survivors)
-		}
+	found, c, err := connect(id)
+	if err != nil {
+		return asRefusal(err)
+	}
+	defer c.Close()
+	return asRefusal(refused(id, stopBy(c, found.Entry, plan, stderr)))
+}
+
+func stopBy(c *control.Client, entry *wire.Entry, plan *wire.Plan, stderr io.Writer) error {
+	numbered := numbersOf(entry)
+	if err := c.Watch(); err != nil {
 		return err
-	})
+	}
+	if err := c.Stop(plan, string(foster.CauseStopped)); err != nil {
+		return err
+	}
+	end, err := awaitEnd(c)
+	if errors.Is(err, errShimGone) {
+		err = endedMeanwhile(entry.ID)
+	}
+	if k := end.killed; k.Count > 0 {
+		var list []foster.Process
+		for _, m := range numbered(k.Names) {
+			list = append(list, foster.Process{PID: m.PID, Name: m.Name})
+		}
+		fmt.Fprintln(stderr, "foster: had to be ended by SIGKILL: "+processNames(list, max(k.Count, len(list))))
+	}
+	if err == nil && end.tree != nil && len(end.tree.Survivors) > 0 {
+		err = survivorsError(numbered(end.tree.Survivors))
+	}
+	return err
+}
+
+// numbersOf looks at a tree before it is stopped, and gives its members the numbers that
+// they have here: a shim in a PID namespace tells those of the namespace. Who came after
+// the look and has ended is named without a number.
+func numbersOf(e *wire.Entry) func([]wire.Member) []wire.Member {
+	if e.Containment != wire.PIDNS {
+		return func(list []wire.Member) []wire.Member { return list }
+	}
+	before := new(contain.Table).Outside(e.Shim.PID)
+	return func(list []wire.Member) []wire.Member {
+		return contain.Numbered(list, before, new(contain.Table).Outside(e.Shim.PID))
+	}
 }
