@@ -267,17 +267,26 @@ func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failu
 // only the number of its error, so the steps that can be tried again without
 // harm are.
 func guessStage(err error, attr *syscall.ProcAttr) string {
-	switch n := errno(err); {
+	n, user := errno(err), attr.Sys.Credential
+	switch {
 	case n == syscall.EAGAIN, n == syscall.ENOMEM:
 		return StageFork
 	case attr.Dir != "" && dirFails(attr.Dir):
 		return StageDir
-	case n == syscall.EPERM && attr.Sys.Credential != nil:
-		return StageCredential
 	case inCgroup(attr.Sys) && containmentErrno(n) && !canClone(attr.Sys):
 		return StageContainment
+	case user != nil && !canBecome(user, ""):
+		return StageCredential
+	case user != nil && attr.Dir != "" && !canBecome(user, attr.Dir):
+		return StageDir // it's closed to that user
 	}
 	return StageExec
+}
+
+// canBecome proves by a child that it can become another user, and then enter a folder.
+func canBecome(user *syscall.Credential, dir string) bool {
+	err := sys.TryFork(&syscall.SysProcAttr{Credential: user}, dir)
+	return errno(err) == syscall.ENOENT
 }
 
 func dirFails(dir string) bool {

@@ -15,7 +15,7 @@ func inCgroup(attr *syscall.SysProcAttr) bool { return attr.UseCgroupFD }
 // canClone proves that a child can be born into the cgroup, by one whose program can't be
 // there: a program that may not be executed gives the same numbers as a clone.
 func canClone(into *syscall.SysProcAttr) bool {
-	err := sys.TryFork(&syscall.SysProcAttr{UseCgroupFD: into.UseCgroupFD, CgroupFD: into.CgroupFD})
+	err := sys.TryFork(&syscall.SysProcAttr{UseCgroupFD: into.UseCgroupFD, CgroupFD: into.CgroupFD}, "")
 	return errno(err) == syscall.ENOENT
 }
 

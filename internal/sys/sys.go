@@ -49,13 +49,13 @@ func ForkExec(argv0 string, argv []string, attr *syscall.ProcAttr) (int, error) 
 	return syscall.ForkExec(argv0, argv, attr)
 }
 
-// TryFork forks a child whose program can't be there, and gives the error: ENOENT where
-// nothing but that was in the way.
-func TryFork(attr *syscall.SysProcAttr) error {
+// TryFork forks a child whose program can't be there, in a folder that is, and gives the
+// error: ENOENT where nothing but that was in the way.
+func TryFork(attr *syscall.SysProcAttr, dir string) error {
 	if err := fault("tryfork"); err != nil {
 		return err
 	}
-	_, err := syscall.ForkExec("", []string{""}, &syscall.ProcAttr{Sys: attr})
+	_, err := syscall.ForkExec("", []string{""}, &syscall.ProcAttr{Dir: dir, Sys: attr})
 	return err
 }
 
