@@ -92,7 +92,7 @@ func begin(t *testing.T, c foster.Containment, set func(*foster.Cmd), args ...st
 	}
 	out.started()
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() || t.Skipped() {
 			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce) // whatever is left
 		}
 	})
