@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -240,6 +241,27 @@ func TestAnotherUserIsRefused(t *testing.T) {
 		}
 		living(t, tree)
 		stop(t, tree)
+	})
+}
+
+// TestNoNameAndNoFolderIsTooLongForASocket, though the address of one is short.
+func TestNoNameAndNoFolderIsTooLongForASocket(t *testing.T) {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		long := filepath.Join(t.TempDir(), strings.Repeat("d", 200))
+		t.Setenv("XDG_RUNTIME_DIR", long)
+		id := strings.Repeat("x", 63)
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.ID, cmd.Notify = id, true }, "tells", "READY=1")
+		out.pid("told")
+		if e := waitFor(t, tree, foster.EventNotified); !e.Ready {
+			t.Errorf("it told %+v, want that it's ready", e)
+		}
+		if status, err := dial(t, id).Status(); err != nil || !status.Ready {
+			t.Errorf("%+v, %v; want what it told", status, err)
+		}
+		stop(t, tree)
+		if left, err := filepath.Glob(filepath.Join(long, "foster", "*")); err != nil || len(left) > 0 {
+			t.Errorf("left are %v, %v", left, err)
+		}
 	})
 }
 
