@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -64,24 +63,5 @@ once.`,
 	how.add(cmd)
 	return actOnApps(cmd, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error {
 		return c.RestartWith(ctx, plan, of...)
-	})
-}
-
-// newReload is foster reload.
-func newReload(stdout io.Writer) *cobra.Command {
-	return actOnApps(&cobra.Command{
-		Use:   "reload [flags] APP…",
-		Short: "Ask applications to read their own configuration again",
-		Long: `Send SIGHUP to the leader of each application that is named, or of one replica (web.2).
-What an application makes of that is its own matter. foster update is for foster.yaml.`,
-		Example: "  foster reload web",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{hinted{errors.New("foster reload needs the name of an application"), "foster reload web"}}
-			}
-			return nil
-		},
-	}, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error {
-		return c.Signal(ctx, "HUP", "leader", of...)
 	})
 }

@@ -1,9 +1,6 @@
 package contain
 
 import (
-	"fmt"
-	"os"
-
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -58,10 +55,6 @@ func (t *Table) Outside(shim int) map[int]procfs.Stat {
 
 // nsPids is the numbers of a process, from this namespace down to its own.
 func nsPids(pid int) []int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return nil // it has ended
-	}
-	s, _ := procfs.ParseStatus(b) // malformed: none
+	s, _ := procfs.ReadStatus(pid) // it has ended: none
 	return s.NSPids
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Status is what only /proc/PID/status has (proc_pid_status(5)).
@@ -21,6 +22,15 @@ type Status struct {
 	SwapKB                 uint64
 	Kernel                 bool // a kernel thread (Linux 6.8)
 }
+
+// Heeds says whether a process has prepared for a signal: it catches it, or blocks it, to
+// wait for it by itself.
+func (s *Status) Heeds(sig syscall.Signal) bool { return (s.Caught|s.Blocked)&bit(sig) != 0 }
+
+// Ignores says whether nothing would come of a signal.
+func (s *Status) Ignores(sig syscall.Signal) bool { return s.Ignored&bit(sig) != 0 }
+
+func bit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 
 // ParseStatus parses the content of /proc/PID/status. A key stands at the
 // beginning of a line; the kernel escapes newlines in a name.

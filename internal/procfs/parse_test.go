@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"syscall"
 	"testing"
 )
 
@@ -151,4 +152,18 @@ func FuzzParseTTYDrivers(f *testing.F) {
 			_ = d.Name(d.Last)
 		}
 	})
+}
+
+func TestASignalIsHeededWhereItIsCaughtOrBlocked(t *testing.T) {
+	for masks, want := range map[string][2]bool{
+		"SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000001\n": {true, false},
+		"SigBlk:\t0000000000000001\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n": {true, false},
+		"SigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000004002\n": {false, true},
+		"SigBlk:\t0000000000000002\nSigIgn:\t0000000000000000\nSigCgt:\tfffffffffffffffe\n": {false, false},
+	} {
+		s, err := ParseStatus([]byte("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n" + masks))
+		if got := [2]bool{s.Heeds(syscall.SIGHUP), s.Ignores(syscall.SIGHUP)}; err != nil || got != want {
+			t.Errorf("%q: heeds, ignores: %v, %v, want %v", masks, got, err, want)
+		}
+	}
 }

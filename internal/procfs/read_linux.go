@@ -56,6 +56,15 @@ func Read(pid int) (Stat, error) {
 	return s, nil
 }
 
+// ReadStatus reads what only /proc/PID/status has of one process.
+func ReadStatus(pid int) (Status, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return Status{}, err
+	}
+	return ParseStatus(b)
+}
+
 // Snapshot reads all processes that /proc shows, those that end meanwhile left
 // out. It isn't one moment in time: a process may have changed its parent
 // between two lines of it.
