@@ -78,6 +78,10 @@ type Instance struct {
 	Memory    int64          `json:"memory"` // bytes resident, of all members
 	Survivors []string       `json:"survivors,omitempty"`
 	Exit      *Exit          `json:"exit,omitempty"` // of the last run
+	// NotStarted is why it couldn't be started when it was to run last; "": it was.
+	NotStarted string `json:"not_started,omitempty"`
+	// BlockedBy is the application that it depends on and which is why.
+	BlockedBy string `json:"blocked_by,omitempty"`
 }
 
 // Exit is how a run ended. Code and Signal are nil where nobody could observe it.

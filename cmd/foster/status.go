@@ -37,7 +37,8 @@ replica.
   MEMBERS    how many processes it has now
   CPU        processor time of these
   MEMORY     resident memory of these
-  LAST EXIT  how the last run ended: a status or a signal, and when
+  LAST EXIT  how the last run ended: a status or a signal, and when; not started: it
+             couldn't be when it was to run last, and why
   NOTE       why it is in this state; what its health probe or itself says`,
 		Example:           "  foster status\n  foster status --watch\n  foster status -o json web",
 		ValidArgsFunction: completeApps(&s.projectFlags),

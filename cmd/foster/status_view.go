@@ -49,7 +49,7 @@ func instanceName(a client.App, i client.Instance) string {
 }
 
 func instanceRow(name string, i client.Instance, now time.Time) []piece {
-	row := cellsOf(printable(name), stateWords(i, now), "-", "-", strconv.Itoa(i.Restarts), "-", "-", "-", "-", exitWords(i.Exit, now), printable(note(i)))
+	row := cellsOf(printable(name), stateWords(i, now), "-", "-", strconv.Itoa(i.Restarts), "-", "-", "-", "-", exitWords(i, now), printable(note(i)))
 	row[0].colour = bold
 	row[1].colour = stateColour(i.State)
 	row[10].colour = faint
@@ -113,9 +113,13 @@ func stateColour(s client.State) colour {
 	return yellow
 }
 
-// exitWords is how the last run ended: its code or its signal, and when.
-func exitWords(e *client.Exit, now time.Time) string {
+// exitWords is how the last run ended: its code or its signal, and when; or that it
+// couldn't begin, of which the note says all.
+func exitWords(i client.Instance, now time.Time) string {
+	e := i.Exit
 	switch {
+	case i.NotStarted != "":
+		return "not started: " + printable(cut(i.NotStarted, 30))
 	case e == nil:
 		return "-"
 	case e.Code != nil:

@@ -30,6 +30,9 @@ func TestTheStatusTableSaysInWordsHowEachInstanceIs(t *testing.T) {
 		{one(client.Instance{State: client.Stuck, Cause: "its tree can't be taken over"}), `stuck .*- +its tree can't be taken over$`},
 		{one(client.Instance{State: client.Stopped, Exit: &client.Exit{Cause: "unknown"}}), `stopped .* \?$`},
 		{one(client.Instance{State: client.Failed, Cause: "hook\x1b[2J", Exit: &client.Exit{Signal: "SIGKILL", Ended: now}}), `failed .*SIGKILL, 0s ago hook\\x1b\[2J$`},
+		{one(client.Instance{State: client.Failed, Cause: "db has failed", NotStarted: "db has failed"}), `failed .* not started: db has failed +db has failed$`},
+		{one(client.Instance{State: client.Backoff, NotStarted: "hook pre_start: \x1bsh: exit status 4: no schema", Exit: &client.Exit{Cause: "not started: hook", Ended: now}}),
+			`not started: hook pre_start: \\x1bsh: exit sta… *$`},
 		{client.App{Name: "web", Replicas: 2, Instances: []client.Instance{{Replica: 2, State: client.Waiting, Cause: "waits for db"}}}, `^web\.2 +waiting .*waits for db$`},
 		{client.App{Name: "web"}, `^web +no replicas`},
 	} {

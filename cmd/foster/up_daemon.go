@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/supervise"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -77,14 +78,22 @@ func (u *upper) tellStart(ctx context.Context, c *client.Client) error {
 
 // told says what runs now, and what doesn't.
 func (u *upper) told(status client.Status) error {
-	failed := &client.FailedError{}
+	failed, blocked := &client.FailedError{}, []client.Failure{}
 	var names []string
 	for _, a := range status.Apps {
 		var running []string
 		for _, i := range a.Instances {
 			switch i.State {
 			case client.Failed, client.Backoff, client.Stuck:
-				failed.Failures = append(failed.Failures, client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors})
+				f := client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors, Hint: supervise.StartHint(i)}
+				if i.NotStarted != "" {
+					f.Text = "not started: " + i.NotStarted
+				}
+				if i.BlockedBy != "" {
+					blocked = append(blocked, f)
+				} else {
+					failed.Failures = append(failed.Failures, f)
+				}
 			case client.Stopped, client.Completed:
 			default:
 				running = append(running, instanceName(a, i))
@@ -98,6 +107,7 @@ func (u *upper) told(status client.Status) error {
 	if len(names) > 0 {
 		u.say("%s runs in the background (pid %d): %s", status.Project, status.PID, listed(names))
 	}
+	failed.Failures = append(failed.Failures, blocked...) // the hint is for the first, which is why
 	if len(failed.Failures) > 0 {
 		return failedError(failed)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -98,8 +99,40 @@ func (i *instance) report() client.Instance {
 	}
 	if i.tree != nil {
 		r.PID, r.Started, r.Containment = i.pid, i.started, string(i.tree.Containment())
+		return r
 	}
+	r.NotStarted, r.BlockedBy = i.notStarted()
 	return r
+}
+
+// notStartedWords begins the cause of a run that didn't come to be.
+const notStartedWords = "not started: "
+
+// notStarted says why an instance couldn't be started when it was to run last, and which
+// application is why, where it is another.
+func (i *instance) notStarted() (why, blocker string) {
+	if i.refused && i.m.State != client.Stopped {
+		blocker, _, _ = strings.Cut(i.cause, " ") // as dependenciesOf says it
+		return i.cause, blocker
+	}
+	if i.exit != nil {
+		if why, ok := strings.CutPrefix(i.exit.Cause, notStartedWords); ok {
+			return why, ""
+		}
+	}
+	return "", ""
+}
+
+// StartHint says where to look for why an instance couldn't be started: its log, which has
+// nothing of a run that didn't come to be, doesn't tell. "": it was started.
+func StartHint(i client.Instance) string {
+	switch {
+	case i.BlockedBy != "":
+		return fmt.Sprintf("%s depends on %s: foster logs %[2]s shows what that has said, foster events %[2]s what has happened to it", i.App, i.BlockedBy)
+	case i.NotStarted != "":
+		return fmt.Sprintf("it wasn't started, so that its log has nothing of this: foster events %s shows what was tried", i.App)
+	}
+	return ""
 }
 
 // measure adds what the process table says of the trees, and what is left of leases.
@@ -221,6 +254,8 @@ func (i *instance) failure(text string) client.Failure {
 	f := client.Failure{App: i.app.spec.Name, Replica: i.replica, Text: text, Survivors: i.left}
 	if i.m.State == client.Stuck && len(i.left) == 0 {
 		f.Hint = "foster inspect " + i.treeID + " shows the tree that has its name; when that has ended, what was asked for last is done"
+	} else if i.tree == nil {
+		f.Hint = StartHint(i.report())
 	}
 	return f
 }

@@ -159,7 +159,7 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 	}
 	if err != nil {
 		i.facts.ran = !errors.Is(err, context.Canceled)
-		i.exit = &client.Exit{Cause: "not started: " + err.Error(), Started: time.Now(), Ended: time.Now()}
+		i.exit = &client.Exit{Cause: notStartedWords + err.Error(), Started: time.Now(), Ended: time.Now()}
 		if i.facts.ran {
 			s.failedRun(i)
 		}
