@@ -12,6 +12,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // request is something that was asked for, and that takes until its targets are there.
@@ -346,7 +347,7 @@ func (s *Supervisor) Down(ctx context.Context) error {
 // Signal sends a signal to the trees of instances that run.
 func (s *Supervisor) Signal(targets []client.Target, sig syscall.Signal, scope foster.Scope) error {
 	return s.eachTree(targets, func(t *foster.Tree) error { return signalTree(t, sig, scope) }, func(i *instance) {
-		s.event(i, "signal", "%s was sent, as asked", sig)
+		s.event(i, "signal", "%s was sent, as asked", units.SignalName(sig))
 	})
 }
 
