@@ -26,7 +26,7 @@ func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err er
 		}
 	}
 	if scope == wire.ScopeLeader {
-		if h.leaderDone {
+		if h.leaderDone || h.anchored && ended(h.leader) {
 			return 0, unix.ESRCH
 		}
 		return 1, sys.Kill(h.leader, sig) // an unreaped child
@@ -46,6 +46,13 @@ func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err er
 		return 0, unix.EPERM
 	}
 	return 0, unix.ESRCH
+}
+
+// ended says whether an unreaped child is a zombie, where that can be seen: of the leader
+// that anchors a group the watcher's news may come later.
+func ended(child int) bool {
+	stat, err := procfs.Read(child)
+	return err == nil && stat.Ended()
 }
 
 // within gives the members that a scope means; nil is all.

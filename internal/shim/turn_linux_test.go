@@ -27,8 +27,8 @@ func (deserted) Kill() (contain.Sent, error) { return contain.Sent{}, nil }
 func (deserted) Empty() (bool, error)        { return true, nil }
 func (deserted) Close() error                { return nil }
 
-// ended is the pid of a child that has ended, and wasn't reaped.
-func ended(t *testing.T) int {
+// zombie is the pid of a child that has ended, and wasn't reaped.
+func zombie(t *testing.T) int {
 	t.Helper()
 	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{})
 	if err != nil {
@@ -71,7 +71,7 @@ func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
 			m := &many{loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{}, look: make(chan struct{}, 1)}
 			s := &server{loop: m.loop, many: m, machine: tt.machine, clients: map[*client]bool{}}
 			s.terms = &terms{start: &wire.Start{}}
-			s.held = &holding{tree: deserted{}, leader: ended(t), killed: map[procfs.Identity]bool{}}
+			s.held = &holding{tree: deserted{}, leader: zombie(t), killed: map[procfs.Identity]bool{}}
 			m.servers[s], m.leaders[s.held.leader] = true, s
 			c, far := guestOf(t, s)
 			s.turn(func() { s.handle(received{from: c, msg: tt.request}) })
@@ -89,6 +89,16 @@ func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
 				t.Errorf("afterwards held %v, terms %v, done %v, served %v", s.held, s.terms, s.done, m.servers[s])
 			}
 		})
+	}
+}
+
+// TestALeaderThatIsAZombieGetsNoSignal: the watcher hasn't told of its end yet.
+func TestALeaderThatIsAZombieGetsNoSignal(t *testing.T) {
+	leader := zombie(t)
+	defer sys.WaitEnd(leader)
+	s := &server{loop: newLoop(), machine: Machine{State: Running}, held: &holding{tree: deserted{}, leader: leader, anchored: true}}
+	if n, err := s.signal(syscall.SIGUSR1, wire.ScopeLeader); n != 0 || err != syscall.ESRCH {
+		t.Errorf("sent to %d, %v", n, err)
 	}
 }
 
@@ -171,7 +181,7 @@ func TestNothingIsLeftOfATreeThatEndsWithItsOwner(t *testing.T) {
 func TestTheEndOfALeaderThatIsTakenBeforeALookIsTold(t *testing.T) {
 	s := &server{loop: newLoop(), machine: Machine{State: Running}, terms: &terms{start: &wire.Start{}}}
 	s.recheck = s.newClock(s.awaited)
-	s.held = &holding{tree: deserted{}, leader: ended(t), killed: map[procfs.Identity]bool{}}
+	s.held = &holding{tree: deserted{}, leader: zombie(t), killed: map[procfs.Identity]bool{}}
 	s.turn(s.clearZombies)
 	if s.held.leaderEnd == nil {
 		t.Fatal("the leader wasn't taken")
