@@ -1,17 +1,22 @@
 package foster_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/leaktest"
 )
+
+// The tests in this file are starts that fail.
 
 // A refusal is a start that the system refuses, by a condition that is real.
 type refusal struct {
@@ -103,4 +108,68 @@ func TestWithoutAPlaceForTheJournalOnlyWhoNeedsItIsRefused(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestStartErrorsAreTyped(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	busy := write("busy", "", 0o755)
+	b, err := os.ReadFile("/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.OpenFile(busy, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if _, err := open.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	command := func(path string, set func(*foster.Cmd)) *foster.Cmd {
+		cmd := foster.Command(path)
+		if set != nil {
+			set(cmd)
+		}
+		return cmd
+	}
+	for name, c := range map[string]struct {
+		cmd   *foster.Cmd
+		stage foster.Stage
+		is    error
+	}{
+		"not in PATH":     {command("no-such-program", nil), foster.StageLookup, exec.ErrNotFound},
+		"no such file":    {command(filepath.Join(dir, "none"), nil), foster.StageExec, fs.ErrNotExist},
+		"no interpreter":  {command(write("bad", "#!/no/such\n", 0o755), nil), foster.StageExec, fs.ErrNotExist},
+		"not executable":  {command(write("plain", "", 0o644), nil), foster.StageExec, fs.ErrPermission},
+		"no format":       {command(write("text", "echo\n", 0o755), nil), foster.StageExec, syscall.ENOEXEC},
+		"being written":   {command(busy, nil), foster.StageExec, syscall.ETXTBSY},
+		"no directory":    {command("/bin/true", func(c *foster.Cmd) { c.Dir = "/no/such" }), foster.StageDir, fs.ErrNotExist},
+		"bad containment": {command("/bin/true", func(c *foster.Cmd) { c.Containment = "jar" }), foster.StageConfig, nil},
+		"bad until":       {command("/bin/true", func(c *foster.Cmd) { c.Until = "noon" }), foster.StageConfig, nil},
+		"bad policy":      {command("/bin/true", func(c *foster.Cmd) { c.OnLeaderLoss = "cry" }), foster.StageConfig, nil},
+		"bad scope":       {command("/bin/true", func(c *foster.Cmd) { c.Stop.Scope = "all" }), foster.StageConfig, nil},
+		"NUL":             {command("/bin/true", func(c *foster.Cmd) { c.Args = []string{"a\x00b"} }), foster.StageConfig, syscall.EINVAL},
+		"bad limit": {command("/bin/true", func(c *foster.Cmd) {
+			c.Rlimits = []foster.Rlimit{{Resource: 7, Soft: 10, Hard: 5}}
+		}), foster.StageRlimit, syscall.EINVAL},
+		"not found behind limits": {command(filepath.Join(dir, "none"), func(c *foster.Cmd) {
+			c.Rlimits = []foster.Rlimit{{Resource: 4, Soft: 0, Hard: 0}}
+		}), foster.StageExec, fs.ErrNotExist},
+		"Cancel": {foster.From(context.Background(), exec.CommandContext(context.Background(), "true")),
+			foster.StageConfig, nil},
+	} {
+		err := c.cmd.Run()
+		start, ok := errors.AsType[*foster.StartError](err)
+		if !ok || start.Stage != c.stage || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: got %#v (%v); want stage %s, %v", name, err, err, c.stage, c.is)
+		}
+	}
 }
