@@ -38,6 +38,7 @@ type eventsCommand struct {
 	after  uint64
 	form   string
 	stdout *os.File
+	widest int // name of an instance that may be shown
 }
 
 func (e *eventsCommand) run(ctx context.Context, names []string) error {
@@ -51,6 +52,7 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 		if _, err := chosen(status, of); err != nil {
 			return err
 		}
+		e.widest = widestName(narrowed(status.Apps, of))
 		for event, err := range past.Events(ctx, e.after, e.follow) {
 			if errors.Is(err, client.ErrNotRunning) {
 				return nil
@@ -81,14 +83,37 @@ func (e *eventsCommand) print(event client.Event) error {
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(event)
 	}
+	_, err := fmt.Fprintln(e.stdout, eventLine(event, e.widest))
+	return err
+}
+
+// Widths of columns that are printed before it is known what comes: what is wider only
+// stands out.
+const (
+	seqWidth  = 6
+	whatWidth = len("leader-lost -> stopping:")
+)
+
+// eventLine is an event for people, in columns.
+func eventLine(event client.Event, widest int) string {
 	who, what := "-", event.Kind
 	if event.App != "" {
-		who = fmt.Sprintf("%s.%d", event.App, event.Replica)
+		who = targetName(client.Target{App: event.App, Replica: event.Replica})
 	}
 	if event.Kind == "state" {
 		what = fmt.Sprintf("%s -> %s", event.From, event.To)
 	}
-	_, err := fmt.Fprintf(e.stdout, "%d %s %s %s: %s\n", event.Seq, event.Time.Local().Format(stampLayout),
-		printable(who), what, printable(event.Cause))
-	return err
+	return fmt.Sprintf("%*d %s %-*s %-*s %s", seqWidth, event.Seq, event.Time.Local().Format(stampLayout),
+		widest, printable(who), whatWidth, what+":", printable(event.Cause))
+}
+
+// widestName is the length of the longest name of an instance.
+func widestName(apps []client.App) int {
+	widest := 1
+	for _, a := range apps {
+		for _, i := range a.Instances {
+			widest = max(widest, len(targetName(client.Target{App: a.Name, Replica: i.Replica})))
+		}
+	}
+	return widest
 }
