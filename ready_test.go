@@ -9,6 +9,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/procfs"
 )
 
 // keepReady keeps shims ready until the test ends.
@@ -91,6 +92,10 @@ func TestAShimThatIsKilledBeforeItReadsTheStartIsReplaced(t *testing.T) {
 		if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
+		leaktest.Eventually(t, "the shim is stopped", func() bool {
+			s, err := procfs.Read(shim)
+			return err == nil && s.State == 'T'
+		})
 		before := unread(t)
 		done := make(chan error, 1)
 		go func() {
