@@ -55,7 +55,12 @@ func (t *Tree) request(r request) (wire.Message, error) {
 	case a := <-r.answer:
 		return a.msg, a.err
 	case <-t.done:
-		return nil, ErrEnded
+		select { // what it was asked for may have ended it: the answer came before
+		case a := <-r.answer:
+			return a.msg, a.err
+		default:
+			return nil, ErrEnded
+		}
 	case <-clock.C:
 		return nil, ErrNoAnswer
 	}
