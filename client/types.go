@@ -74,7 +74,7 @@ type Instance struct {
 	// LeaseLeft is how long the lease runs; nil: there is none.
 	LeaseLeft *time.Duration `json:"lease_left,omitempty"`
 	Members   int            `json:"members"`
-	CPU       time.Duration  `json:"cpu"`    // of the living members, so far
+	CPU       time.Duration  `json:"cpu"`    // of the members, also of those that were seen and have ended: it never falls
 	Memory    int64          `json:"memory"` // bytes resident, of all members
 	Survivors []string       `json:"survivors,omitempty"`
 	Exit      *Exit          `json:"exit,omitempty"` // of the last run

@@ -35,7 +35,7 @@ replica.
   RESTARTS   how often it was started again
   READY      whether its readiness probe, or itself, says so
   MEMBERS    how many processes it has now
-  CPU        processor time of these
+  CPU        processor time of these, and of those that were seen and have ended
   MEMORY     resident memory of these
   LAST EXIT  how the last run ended: a status or a signal, and when; not started: it
              couldn't be when it was to run last, and why

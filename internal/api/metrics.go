@@ -100,7 +100,7 @@ func (e *exposition) instances(s client.Status) {
 	e.perInstance(s, "foster_tree_members", "Living processes of the tree.", func(i client.Instance) (float64, bool) {
 		return float64(i.Members), true
 	})
-	e.perInstance(s, "foster_tree_cpu_seconds", "CPU time of the tree's living processes: it falls when one of them ends.",
+	e.perInstance(s, "foster_tree_cpu_seconds", "CPU time of the tree's processes, also of those that were seen and have ended: it falls only when there is another tree.",
 		func(i client.Instance) (float64, bool) { return i.CPU.Seconds(), true })
 	e.perInstance(s, "foster_tree_memory_bytes", "Resident memory of the tree's processes.", func(i client.Instance) (float64, bool) {
 		return float64(i.Memory), true

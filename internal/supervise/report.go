@@ -21,7 +21,7 @@ func (s *Supervisor) Status() client.Status {
 	if s.ask(func() { status = s.status(trees) }) != nil {
 		return client.Status{Project: s.project.Name}
 	}
-	measure(&status, trees)
+	s.measure(&status, trees)
 	return status
 }
 
@@ -58,6 +58,7 @@ func (s *Supervisor) AtRest() (r Rest, ok bool) {
 type measured struct {
 	tree   *foster.Tree
 	leased bool
+	meter  *meter
 }
 
 // status is what the loop knows; it also gives the trees that are to be measured.
@@ -79,7 +80,7 @@ func (s *Supervisor) status(trees map[string]measured) client.Status {
 		for _, i := range a.instances {
 			app.Instances = append(app.Instances, i.report())
 			if i.tree != nil {
-				trees[i.treeID] = measured{i.tree, i.current.Lease.Time > 0}
+				trees[i.treeID] = measured{i.tree, i.current.Lease.Time > 0, i.meter}
 			}
 			if i.timetable != nil {
 				next := i.timetable.Next()
@@ -136,7 +137,7 @@ func StartHint(i client.Instance) string {
 }
 
 // measure adds what the process table says of the trees, and what is left of leases.
-func measure(status *client.Status, trees map[string]measured) {
+func (s *Supervisor) measure(status *client.Status, trees map[string]measured) {
 	if len(trees) == 0 {
 		return
 	}
@@ -151,6 +152,11 @@ func measure(status *client.Status, trees map[string]measured) {
 		}
 	}
 	askLeases(found, trees)
+	s.metering.Lock()
+	defer s.metering.Unlock()
+	for _, i := range found {
+		i.CPU = trees[i.Tree].meter.most
+	}
 	table, err := proc.Take(0)
 	if err != nil {
 		return // it is told as no members and no memory, which nobody takes for true
@@ -161,12 +167,14 @@ func measure(status *client.Status, trees map[string]measured) {
 	}
 	for n, i := range found {
 		i.Members = len(members[n])
+		now := map[int]spending{}
 		for _, m := range members[n] {
 			if p := table.Get(m.PID); p != nil {
-				i.CPU += p.User + p.System + p.ChildUser + p.ChildSystem
+				now[m.PID] = spendingOf(p)
 				i.Memory += int64(p.Resident)
 			}
 		}
+		i.CPU = trees[i.Tree].meter.look(now)
 	}
 }
 

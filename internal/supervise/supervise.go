@@ -54,6 +54,7 @@ type Supervisor struct {
 	logs     *logs.Store
 	watches  watch.Hub
 	quiet    chan struct{} // closed when nothing is written to the logs any more
+	metering sync.Mutex    // so that one look at the trees comes after the other
 
 	tidy *time.Timer // when to give back the memory that starts have taken
 
