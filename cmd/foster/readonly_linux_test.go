@@ -25,7 +25,7 @@ foster up -d
 foster status -o json | grep '"pid"' | tail -n +2 > "$HERE/after"
 cmp "$HERE/before" "$HERE/after"
 foster up -d
-foster events | grep 'problem: state'
+foster events | grep 'problem:  *state'
 foster down
 echo "== another"
 foster up --project another &
