@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -25,7 +27,7 @@ func findLost(l Lost) ([]procfs.Stat, error) {
 		return nil, err
 	}
 	defer r.close()
-	err = r.scan()
+	err = r.scan(nil)
 	return r.living(), err
 }
 
@@ -73,9 +75,6 @@ func (e *ending) close() {
 }
 
 func (e *ending) run(plan wire.Plan) error {
-	if err := e.scan(); err != nil {
-		return err
-	}
 	for _, step := range plan.Steps {
 		if err := e.step(step); err != nil {
 			return err
@@ -103,10 +102,10 @@ func (e *ending) step(step wire.Step) error {
 		if empty, err := e.empty(); empty || err != nil {
 			return err
 		}
-		if more, err := e.wait(over); !more || err != nil {
+		if more, err := e.wait(over, nil); !more || err != nil {
 			return err
 		}
-		if err := e.scan(); err != nil {
+		if err := e.scan(nil); err != nil {
 			return err
 		}
 	}
@@ -135,62 +134,70 @@ func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
 	return len(fresh)
 }
 
-// kill ends all with SIGKILL. They are stopped first, for the same reason.
+// kill ends all with SIGKILL. They are stopped first, for the same reason. As long as new
+// ones turn up, those by which they are known are only stopped.
 func (e *ending) kill(over time.Time) error {
 	for {
-		if empty, err := e.empty(); empty || err != nil {
+		if err := e.stopAll(); err != nil {
 			return err
 		}
-		if err := e.stopAll(); err != nil {
+		if empty, err := e.empty(); empty || err != nil {
 			return err
 		}
 		if err := e.killCgroup(); err != nil {
 			return err
 		}
-		e.send(syscall.SIGKILL, map[procfs.Identity]bool{})
-		more, err := e.wait(over)
-		if err != nil {
-			return err
+		spared := map[procfs.Identity]bool{}
+		if e.growing && time.Now().Before(over) {
+			spared = e.known()
 		}
-		if err := e.scan(); err != nil {
-			return err
-		}
-		if !more {
-			empty, err := e.empty()
-			if err == nil && !empty && !e.full {
-				err = syscall.EMFILE
+		e.send(syscall.SIGKILL, maps.Clone(spared))
+		if more, err := e.wait(over, spared); more || err != nil {
+			if err != nil {
+				return err
 			}
+			continue
+		}
+		if err := e.scan(nil); err != nil {
 			return err
 		}
+		empty, err := e.empty()
+		if err == nil && !empty && !e.full {
+			err = syscall.EMFILE
+		}
+		return err
 	}
 }
 
 // stopAll stops all, until nobody is found who was forked meanwhile: who is stopped can
-// neither fork nor end. Where that fails they go on.
+// neither fork nor end. It acts on each look at once, and hurries, since who is found in a
+// storm has ended a moment later. Where that fails they go on.
 func (e *ending) stopAll() error {
-	const most = 64
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer sys.Hurry()()
 	sent := map[procfs.Identity]bool{}
-	for range most {
-		if e.send(syscall.SIGSTOP, sent) == 0 {
-			break
-		}
-		if err := e.scan(); err != nil {
-			signal(e.found, syscall.SIGCONT, nil)
-			return err
-		}
+	stop := func() bool { return e.send(syscall.SIGSTOP, sent) > 0 }
+	stop()
+	err := e.scan(stop)
+	if err != nil {
+		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return sent[s.Identity()] })
 	}
-	return nil
+	return err
 }
 
 // wait waits until all have ended that may be signalled, or, if none is seen, until
-// the cgroup has news. It returns false where there is nothing to wait for, or no more
-// time.
-func (e *ending) wait(over time.Time) (more bool, err error) {
+// the cgroup has news; not for those that are spared. It returns false where there is
+// nothing to wait for, or no more time.
+func (e *ending) wait(over time.Time, spared map[procfs.Identity]bool) (more bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(e.done.Fd()), Events: unix.POLLIN}}
 	for _, h := range e.found {
-		if !h.stat.Zombie() && !e.denied[h.stat.Identity()] {
+		if id := h.stat.Identity(); !h.stat.Zombie() && !e.denied[id] && !spared[id] {
 			fds = append(fds, unix.PollFd{Fd: int32(h.pidfd), Events: unix.POLLIN})
 		}
+	}
+	if len(fds) == 1 && len(spared) > 0 {
+		return true, e.brokenOff()
 	}
 	if len(fds) == 1 {
 		events, err := e.cgroupEvents()
@@ -212,7 +219,7 @@ func (e *ending) wait(over time.Time) (more bool, err error) {
 			return false, err
 		}
 		if fds[0].Revents != 0 {
-			return false, fmt.Errorf("recovery was broken off: %w", context.Cause(e.ctx))
+			return false, e.brokenOff()
 		}
 		rest := fds[:1]
 		for _, fd := range fds[1:] {
@@ -223,6 +230,15 @@ func (e *ending) wait(over time.Time) (more bool, err error) {
 		fds = rest
 	}
 	return true, nil
+}
+
+// brokenOff says why nobody waits any more; nil: somebody does.
+func (e *ending) brokenOff() error {
+	cause := context.Cause(e.ctx)
+	if cause == nil {
+		return nil
+	}
+	return fmt.Errorf("recovery was broken off: %w", cause)
 }
 
 // awaitShim waits until the shim is quite gone. Its lock is given back before that, and

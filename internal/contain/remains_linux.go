@@ -36,9 +36,11 @@ type remains struct {
 	byPid    map[int]int
 	seen     map[procfs.Identity]procfs.Stat
 	looks    int                      // of the last scan
+	growing  bool                     // the last scan came to its bound, and found others until then
 	full     bool                     // handles didn't run out in the last scan
 	moved    bool                     // processes ended during the last look
 	zombies  map[procfs.Identity]bool // seen in the last look
+	others   map[int]bool             // who, by number, is none of them as far as is known: see look
 }
 
 func newRemains(l Lost) (*remains, error) {
@@ -54,7 +56,7 @@ func newRemains(l Lost) (*remains, error) {
 			return nil, err
 		}
 	}
-	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[procfs.Identity]procfs.Stat{}}
+	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[procfs.Identity]procfs.Stat{}, others: map[int]bool{}}
 	if l.Containment == wire.PIDNS {
 		return r, nil // the kernel ended all with the shim; the members' numbers mean nothing here
 	}
@@ -121,99 +123,6 @@ func (r *remains) empty() (bool, error) {
 	return !p && err == nil, err
 }
 
-// scan looks for who is left, until a look at /proc was complete and found nobody more.
-// Lines of processes may outrun a look, each forking the next and ending: then the next
-// is not in the list, and who forked it is gone, or a zombie, when its line is read. So
-// a look in which somebody has ended isn't taken for complete.
-func (r *remains) scan() error {
-	r.full = true
-	r.refresh()
-	spared, err := above()
-	if err != nil {
-		return err
-	}
-	if !r.recorded {
-		r.recorded = true
-		r.addRecorded()
-	}
-	for r.looks = 0; r.looks < r.mostLooks(); r.looks++ {
-		before := len(r.found)
-		r.moved = false
-		r.addCgroup()
-		snapshot, err := r.look()
-		if err != nil {
-			return err
-		}
-		r.addBelow(snapshot)
-		r.addSharing(snapshot)
-		for _, h := range r.found {
-			if spared[h.stat.PID] {
-				return ErrInside
-			}
-		}
-		if len(r.found) == before && !r.moved {
-			return nil
-		}
-	}
-	return nil
-}
-
-// mostLooks bounds the looks of one scan: of a storm, the rest is found by the next. On a
-// host where somebody ends all the time, each scan comes to this bound. What is in a
-// cgroup, the kernel lists, tells of and ends by itself, so there it's only about who has
-// left it, and a few looks are enough.
-func (r *remains) mostLooks() int {
-	if r.cgroup != nil {
-		return 4
-	}
-	return 64
-}
-
-// look reads all processes, and notes whether one has ended meanwhile.
-func (r *remains) look() ([]procfs.Stat, error) {
-	pids, err := procfs.Pids()
-	if err != nil {
-		return nil, err
-	}
-	zombies := map[procfs.Identity]bool{}
-	all := make([]procfs.Stat, 0, len(pids))
-	for _, pid := range pids {
-		s, err := procfs.Read(pid)
-		switch {
-		case isGone(err):
-			r.moved = true
-		case exhausted(err):
-			r.full = false
-		case err == nil && s.Ended():
-			zombies[s.Identity()] = true
-			r.moved = r.moved || !r.zombies[s.Identity()]
-		}
-		if err == nil {
-			all = append(all, s)
-		}
-	}
-	r.zombies = zombies
-	return all, nil
-}
-
-// above gives this process and those above it, which are never ended, as far as /proc
-// shows them.
-func above() (map[int]bool, error) {
-	self := os.Getpid()
-	s, err := procfs.Read(self)
-	if err != nil {
-		return nil, err
-	}
-	pids := map[int]bool{1: true, self: true}
-	for s.PPID > 1 && !pids[s.PPID] {
-		pids[s.PPID] = true
-		if s, err = procfs.Read(s.PPID); err != nil {
-			break // it has ended, or is another user's and hidden
-		}
-	}
-	return pids, nil
-}
-
 // refresh reads those again that are held, and lets go of who has ended.
 func (r *remains) refresh() {
 	before := r.found
@@ -253,6 +162,7 @@ func (r *remains) try(seen procfs.Stat, proven func(now procfs.Stat) bool) {
 	if _, known := r.byPid[seen.PID]; known || seen.Zombie() || seen.Flags&pfKthread != 0 {
 		return
 	}
+	delete(r.others, seen.PID)
 	h, err := hold(seen)
 	if exhausted(err) {
 		r.full = false
@@ -296,9 +206,7 @@ func (r *remains) addBelow(snapshot []procfs.Stat) {
 
 // addSharing adds who is in a session or a group of the tree's own.
 func (r *remains) addSharing(snapshot []procfs.Stat) {
-	session := func(s procfs.Stat) int { return s.Session }
-	group := func(s procfs.Stat) int { return s.PGID }
-	for _, of := range []func(procfs.Stat) int{session, group} {
+	for _, of := range []func(procfs.Stat) int{sessionOf, groupOf} {
 		witnesses := r.witnesses(snapshot, of)
 		for _, s := range snapshot {
 			w, ok := witnesses[of(s)]
@@ -316,13 +224,30 @@ func (r *remains) addSharing(snapshot []procfs.Stat) {
 	}
 }
 
+// known are those by which others can be proven: see witnesses.
+func (r *remains) known() map[procfs.Identity]bool {
+	those := map[procfs.Identity]bool{}
+	for _, of := range []func(procfs.Stat) int{sessionOf, groupOf} {
+		for _, h := range r.witnesses(nil, of) {
+			those[h.stat.Identity()] = true
+		}
+	}
+	return those
+}
+
+func sessionOf(s procfs.Stat) int { return s.Session }
+
+func groupOf(s procfs.Stat) int { return s.PGID }
+
 // witnesses gives one proven process for each session or group of the tree's own.
 func (r *remains) witnesses(snapshot []procfs.Stat, of func(procfs.Stat) int) map[int]held {
 	found := map[int]held{}
 	for _, h := range r.found {
-		if _, own := r.numbers[of(h.stat)]; own && !h.stat.Zombie() {
-			found[of(h.stat)] = h
+		n := of(h.stat)
+		if _, known := found[n]; known || len(r.numbers[n]) == 0 || h.stat.Zombie() || !answers(h.pidfd) {
+			continue
 		}
+		found[n] = h // the first: who came later, in a storm, goes sooner
 	}
 	for _, s := range snapshot {
 		if starts, recorded := r.numbers[s.PID]; recorded && !slices.Contains(starts, s.Start) {
