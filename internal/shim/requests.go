@@ -204,7 +204,7 @@ func (s *server) handOut(c *client, id uint64) {
 		s.refuse(c, id, syscall.ESRCH, noTree)
 	case len(t.outputs) == 0:
 		s.refuse(c, id, syscall.ENOTSUP, "its output isn't kept: it goes where it went when it was started")
-	case t.reader != nil && t.reader != c:
+	case t.readByOther(c):
 		by := "another process"
 		if t.reader.pid > 0 {
 			by = fmt.Sprintf("process %d", t.reader.pid)
@@ -218,6 +218,12 @@ func (s *server) handOut(c *client, id uint64) {
 		}
 		s.give(c, fds, &wire.Replied{ID: id, Count: len(fds)})
 	}
+}
+
+// readByOther says whether another client has the outputs: not one that is gone, though its
+// end may not have been received yet.
+func (t *terms) readByOther(c *client) bool {
+	return t.reader != nil && t.reader != c && !t.reader.conn.HungUp()
 }
 
 // readBy makes a client the reader of what is kept. Without an error, it has all of it.
@@ -292,7 +298,7 @@ func (s *server) takeOver(c *client, m *wire.Claim, pidfd *os.File) {
 	reply := &wire.Replied{ID: m.ID}
 	var fds []int
 	if m.Output && !m.Named {
-		if t.reader != nil && t.reader != c {
+		if t.readByOther(c) {
 			s.refuse(c, m.ID, syscall.EAGAIN, fmt.Sprintf("its output is read by process %d", t.reader.pid))
 			return
 		}

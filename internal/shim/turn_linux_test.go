@@ -92,6 +92,21 @@ func TestWhoFindsTheEndOfATreeIsAnswered(t *testing.T) {
 	}
 }
 
+// TestAReaderThatIsGoneHoldsUpNoOther: its end wasn't received yet.
+func TestAReaderThatIsGoneHoldsUpNoOther(t *testing.T) {
+	s := &server{loop: newLoop(), machine: Machine{State: Running}, clients: map[*client]bool{}, terms: &terms{start: &wire.Start{}}}
+	before, far := guestOf(t, s)
+	s.terms.reader = before
+	next, _ := guestOf(t, s)
+	if !s.terms.readByOther(next) || s.terms.readByOther(before) {
+		t.Fatal("who reads isn't known")
+	}
+	far.Close()
+	if s.terms.readByOther(next) {
+		t.Error("it is refused")
+	}
+}
+
 // TestALeaderThatIsAZombieGetsNoSignal: the watcher hasn't told of its end yet.
 func TestALeaderThatIsAZombieGetsNoSignal(t *testing.T) {
 	leader := zombie(t)
