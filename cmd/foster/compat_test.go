@@ -106,11 +106,11 @@ func TestApplicationsSeeTheSame(t *testing.T) {
 }
 
 // couple tells who of a process group got which signal, until it gets SIGTERM. The
-// member goes with the leader.
+// member goes with the leader. It's for sh, as telltale is.
 const couple = `
 for s in 1 2 3 10 12 28 36 60; do trap "echo leader $s." $s; done
 trap 'exit 9' TERM
-bash -c 'trap "echo member 10" USR1; trap "" TERM HUP QUIT USR2 28 36 60; echo ready
+sh -c 'trap "echo member 10" USR1; trap "" TERM HUP QUIT USR2 28 36 60; echo ready
 	while [ -d /proc/$0 ]; do sleep 0.01 & wait $!; done' $$ &
 while :; do sleep 0.01 & wait $!; done`
 
@@ -129,7 +129,7 @@ func TestSignalsReachTheSame(t *testing.T) {
 			words := strings.Fields(line)
 			seen := map[string][]string{}
 			for program, who := range inits(t, words[0]) {
-				p := begin(t, program, slices.Concat(words[1:], []string{"bash", "-c", couple})...)
+				p := begin(t, program, slices.Concat(words[1:], []string{"sh", "-c", couple})...)
 				p.out.next(`^ready$`)
 				for _, s := range []syscall.Signal{1, 2, 3, 10, 12, 28, 36, 60} {
 					p.signal(s)
