@@ -69,6 +69,17 @@ func (t *Tree) Lease() (left time.Duration, limited bool, err error) {
 	return s.LeaseLeft, s.HasLease, nil
 }
 
+// Reaped says how many processes of the tree its shim has reaped until now, and how many of
+// them were orphans that it had adopted; at the end, [Exit] has both. A shim of an older
+// foster doesn't tell of orphans: 0. Once the tree has ended the error is ErrEnded.
+func (t *Tree) Reaped() (reaped, adopted int, err error) {
+	s, err := t.status()
+	if err != nil {
+		return 0, 0, err
+	}
+	return s.Reaped, s.Adopted, nil
+}
+
 func (t *Tree) status() (*wire.Status, error) {
 	m, err := t.request(request{kind: askStatus})
 	if err != nil {

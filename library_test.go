@@ -324,6 +324,27 @@ func TestEventsNeverBlockAndKeepTheLast(t *testing.T) {
 	}
 }
 
+func TestWhoIsReapedIsCountedWhileTheTreeLives(t *testing.T) {
+	in(t, holdsAll, func(t *testing.T, c foster.Containment) {
+		cmd := foster.Command("sh", "-c", "(true &); (true &); exec sleep 1000")
+		cmd.Containment = c
+		tree, err := cmd.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaktest.Eventually(t, "two orphans are reaped", func() bool {
+			reaped, adopted, err := tree.Reaped()
+			return err == nil && reaped == 2 && adopted == 2
+		})
+		if exit := stop(t, tree); exit.Reaped != 3 || exit.Adopted != 2 {
+			t.Errorf("exit %+v; want two orphans and the leader", exit)
+		}
+		if _, _, err := tree.Reaped(); !errors.Is(err, foster.ErrEnded) {
+			t.Errorf("afterwards %v", err)
+		}
+	})
+}
+
 func TestMembersAndSignalAfterTheEnd(t *testing.T) {
 	leaktest.Check(t)
 	tree, err := foster.Command("true").Start()

@@ -16,9 +16,9 @@ func (e *exposition) counters(c Counters) {
 			e.sample(float64(i.Exits[cause]), "app", i.App, "replica", number(i.Replica), "cause", cause)
 		}
 	}
-	total("foster_orphans_adopted_total", "Processes of ended runs that had lost their parent and were adopted.",
+	total("foster_orphans_adopted_total", "Processes that had lost their parent, were adopted, and were waited for when they had ended.",
 		func(i InstanceCounters) uint64 { return i.Adopted })
-	total("foster_zombies_reaped_total", "Processes of ended runs that were waited for when they had ended.",
+	total("foster_zombies_reaped_total", "Processes that were waited for when they had ended.",
 		func(i InstanceCounters) uint64 { return i.Reaped })
 	total("foster_killed_total", "Processes of ended runs that had to be ended by SIGKILL.", func(i InstanceCounters) uint64 { return i.Killed })
 	total("foster_log_bytes_total", "Bytes of output.", func(i InstanceCounters) uint64 { return i.LogBytes })

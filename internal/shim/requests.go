@@ -185,7 +185,7 @@ func (s *server) status(id uint64) *wire.Status {
 		m.Reader = t.reader.pid
 	}
 	if s.held != nil {
-		m.Reaped = s.held.reaped
+		m.Reaped, m.Adopted = s.held.reaped, s.held.adopted
 	}
 	return m
 }

@@ -194,11 +194,14 @@ func (t *totals) ended(e *client.Exit) {
 
 // Counters is what the metrics have beside the status.
 func (s *Supervisor) Counters() (c api.Counters) {
+	var of []living
 	_ = s.ask(func() { // at the end, there are none
 		for _, i := range s.instances() {
 			c.Instances = append(c.Instances, s.count(i))
+			of = append(of, living{i.tree, &i.counted})
 		}
 	})
+	s.countLiving(c.Instances, of)
 	return c
 }
 

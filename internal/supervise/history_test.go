@@ -68,6 +68,22 @@ func TestEachRunIsInTheHistory(t *testing.T) {
 	}
 }
 
+// TestOrphansOfALivingTreeAreCounted: and none is counted twice, or forgotten, at its end.
+func TestOrphansOfALivingTreeAreCounted(t *testing.T) {
+	s, _ := running(t, &config.Project{Name: "test", Apps: []config.App{script("web", "(true &); (true &); exec sleep 1000")}}, Options{})
+	count := func() api.InstanceCounters { return s.Counters().Instances[0] }
+	leaktest.Eventually(t, "its orphans are counted", func() bool { return count().Adopted == 2 })
+	if c := count(); c.Reaped != 2 {
+		t.Errorf("%+v; want 2 reaped", c)
+	}
+	if err := s.Stop(t.Context(), []client.Target{{App: "web"}}); err != nil {
+		t.Fatal(err)
+	}
+	if c := count(); c.Adopted != 2 || c.Reaped != 3 {
+		t.Errorf("%+v; want 2 orphans, and the leader", c)
+	}
+}
+
 // What an earlier life of the supervisor has seen is there, and the numbers go on.
 func TestEventsAndRunsOutliveTheSupervisor(t *testing.T) {
 	dir := t.TempDir()

@@ -24,6 +24,7 @@ type instance struct {
 	over     *ending         // how it has ended, while the hook after it is under way
 	terminal *terminal       // of the run under way; nil: it has none
 	meter    *meter          // of the tree of the run under way, or the last
+	counted  reaping         // as the metrics have told; s.metering guards it
 	treeID   string          // the same for each run: two at once can't be
 	spec     config.App      // for the next start
 	current  config.App      // of the run under way

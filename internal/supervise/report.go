@@ -178,39 +178,23 @@ func (s *Supervisor) measure(status *client.Status, trees map[string]measured) {
 	}
 }
 
-// leasePatience is how long a status waits for what shims say of leases: one that hangs
-// isn't to hide all other applications.
-const leasePatience = time.Second
-
 // askLeases asks the shims of the trees that have leases how much is left.
 func askLeases(found []*client.Instance, trees map[string]measured) {
-	type answer struct {
-		of   *client.Instance
-		left time.Duration
-		ok   bool
-	}
-	answers := make(chan answer, len(found))
-	asked := 0
+	var leased []*foster.Tree
 	for _, i := range found {
 		if t := trees[i.Tree]; t.leased {
-			asked++
-			go func() {
-				left, limited, err := t.tree.Lease()
-				answers <- answer{i, left, err == nil && limited}
-			}()
+			leased = append(leased, t.tree)
 		}
 	}
-	clock := time.NewTimer(leasePatience)
-	defer clock.Stop()
-	for range asked {
-		select {
-		case a := <-answers:
-			if a.ok {
-				a.of.LeaseLeft = &a.left
-			}
-		case <-clock.C:
-			return
+	left := askShims(leased, func(t *foster.Tree) (*time.Duration, error) {
+		left, limited, err := t.Lease()
+		if !limited {
+			return nil, err
 		}
+		return &left, err
+	})
+	for _, i := range found {
+		i.LeaseLeft = left[trees[i.Tree].tree]
 	}
 }
 

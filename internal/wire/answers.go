@@ -179,6 +179,7 @@ type Status struct {
 	Outputs     []uint8
 	Reader      int // the process that reads the outputs
 	Reaped      int
+	Adopted     int // of those reaped
 	Ready       bool
 	Text        string // what the program says of itself
 	MainPID     int

@@ -221,6 +221,7 @@ func (m *Status) fields(c *codec) {
 	c.string(18, &m.Text)
 	num(c, 19, &m.MainPID)
 	c.duration(20, &m.Watchdog)
+	num(c, 21, &m.Adopted)
 }
 
 func (m *Entry) fields(c *codec) {
