@@ -59,6 +59,30 @@ func TestCommandsAtOnceAreSerialised(t *testing.T) {
 	}
 }
 
+// A stop has cut a start short, and what was asked for behind it begins another: that one's
+// tree isn't what the stop waits for.
+func TestAStopDoesNotWaitForTheStartBehindIt(t *testing.T) {
+	app := single("web", t.TempDir())
+	app.Hooks.PreStart, app.Hooks.Timeout = []string{"sleep", "1000"}, time.Hour
+	s, _ := running(t, oneApp(app), Options{})
+	awaitState(t, s, "web", client.Starting)
+	reply := make(chan error, 1)
+	if err := s.ask(func() {
+		i := s.apps["web"].instances[0]
+		r := s.stopping([]*instance{i}, foster.StopPlan{})
+		r.reply, s.requests = reply, append(s.requests, r)
+		s.checkRequests()
+		s.startByHand(i)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	leaktest.Eventually(t, "the stop is over", func() bool { return len(reply) > 0 })
+	if err := <-reply; err != nil {
+		t.Error(err)
+	}
+	awaitState(t, s, "web", client.Starting)
+}
+
 func TestARestartDuringThePauseDoesNotWaitForItsEnd(t *testing.T) {
 	app := script("web", "exit 1")
 	app.Restart = config.Restart{Policy: config.RestartAlways, MaxRestarts: 1, Backoff: config.Backoff{Initial: time.Hour, Factor: 1, Max: time.Hour}}

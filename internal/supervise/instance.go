@@ -67,7 +67,7 @@ type instance struct {
 	facts    fact
 	restarts int
 	launches int // begun
-	ends     int // trees that were proven empty
+	ends     int // trees that were proven empty, and starts of which nothing is left
 	exit     *client.Exit
 	record   client.Run // the last, as the history has it
 	totals   totals

@@ -163,6 +163,7 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 		if i.facts.ran {
 			s.failedRun(i)
 		}
+		i.ends++ // nothing of it is left: who waits for that isn't to wait for the next
 		s.step(i, NotLaunched, err.Error(), i.judgeEnd(outcome{}, 0))
 		return
 	}
