@@ -163,8 +163,8 @@ func ours(pid int) bool {
 			return true
 		}
 		s, err := procfs.Read(pid)
-		if err != nil {
-			return errors.Is(err, os.ErrNotExist) // it has ended
+		if err != nil || s.Ended() {
+			return err == nil || isGone(err) // it has ended; its parent can't be told then
 		}
 		if pid = s.PPID; pid <= 1 {
 			return pid == os.Getpid()
