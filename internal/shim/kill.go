@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -148,7 +149,7 @@ func (s *server) kill() {
 			return // that was the last
 		}
 	}
-	if len(sent.Reached) == 0 && len(sent.Denied) > 0 && s.machine.State == Killing {
+	if len(sent.Reached) == 0 && slices.ContainsFunc(sent.Denied, h.stays) && s.machine.State == Killing {
 		s.step(GiveUp, wire.Plan{}) // waiting won't give the right to signal them
 	}
 	if len(fresh) > 0 && sent.Again {
@@ -157,6 +158,16 @@ func (s *server) kill() {
 	}
 	s.sweep.Reset(s.pause)
 	s.pause = max(firstPause, min(2*s.pause, longestPause))
+}
+
+// stays says whether a member that may not be signalled isn't ending all the same: by itself,
+// or by its cgroup, whose list it leaves before it is a zombie.
+func (h *holding) stays(m procfs.Stat) bool {
+	if h.killed[m.Identity()] {
+		return false
+	}
+	now, err := procfs.Read(m.PID)
+	return err == nil && now.Start == m.Start && !now.Exiting() && !procfs.Dying(now)
 }
 
 // progress puts off the time to give up, since members that were found only now

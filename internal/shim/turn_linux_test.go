@@ -107,6 +107,36 @@ func TestAReaderThatIsGoneHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+// TestWhoIsEndingAnywayIsNotGivenUp: who was killed with its cgroup has left that before it
+// is a zombie, and may not be signalled by itself.
+func TestWhoIsEndingAnywayIsNotGivenUp(t *testing.T) {
+	leader := zombie(t)
+	defer sys.WaitEnd(leader)
+	living, err := procfs.Read(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := procfs.Read(leader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		denied procfs.Stat
+		killed bool
+		stays  bool
+	}{
+		"one that lives":             {living, false, true},
+		"one of a killed cgroup":     {living, true, false},
+		"one that ends by itself":    {ended, false, false},
+		"one that has ended by then": {procfs.Stat{PID: living.PID, Start: living.Start + 1}, false, false},
+	} {
+		h := &holding{killed: map[procfs.Identity]bool{tt.denied.Identity(): tt.killed}}
+		if got := h.stays(tt.denied); got != tt.stays {
+			t.Errorf("%s stays: %v", name, got)
+		}
+	}
+}
+
 // TestALeaderThatIsAZombieGetsNoSignal: the watcher hasn't told of its end yet.
 func TestALeaderThatIsAZombieGetsNoSignal(t *testing.T) {
 	leader := zombie(t)
