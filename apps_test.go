@@ -106,6 +106,9 @@ func roleParent(args []string) {
 	}
 	say("parent %d", os.Getpid())
 	_ = cmd.Wait() // its end is this one's
+	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signal() == syscall.SIGTERM {
+		time.Sleep(5 * time.Second) // who was sent that to all of them has sent it here, too
+	}
 }
 
 // roleDaemonize leaves its group, its session, its parent and its environment, by

@@ -68,6 +68,15 @@ func TestAReadyShimThatWasKilledIsReplaced(t *testing.T) {
 	}
 }
 
+// awaitStopped waits until a process has acted on SIGSTOP.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	leaktest.Eventually(t, "it is stopped", func() bool {
+		s, err := procfs.Read(pid)
+		return err == nil && s.State == 'T'
+	})
+}
+
 // unread is how much of what this process has sent to others waits to be read.
 func unread(t *testing.T) (bytes int) {
 	t.Helper()
@@ -92,10 +101,7 @@ func TestAShimThatIsKilledBeforeItReadsTheStartIsReplaced(t *testing.T) {
 		if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		leaktest.Eventually(t, "the shim is stopped", func() bool {
-			s, err := procfs.Read(shim)
-			return err == nil && s.State == 'T'
-		})
+		awaitStopped(t, shim)
 		before := unread(t)
 		done := make(chan error, 1)
 		go func() {

@@ -80,6 +80,7 @@ func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.L
 		if err := syscall.Kill(foster.ShimPID(tree), syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
+		awaitStopped(t, foster.ShimPID(tree))
 	}
 	found, err := journal.Find(state, "web")
 	if err != nil {
