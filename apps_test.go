@@ -107,7 +107,7 @@ func roleParent(args []string) {
 	say("parent %d", os.Getpid())
 	_ = cmd.Wait() // its end is this one's
 	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signal() == syscall.SIGTERM {
-		time.Sleep(5 * time.Second) // who was sent that to all of them has sent it here, too
+		<-time.After(5 * time.Second) // sent to all, it comes here as well: to end by it is what counts
 	}
 }
 
