@@ -152,10 +152,11 @@ func (e *ending) kill(over time.Time) error {
 			spared = e.known()
 		}
 		e.send(syscall.SIGKILL, maps.Clone(spared))
-		if more, err := e.wait(over, spared); more || err != nil {
-			if err != nil {
-				return err
-			}
+		more, err := e.wait(over, spared)
+		if err != nil {
+			return err
+		}
+		if more {
 			continue
 		}
 		if err := e.scan(nil); err != nil {
@@ -196,10 +197,10 @@ func (e *ending) wait(over time.Time, spared map[procfs.Identity]bool) (more boo
 			fds = append(fds, unix.PollFd{Fd: int32(h.pidfd), Events: unix.POLLIN})
 		}
 	}
-	if len(fds) == 1 && len(spared) > 0 {
-		return true, e.brokenOff()
-	}
 	if len(fds) == 1 {
+		if len(spared) > 0 {
+			return true, e.brokenOff()
+		}
 		events, err := e.cgroupEvents()
 		if events == nil {
 			return false, err

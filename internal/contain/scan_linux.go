@@ -17,10 +17,18 @@ import (
 func (r *remains) scan(act func() bool) error {
 	r.full = true
 	r.refresh()
+	spared, err := above()
+	if err != nil {
+		return err
+	}
+	if !r.recorded {
+		r.recorded = true
+		r.addRecorded()
+	}
 	all, most, quiet := true, r.mostLooks(), 0
 	for r.looks = 0; r.looks < most; r.looks++ {
 		before := len(r.seen)
-		more, err := r.glance(all)
+		more, err := r.glance(all, spared)
 		if err != nil {
 			return err
 		}
@@ -39,16 +47,9 @@ func (r *remains) scan(act func() bool) error {
 	return nil
 }
 
-// glance is one look, and says whether another may find more.
-func (r *remains) glance(all bool) (more bool, err error) {
-	spared, err := above()
-	if err != nil {
-		return false, err
-	}
-	if !r.recorded {
-		r.recorded = true
-		r.addRecorded()
-	}
+// glance is one look, and says whether another may find more. Nobody of those who are spared
+// may be found.
+func (r *remains) glance(all bool, spared map[int]bool) (more bool, err error) {
 	before := len(r.found)
 	r.moved = false
 	r.addCgroup()

@@ -167,7 +167,7 @@ func (h *holding) stays(m procfs.Stat) bool {
 		return false
 	}
 	now, err := procfs.Read(m.PID)
-	return err == nil && now.Start == m.Start && !now.Exiting() && !procfs.Dying(now)
+	return err == nil && now.Start == m.Start && !procfs.Dying(now)
 }
 
 // progress puts off the time to give up, since members that were found only now
