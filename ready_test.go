@@ -9,7 +9,6 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
-	"github.com/foster-init/foster/internal/procfs"
 )
 
 // keepReady keeps shims ready until the test ends.
@@ -68,15 +67,6 @@ func TestAReadyShimThatWasKilledIsReplaced(t *testing.T) {
 	}
 }
 
-// awaitStopped waits until a process has acted on SIGSTOP.
-func awaitStopped(t *testing.T, pid int) {
-	t.Helper()
-	leaktest.Eventually(t, "it is stopped", func() bool {
-		s, err := procfs.Read(pid)
-		return err == nil && s.State == 'T'
-	})
-}
-
 // unread is how much of what this process has sent to others waits to be read.
 func unread(t *testing.T) (bytes int) {
 	t.Helper()
@@ -98,10 +88,7 @@ func TestAShimThatIsKilledBeforeItReadsTheStartIsReplaced(t *testing.T) {
 	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
 		keepReady(t, 1)
 		shim := childrenOf(os.Getpid())[0].PID
-		if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		awaitStopped(t, shim)
+		leaktest.Stop(t, shim)
 		before := unread(t)
 		done := make(chan error, 1)
 		go func() {

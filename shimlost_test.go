@@ -77,10 +77,7 @@ func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.L
 	}
 	if tree != nil {
 		awaitEntry(t, "the journal knows the leader", func(f journal.Found) bool { return f.Life != nil })
-		if err := syscall.Kill(foster.ShimPID(tree), syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		awaitStopped(t, foster.ShimPID(tree))
+		leaktest.Stop(t, foster.ShimPID(tree))
 	}
 	found, err := journal.Find(state, "web")
 	if err != nil {

@@ -72,13 +72,7 @@ func stopped(t *testing.T, shim int) (goOn func()) {
 			t.Error(err)
 		}
 	}
-	if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	leaktest.Eventually(t, "the shim is stopped", func() bool { // it may have been at work
-		s, err := procfs.Read(shim)
-		return err == nil && s.State == 'T'
-	})
+	leaktest.Stop(t, shim)
 	return goOn
 }
 

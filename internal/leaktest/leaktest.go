@@ -77,6 +77,18 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// Stop stops a process by SIGSTOP, and waits until it has: it may have been at work.
+func Stop(t testing.TB, pid int) {
+	t.Helper()
+	if err := sys.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "it is stopped", func() bool {
+		s, err := procfs.Read(pid)
+		return err == nil && s.State == 'T'
+	})
+}
+
 // Check proves, when the test ends, that nothing of it is left. What falls to the
 // test binary since the test killed its owner by intent, the test reaps with
 // [ReapOrphans] first.

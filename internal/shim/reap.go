@@ -138,7 +138,9 @@ func (h *holding) nameOf(pid int) procfs.Stat {
 func (h *holding) count(w sys.Wait, state State) {
 	h.reaped++
 	if h.anchored {
-		h.usage = usage(w.Usage)
+		if h.usage == (wire.Usage{}) { // where a look at the zombie doesn't tell it
+			h.usage = usage(w.Usage)
+		}
 		return
 	}
 	if w.PID != h.leader {
