@@ -18,8 +18,8 @@ import (
 
 func TestAWatchdogThatIsNoLongerCalledIsAnOrderlyStop(t *testing.T) {
 	in(t, all, func(t *testing.T, c foster.Containment) {
-		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Watchdog = 800 * time.Millisecond }, "calls", "10")
-		out.next("called 10") // for longer than one time of the watchdog
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Watchdog = 2 * time.Second }, "calls", "9")
+		out.next("called 9") // for longer than one time of the watchdog
 		exit, err := tree.Wait()
 		if exit.Cause != foster.CauseWatchdog || !errors.Is(err, foster.ErrWatchdog) || exit.Leader.Signal != syscall.SIGTERM {
 			t.Errorf("exit %+v, %v; want a stop due to the watchdog", exit, err)
