@@ -60,7 +60,7 @@ apps:
 			if signals == 2 {
 				for exec.Command("foster", "is-ready", "-q", "-f", path, "loud").Run() == nil { // polls: it has been heeded
 				}
-				time.Sleep(echo) // what comes sooner is no second word
+				<-time.After(echo) // what comes sooner is no second word
 				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 					t.Fatal(err)
 				}

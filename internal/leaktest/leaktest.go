@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -30,6 +31,7 @@ func Main(m *testing.M) { os.Exit(Run(m)) }
 // of its own meanwhile, so that the cgroups of its trees aren't mixed up with those
 // of other tests; that it can't be left empty is a failure.
 func Run(m *testing.M) (code int) {
+	heedSignals()
 	folder, err := os.MkdirTemp("", "leaktest-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "leaktest:", err)
@@ -61,6 +63,17 @@ func Run(m *testing.M) (code int) {
 		return 1
 	}
 	return code
+}
+
+// heedSignals has what the tests start hear the signals that the test binary was started
+// to ignore, as by a shell in the background of a script, or by nohup(1): a signal that is
+// caught is at its default action after execve(2).
+func heedSignals() {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig) // nobody reads it: it's ignored here all the same
+		}
+	}
 }
 
 // patience bounds the wait for a condition; a test that comes near it has failed.
