@@ -21,8 +21,7 @@ func newDown(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Stop all applications in the reverse order of their start, each to its last process,
 and end foster up. The command returns when nothing is left; what can't be ended is
 named. Where foster up isn't running, what one that was killed has left of the project is
-ended, each tree by the stop that it was started with; where that is nothing, there is
-nothing to do, and that is no error.`,
+ended in the same way; where that is nothing, there is nothing to do, and that is no error.`,
 		Example: "  foster down\n  foster down --project shop",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,10 +13,11 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/supervise"
 )
 
-// downWithout ends what was left of a project that has no supervisor: in the reverse order
-// of the applications, each to its last process.
+// downWithout ends what was left of a project that has no supervisor, as foster down
+// would have: in the reverse order of the applications, each to its last process.
 func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Writer, why error) error {
 	name, now, err := p.meantProject()
 	if err != nil {
@@ -46,7 +47,10 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 		return nil
 	}
 	say("ending what it has left: " + strings.Join(idsOf(left), ", "))
-	failed := endLeft(ctx, left, stderr)
+	failed := endProject(ctx, name, now)
+	if rest := leftOf(name, now); failed == nil && len(rest) > 0 {
+		failed = endLeft(ctx, rest, stderr) // of these its notes tell nothing
+	}
 	if rest := leftOf(name, now); failed == nil && len(rest) > 0 {
 		failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
 	}
@@ -61,6 +65,23 @@ func claimOf(name string) (*os.File, *client.Client, error) {
 		return nil, nil, err
 	}
 	return (&upper{project: &config.Project{Name: name}, folder: folder}).claim()
+}
+
+// endProject takes over what was left of a project, as the next foster up would, only to
+// stop it: with its hooks, its last words, and a history.
+func endProject(ctx context.Context, name string, now *config.Project) error {
+	folder, err := projectFolder(name)
+	if err != nil {
+		return err
+	}
+	project, err := supervise.Applied(folder)
+	if err != nil {
+		project = now
+	}
+	if project == nil {
+		return nil
+	}
+	return failedError(supervise.New(project, supervise.Options{State: folder, Version: version(), End: true}).Run(ctx))
 }
 
 // endLeft ends trees in the reverse of their order.

@@ -29,7 +29,10 @@ func (s *Supervisor) begin(shim <-chan error) {
 	} else {
 		s.memory.Scaled = nil
 	}
-	before := s.memory.goOnWith(s.options.Only, killed)
+	before := s.memory.Only
+	if !s.options.End {
+		before = s.memory.goOnWith(s.options.Only, killed)
+	}
 	if last == nil {
 		last = s.project // trees of its names may live all the same
 	}
@@ -47,6 +50,10 @@ func (s *Supervisor) begin(shim <-chan error) {
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
 	s.problem("shim", <-shim) // each start tries again
+	if s.options.End {
+		s.end()
+		return
+	}
 	s.startFirst(killed, before)
 }
 

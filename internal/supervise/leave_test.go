@@ -12,6 +12,7 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/history"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -41,6 +42,33 @@ func TestASupervisorThatLeavesIsFollowedByOneThatTakesOver(t *testing.T) {
 	}
 	if err := end(); err != nil {
 		t.Fatal(err)
+	}
+	leaktest.ReapOrphans(t) // the shims of the life before
+}
+
+// A supervisor that is only to end what was left stops it in the reverse order, with hooks
+// and a history, and starts nothing: neither that, nor what had come to rest.
+func TestASupervisorThatIsToEndOnlyStartsNothing(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	endSupervisor(t, dir, out, syscall.SIGKILL)
+	p := sleepers(dir)
+	p.Apps[1].Hooks.PostStop = []string{"/bin/sh", "-c", "echo after db >> " + out}
+	p.Apps = append(p.Apps, sleeper("new", out))
+	s := New(p, Options{State: dir, End: true})
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, out); strings.Count(got, "start") != 2 || !strings.HasSuffix(got, ", stop web, stop db, after db") {
+		t.Errorf("%s", got)
+	}
+	runs, err := history.LeftRuns(dir, "db", 0, 10)
+	if err != nil || len(runs) != 1 || runs[0].Exit == nil || runs[0].Exit.Cause != "stopped" {
+		t.Errorf("%+v, %v", runs, err)
+	}
+	if m, _, err := remember(dir); err != nil || !m.Clean {
+		t.Errorf("%+v, %v; want the end of a life that wasn't killed", m, err)
 	}
 	leaktest.ReapOrphans(t) // the shims of the life before
 }

@@ -25,21 +25,6 @@ import (
 	"github.com/foster-init/foster/internal/watch"
 )
 
-// Options is what a supervisor is made with.
-type Options struct {
-	// Load reads the configuration, for an update.
-	Load func() (*config.Project, error)
-	// Prepare does what an update needs that isn't of the applications, before it is
-	// applied; an error refuses it. nil: nothing.
-	Prepare func(next *config.Project) error
-	State   string // folder of the project's notes, which this supervisor alone uses
-	Version string
-	Daemon  bool // in the background
-	// Only are the applications to start, with what they depend on; none: all that
-	// have autostart.
-	Only []string
-}
-
 // Supervisor runs a project. Its methods may be called from any goroutine.
 type Supervisor struct {
 	options  Options
@@ -113,12 +98,16 @@ func New(project *config.Project, options Options) *Supervisor {
 // returns an error that names what couldn't be ended.
 func (s *Supervisor) Run(ctx context.Context) error {
 	sys.SpareCollections()
-	s.terminated = awaitTermination()
-	defer signal.Stop(s.terminated)
-	s.logs.Begin()
 	shim := make(chan error, 1)
-	go func() { shim <- foster.Share(treesPerShim) }() // it comes up meanwhile
-	defer foster.Share(0)
+	if s.options.End {
+		shim <- nil
+	} else {
+		s.terminated = awaitTermination()
+		defer signal.Stop(s.terminated)
+		go func() { shim <- foster.Share(treesPerShim) }() // it comes up meanwhile
+		defer foster.Share(0)
+	}
+	s.logs.Begin()
 	s.openHistory()
 	s.first = s.events.seq()
 	defer s.close()
