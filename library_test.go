@@ -124,13 +124,7 @@ func TestCanceledContextIsAnOrderlyStop(t *testing.T) {
 		name, argv := role("polite")
 		cmd := foster.CommandContext(ctx, name, argv...)
 		cmd.Containment = c
-		out := newLines(t)
-		cmd.Stdout = out.w
-		tree, err := cmd.Start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.started()
+		tree, out := read(t, cmd, nil)
 		out.pid("polite")
 		cancel()
 		exit, err := tree.Wait()

@@ -118,13 +118,8 @@ func TestAnExistingClientIsHeard(t *testing.T) {
 			cmd := foster.Command("sh", "-c",
 				client+` --ready --status="serving all" && echo ran && exec sleep 1000`)
 			cmd.Containment, cmd.Notify, cmd.Credential = c, true, user
-			out := newLines(t)
-			cmd.Stdout, cmd.Stderr = out.w, os.Stderr
-			tree, err := cmd.Start()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out.started()
+			cmd.Stderr = os.Stderr
+			tree, out := read(t, cmd, nil)
 			e := waitFor(t, tree, foster.EventNotified)
 			if !e.Ready || e.Text != "serving all" {
 				t.Errorf("as %v: heard %+v", user, e)

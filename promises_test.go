@@ -73,17 +73,8 @@ func canHave(c foster.Containment) error {
 func begin(t *testing.T, c foster.Containment, set func(*foster.Cmd), args ...string) (*foster.Tree, *lines) {
 	t.Helper()
 	cmd := roleCommand(args...)
-	cmd.Containment = c
-	out := newLines(t)
-	cmd.Stdout, cmd.Stderr = out.w, os.Stderr
-	if set != nil {
-		set(cmd)
-	}
-	tree, err := cmd.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.started()
+	cmd.Containment, cmd.Stderr = c, os.Stderr
+	tree, out := read(t, cmd, set)
 	t.Cleanup(func() {
 		if t.Failed() || t.Skipped() {
 			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce) // whatever is left
@@ -92,6 +83,22 @@ func begin(t *testing.T, c foster.Containment, set func(*foster.Cmd), args ...st
 	if tree.Containment() != c {
 		t.Errorf("the containment is %s, not %s", tree.Containment(), c)
 	}
+	return tree, out
+}
+
+// read starts a command and reads its output; set, where it isn't nil, has the last word.
+func read(t *testing.T, cmd *foster.Cmd, set func(*foster.Cmd)) (*foster.Tree, *lines) {
+	t.Helper()
+	out := newLines(t)
+	cmd.Stdout = out.w
+	if set != nil {
+		set(cmd)
+	}
+	tree, err := cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.started()
 	return tree, out
 }
 

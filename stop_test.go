@@ -106,13 +106,7 @@ func TestStopStepsComeInTurn(t *testing.T) {
 			{Signal: syscall.SIGUSR1, Wait: time.Hour}, // ends it
 		},
 	}
-	out := newLines(t)
-	cmd.Stdout = out.w
-	tree, err := cmd.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.started()
+	tree, out := read(t, cmd, nil)
 	out.pid("stubborn")
 	exit := stop(t, tree)
 	if exit.Leader.Signal != syscall.SIGUSR1 {

@@ -19,9 +19,6 @@ import (
 func storm(t *testing.T, body string) (script string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	for d := dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
@@ -49,13 +46,7 @@ func TestForkStormIsEnded(t *testing.T) {
 			`for i in $(seq %d); do %s & done; echo storm $$; exec sleep 1000`, linesOfDescent, script))
 		cmd.Containment = c
 		cmd.Stop.Timeout = 20 * time.Millisecond
-		out := newLines(t)
-		cmd.Stdout = out.w
-		tree, err := cmd.Start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.started()
+		tree, out := read(t, cmd, nil)
 		out.pid("storm")
 		// The storm is under way when the shim has reaped many.
 		leaktest.Eventually(t, "the storm forks", func() bool {

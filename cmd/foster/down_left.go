@@ -47,14 +47,10 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 		return nil
 	}
 	say("ending what it has left: " + strings.Join(idsOf(left), ", "))
-	failed := endProject(ctx, name, now)
-	if rest := leftOf(name, now); failed == nil && len(rest) > 0 {
-		failed = endLeft(ctx, rest, stderr) // of these its notes tell nothing
+	if err := endProject(ctx, name, now); err != nil {
+		return err
 	}
-	if rest := leftOf(name, now); failed == nil && len(rest) > 0 {
-		failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
-	}
-	return failed
+	return endRest(ctx, name, now, stderr)
 }
 
 // claimOf takes the lock of a project, so that no foster up begins meanwhile, or else
@@ -84,13 +80,21 @@ func endProject(ctx context.Context, name string, now *config.Project) error {
 	return failedError(supervise.New(project, supervise.Options{State: folder, Version: version(), End: true}).Run(ctx))
 }
 
-// endLeft ends trees in the reverse of their order.
-func endLeft(ctx context.Context, left []journal.Found, stderr io.Writer) error {
+// endRest ends, in the reverse of their order, trees that are left of a project although it
+// has ended: its notes tell nothing of them.
+func endRest(ctx context.Context, name string, now *config.Project, stderr io.Writer) error {
+	rest := leftOf(name, now)
+	if len(rest) == 0 {
+		return nil
+	}
 	_, _, failed := foster.Recover(ctx) // those that have no shim any more
-	for _, f := range slices.Backward(left) {
+	for _, f := range slices.Backward(rest) {
 		if f.State == journal.Living {
 			failed = errors.Join(failed, stopTree(f.Entry.ID, nil, stderr))
 		}
+	}
+	if rest = leftOf(name, now); failed == nil && len(rest) > 0 {
+		failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
 	}
 	return failed
 }

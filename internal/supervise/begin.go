@@ -49,11 +49,11 @@ func (s *Supervisor) begin(shim <-chan error) {
 	s.recallExits(killed)
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
-	s.problem("shim", <-shim) // each start tries again
 	if s.options.End {
 		s.end()
 		return
 	}
+	s.problem("shim", <-shim) // each start tries again
 	s.startFirst(killed, before)
 }
 

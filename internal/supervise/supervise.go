@@ -99,9 +99,7 @@ func New(project *config.Project, options Options) *Supervisor {
 func (s *Supervisor) Run(ctx context.Context) error {
 	sys.SpareCollections()
 	shim := make(chan error, 1)
-	if s.options.End {
-		shim <- nil
-	} else {
+	if !s.options.End {
 		s.terminated = awaitTermination()
 		defer signal.Stop(s.terminated)
 		go func() { shim <- foster.Share(treesPerShim) }() // it comes up meanwhile

@@ -27,9 +27,10 @@ func TestAThousandApplications(t *testing.T) {
 	s, end := running(t, oneApp(app), Options{})
 	wait := func(what string) { // as long as there is progress
 		t.Helper()
-		for n := count / 10; n <= count; n += count / 10 {
+		for n := count / 10; n < count; n += count / 10 {
 			leaktest.Eventually(t, what, func() bool { return countRunning(s) >= n })
 		}
+		leaktest.Eventually(t, what, func() bool { return countRunning(s) == count })
 	}
 	wait("all run")
 	goroutines, descriptors := runtime.NumGoroutine(), openFiles(t)
