@@ -22,7 +22,7 @@ import (
 func single(name, dir string) config.App {
 	return script(name, fmt.Sprintf(`exec 9>%[1]s/lock.%[2]s; flock -n 9 || echo a second %[2]s >> %[1]s/out
 trap 'echo stop %[2]s >> %[1]s/out; exit 0' TERM
-echo start %[2]s >> %[1]s/out; sleep 1000 & wait`, dir, name))
+echo start %[2]s >> %[1]s/out; while :; do sleep 0.01; done`, dir, name))
 }
 
 func oneApp(app config.App) *config.Project {
