@@ -170,4 +170,6 @@ type Environment struct {
 	Env   []string `json:"env"`
 	User  string   `json:"user,omitempty"`
 	Group string   `json:"group,omitempty"`
+	// Groups are supplementary groups, beside those that the user is in.
+	Groups []string `json:"supplementary_groups,omitempty"`
 }

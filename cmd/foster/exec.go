@@ -48,7 +48,7 @@ holds one; the application need not run. The exit status is the command's.`,
 			run := foster.Command(argv[0], argv[1:]...)
 			run.Dir, run.Env = e.Dir, e.Env
 			var err error
-			if run.Credential, err = units.Credential(e.User, e.Group); err != nil {
+			if run.Credential, err = units.Credential(e.User, e.Group, e.Groups...); err != nil {
 				return err
 			}
 			run.Stdin, run.Stdout, run.Stderr = stdin, stdout, stderr

@@ -45,6 +45,7 @@ type App struct {
 	Env         []string // the whole environment: "key=value"
 	Inherited   int      // how many of them, the first, are the supervisor's own
 	User, Group string   // names or numbers; "": the supervisor's
+	Groups      []string // supplementary ones, beside those that the user is in
 	Umask       *int
 	Rlimits     []foster.Rlimit
 	Limits      Limits

@@ -48,7 +48,7 @@ var otherNames = map[string]string{
 	"ulimits": "rlimits", "ulimit": "rlimits", "resources": "limits", "mem_limit": "limits has the key memory", "cpus": "limits has the key cpu", "pids_limit": "limits has the key pids",
 	"is_tty": "terminal", "tty": "terminal", "disabled": "autostart: false", "autostart_": "autostart",
 	"log": "logs", "logging": "logs", "log_location": "logs", "log_configuration": "logs", "ready_log_line": "readiness_probe has the key log_line",
-	"contain": "containment", "on_loss": "on_leader_loss", "socket": "sockets", "listen": "sockets", "hook": "hooks", "uid": "user", "gid": "group",
+	"contain": "containment", "on_loss": "on_leader_loss", "socket": "sockets", "listen": "sockets", "hook": "hooks", "uid": "user", "gid": "group", "groups": "supplementary_groups", "group_add": "supplementary_groups", "extra_groups": "supplementary_groups",
 	"ports": "sockets, for those that foster opens; else leave it out", "image": "foster runs commands, not images",
 }
 
@@ -123,7 +123,9 @@ var appShape = sync.OnceValue(func() shape[app] {
 		at("user", userName(), func(a *app) *string { return &a.User },
 			"The user it runs as, by name or number. It takes root."),
 		at("group", text(), func(a *app) *string { return &a.Group },
-			"The group it runs as; by default the user's."),
+			"The group it runs as; by default the user's. The supplementary groups that the user is in stay."),
+		at("supplementary_groups", listOf(text()), func(a *app) *[]string { return &a.Groups },
+			"Supplementary groups, by name or number, beside those that the user is in."),
 		at("umask", optional(octal()), func(a *app) **int { return &a.Umask },
 			`The umask it runs with, in octal: "022".`),
 		at("rlimits", rlimits(), func(a *app) *[]foster.Rlimit { return &a.Rlimits },

@@ -121,6 +121,7 @@ apps:
     port: 8000
     user: 1000
     group: www
+    supplementary_groups: [adm, 27]
     umask: "022"
     rlimits: {nofile: "1024:4096", core: 0}
     limits: {memory: 512M, cpu: 1.5, pids: 100, optional: true}

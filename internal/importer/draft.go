@@ -149,7 +149,7 @@ func (d *draft) complete() {
 
 // keyOrder is the order in which keys are written; others follow.
 var keyOrder = []string{
-	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "umask",
+	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "supplementary_groups", "umask",
 	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "terminal", "autostart",
 	"replicas", "depends_on", "schedule", "restart", "stop",
 }

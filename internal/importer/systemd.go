@@ -199,7 +199,6 @@ var reasons = []struct {
 	{[]string{"Conflicts", "OnFailure", "OnSuccess", "PropagatesReloadTo", "ReloadPropagatedFrom", "StopWhenUnneeded", "RefuseManual", "AllowIsolate", "JobTimeout", "Upholds", "Propagates"}, "has no equal"},
 	{[]string{"PIDFile"}, "foster needs none: it holds all processes, also those that a daemon leaves"},
 	{[]string{"BusName"}, "foster doesn't know D-Bus: it is ready as soon as it runs"},
-	{[]string{"SupplementaryGroups"}, "the user's groups are those of the user database"},
 	{[]string{"MemoryHigh", "MemoryLow", "MemoryMin", "MemorySwapMax"}, "foster has one limit of memory: limits: {memory: 1G}"},
 	{[]string{"RootHash", "Credential", "LoadCredential", "SetCredential"}, "foster hands over no credentials"},
 }

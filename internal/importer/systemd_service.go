@@ -234,6 +234,15 @@ func (s *service) place() error {
 			s.app.set(strings.ToLower(key), unmarked(s.text(set)))
 		}
 	}
+	var groups list
+	for _, set := range s.unit.all("Service", "SupplementaryGroups") {
+		for _, name := range strings.Fields(s.text(set)) {
+			groups = append(groups, unmarked(name))
+		}
+	}
+	if len(groups) > 0 {
+		s.app.set("supplementary_groups", groups)
+	}
 	if set := s.unit.get("Service", "UMask"); set != nil {
 		if !validOctal(set.value) {
 			return set.at.wrong("UMask: %q is no octal number", clip(set.value))

@@ -37,7 +37,7 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, environment(spec), spec.Umask, foster.UntilLeader
 	cmd.Stop.Timeout = time.Second
 	var err error
-	if cmd.Credential, err = units.Credential(spec.User, spec.Group); err != nil {
+	if cmd.Credential, err = units.Credential(spec.User, spec.Group, spec.Groups...); err != nil {
 		return err
 	}
 	said := &tail{}

@@ -219,7 +219,7 @@ func exitOf(e foster.Exit) *client.Exit {
 func (s *Supervisor) Environment(name string, replica int) (client.Environment, error) {
 	var e client.Environment
 	err := s.one(name, replica, func(i *instance) error {
-		e = client.Environment{Dir: i.spec.Dir, Env: environment(&i.spec), User: i.spec.User, Group: i.spec.Group}
+		e = client.Environment{Dir: i.spec.Dir, Env: environment(&i.spec), User: i.spec.User, Group: i.spec.Group, Groups: i.spec.Groups}
 		return nil
 	})
 	return e, err

@@ -146,7 +146,7 @@ func command(spec *config.App) (*foster.Cmd, error) {
 		cmd.OnLeaderLoss = foster.LossPolicy(spec.OnLeaderLoss)
 	}
 	cmd.Stop = planOf(spec)
-	credential, err := units.Credential(spec.User, spec.Group)
+	credential, err := units.Credential(spec.User, spec.Group, spec.Groups...)
 	cmd.Credential = credential
 	return cmd, err
 }

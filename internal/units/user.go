@@ -5,31 +5,57 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 )
 
 // Credential looks up a user and a group, by name or number. A user that is only a number
-// needs no entry in the user database. Without a group, they are the user's; without a
-// user, it is the one that this process runs as. Where both are "", it is nil.
-func Credential(name, group string) (*syscall.Credential, error) {
-	if name == "" && group == "" {
+// needs no entry in the user database. Without a group, it is the user's; without a user,
+// it is the one that this process runs as. The supplementary groups are those that the
+// user is in, and more. A group takes the place of the user's primary group, and of no
+// other. If nothing is given, the credential is nil.
+func Credential(name, group string, more ...string) (*syscall.Credential, error) {
+	if name == "" && group == "" && len(more) == 0 {
 		return nil, nil
 	}
 	cred := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
+	var err error
 	if name != "" {
-		if err := setUser(cred, name); err != nil {
-			return nil, err
-		}
+		err = setUser(cred, name)
+	} else {
+		err = keepGroups(cred)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if group != "" {
 		gid, err := Group(group)
 		if err != nil {
 			return nil, err
 		}
-		cred.Gid, cred.Groups = gid, nil
+		cred.Groups = slices.DeleteFunc(cred.Groups, func(g uint32) bool { return g == cred.Gid })
+		cred.Gid = gid
+	}
+	for _, one := range more {
+		gid, err := Group(one)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(cred.Groups, gid) {
+			cred.Groups = append(cred.Groups, gid)
+		}
 	}
 	return cred, nil
+}
+
+// keepGroups gives a credential the supplementary groups of this process.
+func keepGroups(cred *syscall.Credential) error {
+	groups, err := os.Getgroups()
+	for _, g := range groups {
+		cred.Groups = append(cred.Groups, uint32(g))
+	}
+	return err
 }
 
 func setUser(cred *syscall.Credential, name string) error {
