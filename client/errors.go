@@ -10,6 +10,8 @@ var (
 	ErrUnknown = errors.New("there is no such application")
 	// ErrNotRunning says that there is no supervisor of the project.
 	ErrNotRunning = errors.New("foster up isn't running")
+	// ErrNoTarget says that a request names nothing: an empty list is never taken for all.
+	ErrNoTarget = errors.New("nothing is named: give an application, or client.Target{All: true} for all of them")
 	// ErrNoTerminal says that an application has no terminal to attach to.
 	ErrNoTerminal = errors.New("it has no terminal")
 )

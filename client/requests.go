@@ -4,13 +4,29 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
 
 // targets is the body of a request about some instances.
 type targets struct {
-	Targets []Target `json:"targets,omitempty"`
+	Targets []Target `json:"targets"`
+}
+
+// postTo sends a request about instances. Which they are must be said.
+func (c *Client) postTo(ctx context.Context, path string, of []Target, body any) error {
+	if err := checkTargets(of); err != nil {
+		return err
+	}
+	return c.post(ctx, path, body, nil)
+}
+
+func checkTargets(of []Target) error {
+	if len(of) == 0 || slices.Contains(of, Target{}) {
+		return ErrNoTarget
+	}
+	return nil
 }
 
 func (c *Client) post(ctx context.Context, path string, body, to any) error {
@@ -32,22 +48,22 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 }
 
 // Start starts instances, and what they depend on, and waits until they run, wait for
-// their time, or have completed. No target is all. A *FailedError names those that
-// couldn't be started, and why; ErrUnknown a target that there isn't.
+// their time, or have completed. A *FailedError names those that couldn't be started, and
+// why; ErrUnknown means a target doesn't exist; ErrNoTarget that none was given.
 func (c *Client) Start(ctx context.Context, of ...Target) error {
-	return c.post(ctx, "/v1/start", targets{of}, nil)
+	return c.postTo(ctx, "/v1/start", of, targets{of})
 }
 
 // Stop stops instances and waits until their trees are empty. A *FailedError names the
 // processes that couldn't be ended.
 func (c *Client) Stop(ctx context.Context, of ...Target) error {
-	return c.post(ctx, "/v1/stop", targets{of}, nil)
+	return c.postTo(ctx, "/v1/stop", of, targets{of})
 }
 
 // Restart stops instances, starts each when its tree is proven empty, and waits as Start
 // does.
 func (c *Client) Restart(ctx context.Context, of ...Target) error {
-	return c.post(ctx, "/v1/restart", targets{of}, nil)
+	return c.postTo(ctx, "/v1/restart", of, targets{of})
 }
 
 // StopPlan is how instances are stopped this once. What it leaves out is as the
@@ -67,30 +83,30 @@ type stopping struct {
 // StopWith is Stop in another way than the configuration says. It takes the place of a
 // stop under way. One with SIGKILL at once runs no hook and no command before it.
 func (c *Client) StopWith(ctx context.Context, plan StopPlan, of ...Target) error {
-	return c.post(ctx, "/v1/stop", stopping{plan, targets{of}}, nil)
+	return c.postTo(ctx, "/v1/stop", of, stopping{plan, targets{of}})
 }
 
 // RestartWith is Restart with a stop as StopWith has it.
 func (c *Client) RestartWith(ctx context.Context, plan StopPlan, of ...Target) error {
-	return c.post(ctx, "/v1/restart", stopping{plan, targets{of}}, nil)
+	return c.postTo(ctx, "/v1/restart", of, stopping{plan, targets{of}})
 }
 
 // Signal sends a signal, as "TERM", "SIGHUP" or "10", to the trees of instances that run.
 // The scope is one of foster.Scope: "" or "tree", "group", "leader", "leader-first".
 func (c *Client) Signal(ctx context.Context, sig, scope string, of ...Target) error {
-	return c.post(ctx, "/v1/signal", struct {
+	return c.postTo(ctx, "/v1/signal", of, struct {
 		Signal string `json:"signal"`
 		Scope  string `json:"scope,omitempty"`
 		targets
-	}{sig, scope, targets{of}}, nil)
+	}{sig, scope, targets{of}})
 }
 
 // Extend has the leases of instances end no sooner than by from now.
 func (c *Client) Extend(ctx context.Context, by time.Duration, of ...Target) error {
-	return c.post(ctx, "/v1/extend", struct {
+	return c.postTo(ctx, "/v1/extend", of, struct {
 		By string `json:"by"`
 		targets
-	}{by.String(), targets{of}}, nil)
+	}{by.String(), targets{of}})
 }
 
 // Scale sets the number of an application's instances, and waits until they run, or are
@@ -115,10 +131,22 @@ func (c *Client) Update(ctx context.Context, dryRun bool) ([]Change, error) {
 	return told.Changes, err
 }
 
-// Up is Update, and then starts the applications that are named, with what they depend on;
-// without names, those with autostart that have failed, or were never started. What was
-// stopped by hand stays so.
-func (c *Client) Up(ctx context.Context, dryRun bool, apps ...string) ([]Change, error) {
+// Up is Update, and then starts the applications with autostart that have failed, or were
+// never started. What was stopped by hand stays so.
+func (c *Client) Up(ctx context.Context, dryRun bool) ([]Change, error) {
+	return c.up(ctx, dryRun, nil)
+}
+
+// UpApps is Update, and then starts the applications that are named, with what they depend
+// on. ErrNoTarget says that none is.
+func (c *Client) UpApps(ctx context.Context, dryRun bool, apps ...string) ([]Change, error) {
+	if len(apps) == 0 || slices.Contains(apps, "") {
+		return nil, ErrNoTarget
+	}
+	return c.up(ctx, dryRun, apps)
+}
+
+func (c *Client) up(ctx context.Context, dryRun bool, apps []string) ([]Change, error) {
 	var told struct {
 		Changes []Change `json:"changes"`
 	}
@@ -135,8 +163,8 @@ func (c *Client) Down(ctx context.Context) error { return c.post(ctx, "/v1/down"
 // Leave ends the supervisor and stops nothing: the next one takes the applications over.
 func (c *Client) Leave(ctx context.Context) error { return c.post(ctx, "/v1/leave", nil, nil) }
 
-// History gives the runs of an application, the newest last; replica 0 is all, and so is
-// newest 0.
+// History gives the runs of an application, or of all where app is empty, the newest last;
+// replica 0 is all, and so is newest 0.
 func (c *Client) History(ctx context.Context, app string, replica, newest int) ([]Run, error) {
 	var told struct {
 		Runs []Run `json:"runs"`

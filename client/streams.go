@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -21,6 +22,9 @@ func (c *Client) Events(ctx context.Context, after uint64, follow bool) iter.Seq
 // Logs gives lines of output, those of all applications in the order of time. An error
 // is the last that it gives.
 func (c *Client) Logs(ctx context.Context, q LogQuery) iter.Seq2[Line, error] {
+	if slices.Contains(q.Targets, Target{}) {
+		return func(yield func(Line, error) bool) { yield(Line{}, ErrNoTarget) }
+	}
 	return stream[Line](ctx, c, "/v1/logs", q.values())
 }
 
@@ -28,6 +32,10 @@ func (c *Client) Logs(ctx context.Context, q LogQuery) iter.Seq2[Line, error] {
 func (q LogQuery) values() url.Values {
 	v := url.Values{"newest": {strconv.Itoa(q.Newest)}, "follow": {strconv.FormatBool(q.Follow)}}
 	for _, t := range q.Targets {
+		if t.All {
+			v.Del("target")
+			break
+		}
 		v.Add("target", t.App+"."+strconv.Itoa(t.Replica))
 	}
 	if q.Stream != "" {

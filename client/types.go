@@ -148,15 +148,17 @@ type Change struct {
 	To     int      `json:"to,omitempty"`
 }
 
-// Target names instances: an application, or one of its replicas. The zero value is all.
+// Target names instances: an application, one of its replicas, or all of the project. The
+// zero value names nothing, and is an error.
 type Target struct {
 	App     string `json:"app,omitempty"`
-	Replica int    `json:"replica,omitempty"` // 0: all
+	Replica int    `json:"replica,omitempty"` // 0: all of the application
+	All     bool   `json:"all,omitempty"`     // all of the project; App and Replica are empty
 }
 
 // LogQuery chooses lines of output.
 type LogQuery struct {
-	Targets []Target  `json:"targets,omitempty"` // none: all
+	Targets []Target  `json:"targets,omitempty"` // none: of all applications
 	Stream  string    `json:"stream,omitempty"`  // "stdout" or "stderr"; "": both
 	Newest  int       `json:"newest,omitempty"`  // how many of the end; 0: all, negative: none
 	Since   time.Time `json:"since,omitzero"`

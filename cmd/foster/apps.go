@@ -93,6 +93,9 @@ func replicaNames(app string, replicas int) []string {
 	return names
 }
 
+// everything is all applications of a project.
+var everything = []client.Target{{All: true}}
+
 // someApps wants at least one application, or --all.
 func someApps(all *bool) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

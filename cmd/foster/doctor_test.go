@@ -43,7 +43,7 @@ func TestAProcOfAnotherNamespaceIsNotBelieved(t *testing.T) {
 	out := ownHost(t, `
 status unshare --pid --fork foster orphans
 status unshare --pid --fork foster explain 1
-status unshare --pid --fork foster zombies --nudge
+status unshare --pid --fork foster zombies --nudge --all
 status unshare --pid --fork foster doctor
 `)
 	const refused = `^foster: /proc shows another PID namespace\nhint: mount -t proc proc /proc$`

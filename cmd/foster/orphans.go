@@ -49,18 +49,25 @@ func newOrphans(stdin *os.File, stdout, stderr io.Writer) *cobra.Command {
 	var all bool
 	var s stopping
 	cmd := &cobra.Command{
-		Use:   "orphans [flags] [--stop [PID…]]",
+		Use:   "orphans [flags] [--stop PID… | --stop --all]",
 		Short: "Find the orphans of this host, and end them",
 		Long: `Find the processes whose parent is gone and that nobody watches, the most suspect
-first. With --stop, end those that are named, each with all that is below it: a
-signal, time to act on it, SIGKILL, and the proof that nothing is left. Without a
-PID these are the ones of this user of which it is certain. It asks before.`,
+first.
+
+With --stop, end the orphans that are named by their PIDs, each with all processes below
+it. foster sends a signal, waits, sends SIGKILL to what is left, and proves that nothing
+is. It asks first. --stop --all ends all orphans of this user that are certain to be
+orphans. --stop with neither a PID nor --all is an error, and ends nothing.`,
+		Example: "  foster orphans\n  foster orphans --stop 4711\n  foster orphans --stop --all",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if s.yes && !s.stop {
 				return usageError{hinted{flagError("yes", errors.New("it is for --stop: without that, nothing is ended")), "foster orphans --stop --yes"}}
 			}
 			if len(args) > 0 && !s.stop {
 				return usageError{hinted{fmt.Errorf("foster orphans takes a PID only with --stop: got %q", args[0]), "foster explain " + args[0]}}
+			}
+			if s.stop {
+				return pidsOrAll(cmd, "--stop", args, all)
 			}
 			return nil
 		},
@@ -88,9 +95,21 @@ PID these are the ones of this user of which it is certain. It asks before.`,
 		},
 	}
 	outputFlag(cmd, &form)
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are only possible, and those that a foster holds")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "list the merely possible orphans and those in custody, too; with --stop: end all certain ones of this user")
 	s.add(cmd)
 	return cmd
+}
+
+// pidsOrAll wants the processes that a command acts on to be named, or --all. An empty list,
+// from a pid file that isn't there, say, must not mean every process of the host.
+func pidsOrAll(cmd *cobra.Command, flag string, args []string, all bool) error {
+	switch {
+	case len(args) == 0 && !all:
+		return usageError{hinted{fmt.Errorf("%s %s needs a PID", cmd.CommandPath(), flag), fmt.Sprintf("%s %s --all is for all of them", cmd.CommandPath(), flag)}}
+	case len(args) > 0 && all:
+		return usageError{fmt.Errorf("either a PID or --all, not both: got %q", args[0])}
+	}
+	return nil
 }
 
 // orphans are the host's orphans, the most suspect first: the certain ones, among

@@ -31,7 +31,7 @@ type stopping struct {
 
 func (s *stopping) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.BoolVar(&s.stop, "stop", false, "end those that are named; without a PID, the certain ones of this user")
+	fl.BoolVar(&s.stop, "stop", false, "end the orphans with these PIDs, or, with --all, all certain ones of this user")
 	fl.BoolVarP(&s.yes, "yes", "y", false, "don't ask")
 	stopPlanFlags(cmd, &s.signal, &s.timeout)
 }
@@ -115,9 +115,9 @@ func (s *stopping) run(ctx context.Context, args []string) error {
 	return s.report(trees)
 }
 
-// choose finds whom to end. Who was named is refused for a reason; of those who
-// weren't, only those are chosen of which nothing is in doubt: root doesn't end
-// the orphans of others by the way, nor those in a container.
+// choose finds the processes to end: those that were named, or, without names, all. A
+// process that was named is refused for a reason. Of all, only the certain orphans of this
+// user are chosen: root doesn't end those of other users, nor those in a container.
 func (h *host) choose(args []string) (chosen []*proc.Process, err error) {
 	if len(args) == 0 {
 		own := h.table.Get(os.Getpid())

@@ -107,7 +107,7 @@ pid=$(cat stubborn)
 until_ 'orphaned stubborn >/dev/null'
 status foster orphans
 status foster orphans --all
-status foster orphans --stop --yes
+status foster orphans --stop --all --yes
 [ -n "$(state $pid)" ] && echo untouched
 status foster orphans --stop $pid --yes --stop-timeout 50ms
 until_ '[ -z "$(state $pid)" ]'; echo gone
@@ -120,7 +120,7 @@ func TestStopWithoutAPIDEndsTheCertainOnesOnlyAndNobodyElse(t *testing.T) {
 	out := ownHost(t, `
 sleep 300 & bystander=$!
 setsid sleep 301 & leader=$!`+startAndKill+`
-echo BEGIN; foster orphans --stop --yes -o json; echo END
+echo BEGIN; foster orphans --stop --all --yes -o json; echo END
 for p in $bystander $leader; do [ "$(state $p)" = S ] && echo spared; done
 until_ '[ -z "$(state $sub)" ]'; echo gone
 kill $bystander $leader
@@ -146,7 +146,7 @@ status foster orphans --stop $below --yes
 status foster orphans --stop 99999 --yes
 status foster orphans --stop x --yes
 status foster orphans 5
-status foster orphans --stop --yes
+status foster orphans --stop --all --yes
 status foster orphans --all
 status foster explain $below
 [ "$(state $own)$(state $below)" = SS ] && echo untouched
@@ -168,7 +168,7 @@ func TestAnOrphanedFosterIsLeftToFosterStop(t *testing.T) {
 setsid sh -c 'foster run --id web -- sleep 300 & until [ -n "$(foster ls | grep running)" ]; do sleep 0.02; done'
 until_ 'orphaned "foster run" >/dev/null'
 status foster orphans --stop $(orphaned "foster run") --yes
-status foster orphans --stop --yes
+status foster orphans --stop --all --yes
 foster ls | grep -q running && echo untouched
 foster stop web
 `)
@@ -232,4 +232,24 @@ status foster recover
 `)
 	wants(t, out, `^sleep \(pid \d+\) is what is left of foster's tree web, whose foster and shim were killed`,
 		`^foster tree: web, which was lost`, `^  foster recover$`, `^status 0$`, `ended: sleep`, `^status 0$`)
+}
+
+func TestStopWithAnEmptyListEndsNothing(t *testing.T) {
+	out := ownHost(t, startAndKill+`
+missing=
+status foster orphans --stop --yes $(cat missing.pid 2>/dev/null)
+status foster orphans --stop --yes "$missing"
+status foster orphans --stop --yes $sub "$missing"
+status foster orphans --stop --yes --all $sub
+status foster zombies --nudge $missing
+status foster zombies --nudge "$missing"
+status foster zombies --reap-by-ending-parent "$missing"
+[ -n "$(state $sub)" ] && echo spared
+status foster orphans --stop --yes --all
+until_ '[ -z "$(state $sub)" ]'; echo gone
+`)
+	wants(t, out, `foster orphans --stop needs a PID`, `^hint: foster orphans --stop --all`, `^status 2$`,
+		`an argument is empty`, `^status 2$`, `an argument is empty`, `^status 2$`, `either a PID or --all`, `^status 2$`,
+		`foster zombies --nudge needs a PID`, `^status 2$`, `an argument is empty`, `^status 2$`,
+		`--reap-by-ending-parent: the value is empty`, `^status 2$`, `^spared$`, `nothing is left`, `^status 0$`, `^gone$`)
 }

@@ -87,6 +87,9 @@ In a container:
 		newValidate(stdout), newGraph(stdout), newImport(stdout, stderr),
 		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),
 	)
+	for _, cmd := range root.Commands() {
+		refuseEmpty(cmd)
+	}
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = noCommand
@@ -97,6 +100,44 @@ In a container:
 		help.RunE = helpOn
 	}
 	return root
+}
+
+// naming are the flags whose value names what a command acts on, or as whom it runs.
+var naming = []string{"file", "project", "reap-by-ending-parent", "owner", "user", "port", "tree", "name", "env-file"}
+
+// refuseEmpty has a command refuse an empty text where something is to be named. It comes
+// from a variable that isn't set, or a file that isn't there, and must not mean "all", or
+// the default. The arguments of a program are its own.
+func refuseEmpty(cmd *cobra.Command) {
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		names := args
+		switch cmd.Name() {
+		case "run", "init", "exec":
+			names = args[:min(1, len(args))]
+		}
+		if slices.Contains(names, "") {
+			return usageError{hinted{fmt.Errorf("%s: an argument is empty: it names nothing", cmd.CommandPath()),
+				"is a variable not set, or a file missing? see " + cmd.CommandPath() + " --help"}}
+		}
+		for _, name := range naming {
+			if f := cmd.Flags().Lookup(name); f != nil && f.Changed && emptyValue(f.Value) {
+				return usageError{hinted{flagError(name, errors.New("the value is empty: it names nothing")),
+					"is a variable not set? leave the flag out for the default"}}
+			}
+		}
+		if check == nil {
+			return nil
+		}
+		return check(cmd, args)
+	}
+}
+
+func emptyValue(v pflag.Value) bool {
+	if list, ok := v.(pflag.SliceValue); ok {
+		return slices.Contains(list.GetSlice(), "")
+	}
+	return v.String() == ""
 }
 
 // flagValueError says what a flag takes, in place of what its parser says.

@@ -14,13 +14,16 @@ import (
 // is at least one, or --all.
 func actOnApps(cmd *cobra.Command, stdout io.Writer, do func(context.Context, *client.Client, []client.Target) error) *cobra.Command {
 	var p projectFlags
+	var all bool
 	if cmd.Args == nil {
-		var all bool
 		cmd.Flags().BoolVarP(&all, "all", "a", false, "all applications")
 		cmd.Args = someApps(&all)
 	}
 	cmd.ValidArgsFunction = completeApps(&p)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if all {
+			return p.withProject(cmd.Context(), func(c *client.Client) error { return do(cmd.Context(), c, everything) })
+		}
 		return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
 			return do(cmd.Context(), c, of)
 		})
@@ -36,7 +39,8 @@ func newStart(stdout io.Writer) *cobra.Command {
 		Use:   "start [flags] APP…",
 		Short: "Start applications of a running project",
 		Long: `Start applications, or single replicas of them (web.2), and what they depend on, and
-wait until they run. What runs already isn't touched.`,
+wait until they run. What runs already isn't touched. Without a name nothing is started:
+--all is for all applications.`,
 		Example: "  foster start web\n  foster start web.2 worker",
 	}, stdout, func(ctx context.Context, c *client.Client, of []client.Target) error { return c.Start(ctx, of...) })
 }
@@ -51,6 +55,7 @@ func newRestart(stdout io.Writer) *cobra.Command {
 		Long: `Stop applications, or single replicas of them (web.2), and start each again when no
 process of it is left: there are never two of one. The command waits until they run
 again. Applications that depend on one of them with "restart: true" are restarted, too.
+Without a name nothing is restarted: --all is for all applications.
 
 With --signal, --timeout or --scope they are stopped otherwise than their file says, this
 once.`,

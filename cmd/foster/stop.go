@@ -27,6 +27,8 @@ project says, or the --stop flags that foster run was given; and wait until no p
 of them is left. Who depends on another is stopped before that one. An application that
 was stopped isn't started again before foster start. Where foster up was killed, the trees
 that it has left of the application are stopped; the next foster up starts it again.
+Without a name nothing is stopped: --all stops all applications of the project, and
+foster down ends its supervisor, too.
 
 With a flag, this stop is another: the signal, the time until SIGKILL, whom the signal is
 sent to. What isn't given is for an application as its file says, and for a tree SIGTERM
@@ -48,7 +50,7 @@ something couldn't be ended.`,
 				return err
 			}
 			if all {
-				return p.withProject(cmd.Context(), func(c *client.Client) error { return c.StopWith(cmd.Context(), plan) })
+				return p.withProject(cmd.Context(), func(c *client.Client) error { return c.StopWith(cmd.Context(), plan, everything...) })
 			}
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
 				of, err := aimsIn(o.status, args[1:])

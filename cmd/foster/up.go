@@ -223,7 +223,11 @@ func (u *upper) mayTakeOver(status client.Status) error {
 func (u *upper) apply(ctx context.Context, c *client.Client, status client.Status) error {
 	var changes []client.Change
 	err := u.within(ctx, c, "started", notStarted, func(ctx context.Context) (err error) {
-		changes, err = c.Up(ctx, u.dryRun, u.only...)
+		if len(u.only) > 0 {
+			changes, err = c.UpApps(ctx, u.dryRun, u.only...)
+		} else {
+			changes, err = c.Up(ctx, u.dryRun)
+		}
 		return err
 	})
 	if _, late := errors.AsType[lateError](err); late {

@@ -46,15 +46,21 @@ func newZombies(stdin *os.File, stdout, stderr io.Writer) *cobra.Command {
 	var all bool
 	var r remedy
 	cmd := &cobra.Command{
-		Use:   "zombies [flags] [--nudge [PID…]] [--reap-by-ending-parent PID]",
+		Use:   "zombies [flags] [--nudge PID… | --nudge --all] [--reap-by-ending-parent PID]",
 		Short: "Find the zombies of this host, and the parents that neglect them",
 		Long: `Find the processes that have ended and that their parents haven't reaped, by parent,
-and say what the parent does about it. A zombie can't be killed: it has ended. With
---nudge, the parents are sent SIGCHLD once more; with --reap-by-ending-parent, the
-last resort, a parent is ended, so that its zombies are adopted and reaped.`,
+and say what the parent does about it. A zombie can't be killed: it has ended.
+
+--nudge sends SIGCHLD once more to the parents that are named, by their own PID or by that
+of a zombie; --nudge --all sends it to all of them. --reap-by-ending-parent is the last
+resort: it ends a parent, so that its zombies are adopted and reaped.`,
+		Example: "  foster zombies\n  foster zombies --nudge 4711\n  foster zombies --reap-by-ending-parent 4711",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && !r.nudge {
 				return usageError{hinted{fmt.Errorf("foster zombies takes a PID only with --nudge: got %q", args[0]), "foster explain " + args[0]}}
+			}
+			if r.nudge {
+				return pidsOrAll(cmd, "--nudge", args, all)
 			}
 			return nil
 		},
@@ -87,7 +93,7 @@ last resort, a parent is ended, so that its zombies are adopted and reaped.`,
 		},
 	}
 	outputFlag(cmd, &form)
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "list each zombie of a parent that has many")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "list each zombie of a parent that has many; with --nudge: nudge all parents")
 	cmd.Flags().StringVar(&observe, "observe", "200ms", "how long to watch what the parents do; 0: one look")
 	r.add(cmd)
 	return cmd
@@ -210,7 +216,7 @@ func nudgeHint(list []neglect) string {
 	helped := slices.DeleteFunc(slices.Clone(list), func(n neglect) bool { return !nudgeMayHelp(n.of.Told) })
 	switch {
 	case len(helped) == len(list):
-		return "; foster zombies --nudge asks the parents to reap"
+		return "; foster zombies --nudge --all asks the parents to reap"
 	case len(helped) > 0:
 		return fmt.Sprintf("; foster zombies --nudge %d asks that parent to reap", helped[0].Parent)
 	case len(list) == 1 && list[0].Parent != 1 && list[0].of.Told != proc.ToldStopped:

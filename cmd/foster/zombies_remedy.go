@@ -30,7 +30,7 @@ type remedy struct {
 
 func (r *remedy) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.BoolVar(&r.nudge, "nudge", false, "send SIGCHLD to the parents that are named, or to all, and see what goes")
+	fl.BoolVar(&r.nudge, "nudge", false, "send SIGCHLD to the parents with these PIDs, or, with --all, to all, and report what was reaped")
 	fl.StringVar(&r.parent, "reap-by-ending-parent", "", "end the parent `PID`, so that its zombies are adopted and reaped")
 	fl.StringVar(&r.patience, "wait", "2s", "how long to wait for the zombies to go")
 	fl.BoolVarP(&r.yes, "yes", "y", false, "don't ask")

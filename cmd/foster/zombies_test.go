@@ -22,7 +22,7 @@ kill -9 $start
 until_ '[ "$(state $start)" = Z ]'
 status foster zombies
 status foster explain $start
-status foster zombies --nudge --wait 200ms
+status foster zombies --nudge --all --wait 200ms
 status foster zombies --reap-by-ending-parent $start --yes
 status foster zombies --reap-by-ending-parent $parent
 status foster zombies --reap-by-ending-parent $parent --yes
@@ -116,7 +116,7 @@ func TestAParentThatIgnoresTheSignalIsTold(t *testing.T) {
 setsid neglect ignore &
 until_ '[ -s neglect.pid ]'
 status foster zombies
-status foster zombies --nudge --wait 50ms
+status foster zombies --nudge --all --wait 50ms
 status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes
 `)
 	wants(t, out, `ignores SIGCHLD, by now: what ends from now on is reaped by the kernel, this isn't`, `^status 0$`,

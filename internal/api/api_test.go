@@ -17,28 +17,29 @@ func TestEachRequestReachesTheSupervisorAsItWasMeant(t *testing.T) {
 	f := &fake{}
 	c, _ := serveFake(t, f)
 	ctx := t.Context()
-	web := client.Target{App: "web", Replica: 2}
+	web, all := client.Target{App: "web", Replica: 2}, client.Target{All: true}
 	for _, try := range []struct {
 		do   func() error
 		want string
 	}{
-		{func() error { return c.Start(ctx) }, "start []"},
-		{func() error { return c.Start(ctx, client.Target{}) }, "start []"},
-		{func() error { return c.Start(ctx, web, client.Target{App: "db"}) }, "start [{web 2} {db 0}]"},
-		{func() error { return c.Stop(ctx, web) }, "stop [{web 2}]"},
-		{func() error { return c.Restart(ctx, web) }, "restart [{web 2}]"},
-		{func() error { return c.StopWith(ctx, client.StopPlan{Timeout: "0"}, web) }, "stop [{web 2}] by 0  -1ns"},
+		{func() error { return c.Start(ctx, all) }, "start []"},
+		{func() error { return c.Stop(ctx, web, all) }, "stop []"},
+		{func() error { return c.Start(ctx, web, client.Target{App: "db"}) }, "start [{web 2 false} {db 0 false}]"},
+		{func() error { return c.Stop(ctx, web) }, "stop [{web 2 false}]"},
+		{func() error { return c.Restart(ctx, web) }, "restart [{web 2 false}]"},
+		{func() error { return c.StopWith(ctx, client.StopPlan{Timeout: "0"}, web) }, "stop [{web 2 false}] by 0  -1ns"},
 		{func() error {
-			return c.RestartWith(ctx, client.StopPlan{Signal: "INT", Scope: "leader-first", Timeout: "1m30s"})
+			return c.RestartWith(ctx, client.StopPlan{Signal: "INT", Scope: "leader-first", Timeout: "1m30s"}, all)
 		}, "restart [] by 2 leader-first 1m30s"},
-		{func() error { return c.Signal(ctx, "HUP", "", web) }, "signal [{web 2}] 1 tree"},
-		{func() error { return c.Signal(ctx, "10", "leader") }, "signal [] 10 leader"},
-		{func() error { return c.Extend(ctx, 90*time.Minute, web) }, "extend [{web 2}] 1h30m0s"},
-		{func() error { return c.Extend(ctx, 1500*time.Microsecond) }, "extend [] 1.5ms"},
+		{func() error { return c.Signal(ctx, "HUP", "", web) }, "signal [{web 2 false}] 1 tree"},
+		{func() error { return c.Signal(ctx, "10", "leader", all) }, "signal [] 10 leader"},
+		{func() error { return c.Extend(ctx, 90*time.Minute, web) }, "extend [{web 2 false}] 1h30m0s"},
+		{func() error { return c.Extend(ctx, 1500*time.Microsecond, all) }, "extend [] 1.5ms"},
 		{func() error { return c.Scale(ctx, "web", 3) }, "scale web 3"},
 		{func() error { return c.Scale(ctx, "web", 0) }, "scale web 0"},
 		{func() error { _, err := c.Update(ctx, true); return err }, "update true"},
-		{func() error { _, err := c.Up(ctx, false, "web"); return err }, "up [web] false"},
+		{func() error { _, err := c.Up(ctx, false); return err }, "up [] false"},
+		{func() error { _, err := c.UpApps(ctx, false, "web"); return err }, "up [web] false"},
 		{func() error { return c.Down(ctx) }, "down"},
 		{func() error { return c.Leave(ctx) }, "leave"},
 		{func() error { _, err := c.History(ctx, "web", 2, 5); return err }, "history web 2 5"},
@@ -47,6 +48,40 @@ func TestEachRequestReachesTheSupervisorAsItWasMeant(t *testing.T) {
 		if err := try.do(); err != nil || f.last() != try.want {
 			t.Errorf("%q, %v, want %q", f.last(), err, try.want)
 		}
+	}
+}
+
+func TestAnEmptyListOfTargetsNeverMeansAll(t *testing.T) {
+	f := &fake{}
+	c, _ := serveFake(t, f)
+	ctx := t.Context()
+	lists := [][]client.Target{nil, {}, {{}}, {{App: "web"}, {}}}
+	for _, of := range lists {
+		for name, do := range map[string]func() error{
+			"start": func() error { return c.Start(ctx, of...) }, "stop": func() error { return c.Stop(ctx, of...) },
+			"restart":   func() error { return c.Restart(ctx, of...) },
+			"stop with": func() error { return c.StopWith(ctx, client.StopPlan{Signal: "INT"}, of...) },
+			"restart with": func() error {
+				return c.RestartWith(ctx, client.StopPlan{Timeout: "0"}, of...)
+			},
+			"signal": func() error { return c.Signal(ctx, "TERM", "", of...) },
+			"extend": func() error { return c.Extend(ctx, time.Minute, of...) },
+			"up":     func() error { _, err := c.UpApps(ctx, false); return err },
+			"up ''":  func() error { _, err := c.UpApps(ctx, false, "web", ""); return err },
+			"logs": func() error {
+				for _, err := range c.Logs(ctx, client.LogQuery{Targets: []client.Target{{}}}) {
+					return err
+				}
+				return nil
+			},
+		} {
+			if err := do(); !errors.Is(err, client.ErrNoTarget) {
+				t.Errorf("%s of %v: %v, want ErrNoTarget", name, of, err)
+			}
+		}
+	}
+	if asked := f.last(); asked != "" {
+		t.Errorf("the supervisor was asked: %s", asked)
 	}
 }
 
@@ -71,7 +106,7 @@ func TestErrorsComeBackAsTheyWereGiven(t *testing.T) {
 	f := &fake{changes: []client.Change{{App: "web", Action: "restart"}}}
 	c, _ := serveFake(t, f)
 	f.fails = &client.FailedError{Failures: []client.Failure{{App: "web", Replica: 1, Text: "no", Survivors: []string{"sleep (pid 3)"}}}}
-	err := c.Stop(t.Context())
+	err := c.Stop(t.Context(), client.Target{App: "web"})
 	if failed, ok := errors.AsType[*client.FailedError](err); !ok || failed.Failures[0].Survivors[0] != "sleep (pid 3)" {
 		t.Errorf("%v", err)
 	}
@@ -89,11 +124,11 @@ func TestErrorsComeBackAsTheyWereGiven(t *testing.T) {
 		}
 	}
 	f.fails = errors.New("it rains")
-	if err := c.Start(t.Context()); err == nil || err.Error() != "it rains" {
+	if err := c.Start(t.Context(), client.Target{App: "web"}); err == nil || err.Error() != "it rains" {
 		t.Errorf("%v", err)
 	}
 	f.fails = client.ErrUnknown
-	if r, ok := errors.AsType[*client.RequestError](c.Start(t.Context())); !ok || r.Status != 404 || r.Hint == "" {
+	if r, ok := errors.AsType[*client.RequestError](c.Start(t.Context(), client.Target{App: "web"})); !ok || r.Status != 404 || r.Hint == "" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -141,7 +176,7 @@ func TestWhoGoesAwayIsNoLongerWaitedFor(t *testing.T) {
 	c, _ := serveFake(t, f)
 	ctx, leave := context.WithCancel(t.Context())
 	answered := make(chan error, 1)
-	go func() { answered <- c.Start(ctx) }()
+	go func() { answered <- c.Start(ctx, client.Target{All: true}) }()
 	leaktest.Eventually(t, "it was asked", func() bool { return f.last() != "" })
 	leave()
 	if err := <-answered; !errors.Is(err, context.Canceled) {
@@ -209,7 +244,7 @@ func TestLogsAreAskedForAndStreamed(t *testing.T) {
 	if len(got) != 2 || got[0].Text != "one" || string(got[1].Raw) != "\xff\x00" {
 		t.Errorf("%+v", got)
 	}
-	want := "logs {Targets:[{App:web Replica:0} {App:a.2 Replica:0} {App:db Replica:3}] Stream:stderr Newest:-1 Since:" +
+	want := "logs {Targets:[{App:web Replica:0 All:false} {App:a.2 Replica:0 All:false} {App:db Replica:3 All:false}] Stream:stderr Newest:-1 Since:" +
 		since.String() + " Until:" + time.Time{}.String() + " Follow:false}"
 	if f.last() != want {
 		t.Errorf("%s, want %s", f.last(), want)

@@ -109,9 +109,6 @@ func (q *question) targets(name string) (list []client.Target) {
 				t = client.Target{App: text[:dot], Replica: int(n)}
 			}
 		}
-		if t.App == "" && t.Replica == 0 {
-			return nil // all
-		}
 		if err := checkTarget(t); err != nil {
 			q.wrong(err)
 		}

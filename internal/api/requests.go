@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,22 +18,31 @@ type targets struct {
 	Targets []client.Target `json:"targets"`
 }
 
-// resolve gives the targets as a Supervisor takes them: nil is all.
-func (t targets) resolve() ([]client.Target, error) {
+// resolve gives the targets as a Supervisor takes them: nil is all, which has to be asked
+// for.
+func (t targets) resolve() (list []client.Target, err error) {
+	if len(t.Targets) == 0 {
+		return nil, badf(`targets is missing or empty: {"app":"web"} for each application, or {"all":true} for all, were expected`)
+	}
+	all := false
 	for _, one := range t.Targets {
 		if err := checkTarget(one); err != nil {
 			return nil, err
 		}
-		if one.App == "" {
-			return nil, nil
-		}
+		all = all || one.All
+	}
+	if all {
+		return nil, nil
 	}
 	return t.Targets, nil
 }
 
 func checkTarget(t client.Target) error {
-	if t.Replica < 0 || t.App == "" && t.Replica != 0 {
-		return badf("the target %+v: the name of an application and the number of a replica, from 1, were expected", t)
+	switch {
+	case t.All && (t.App != "" || t.Replica != 0):
+		return badf(`a target has "all" and names %q: one of both was expected`, t.App)
+	case !t.All && t.App == "", t.Replica < 0:
+		return badf("a target has the app %q and the replica %d: the name of an application and the number of a replica, from 1, were expected", t.App, t.Replica)
 	}
 	return nil
 }
@@ -107,11 +117,11 @@ func (s *server) signal(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &body); err != nil {
 		return err
 	}
-	to, err := body.resolve()
+	sig, scope, err := signalOf(body.Signal, body.Scope)
 	if err != nil {
 		return err
 	}
-	sig, scope, err := signalOf(body.Signal, body.Scope)
+	to, err := body.resolve()
 	if err != nil {
 		return err
 	}
@@ -144,16 +154,16 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &body); err != nil {
 		return err
 	}
-	to, err := body.resolve()
-	if err != nil {
-		return err
-	}
 	by, err := units.Duration(body.By)
 	if err != nil {
 		return badf("by: %w", err)
 	}
 	if by == 0 {
 		return badf("by: a lease can't be extended by nothing: write 10s, 1min 30s or 2h")
+	}
+	to, err := body.resolve()
+	if err != nil {
+		return err
 	}
 	return s.did(w, s.supervisor.Extend(to, by))
 }
@@ -194,6 +204,9 @@ func (s *server) up(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := read(w, r, &body); err != nil {
 		return err
+	}
+	if body.Apps != nil && len(body.Apps) == 0 || slices.Contains(body.Apps, "") {
+		return badf("apps has no name, or an empty one: the names of applications were expected; without apps, all with autostart are meant")
 	}
 	changes, err := s.supervisor.Up(r.Context(), body.Apps, body.DryRun)
 	return s.changed(w, changes, err)

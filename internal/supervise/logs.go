@@ -108,12 +108,12 @@ func (s *Supervisor) logsOf(targets []client.Target) (list []*logs.Log, err erro
 		}
 	}
 	if len(targets) == 0 {
-		targets = []client.Target{{}}
+		targets = []client.Target{{All: true}}
 	}
 	if asked := s.ask(func() {
 		for _, t := range targets {
 			var found []*instance
-			if t == (client.Target{}) {
+			if t.All {
 				found = s.instances()
 			} else if found, err = s.find([]client.Target{t}); err != nil {
 				return

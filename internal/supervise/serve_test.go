@@ -133,7 +133,7 @@ func TestOverTheSocketErrorsAreWhatTheyWere(t *testing.T) {
 	c := overSocket(t, &config.Project{Name: "test", Apps: []config.App{missing}}, Options{
 		Load: func() (*config.Project, error) { return nil, errors.New("foster.yaml:3:5: no") },
 	})
-	if failed, ok := errors.AsType[*client.FailedError](c.Start(t.Context())); !ok || !strings.Contains(failed.Failures[0].Text, "/no/such/program") {
+	if failed, ok := errors.AsType[*client.FailedError](c.Start(t.Context(), client.Target{All: true})); !ok || !strings.Contains(failed.Failures[0].Text, "/no/such/program") {
 		t.Errorf("%v", failed)
 	}
 	for _, err := range []error{
