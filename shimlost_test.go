@@ -56,8 +56,11 @@ func TestShimKilledWhoIsNotEndedStaysInTheJournal(t *testing.T) {
 		}
 		again := roleCommand("block")
 		again.ID = "web"
-		if _, err := again.Start(); !errors.Is(err, journal.ErrLost) {
-			t.Errorf("a second tree of that name: %v, want ErrLost", err)
+		if second, err := again.Start(); !errors.Is(err, journal.ErrLost) {
+			if err == nil {
+				stop(t, second)
+			}
+			t.Fatalf("a second tree of that name: %v, want ErrLost", err)
 		}
 		rewriteLife(t, nil, known)
 		if lost, problems, err := foster.Recover(t.Context()); err != nil || len(problems) > 0 || len(lost) != 1 || lost[0].Err != nil {
@@ -67,8 +70,8 @@ func TestShimKilledWhoIsNotEndedStaysInTheJournal(t *testing.T) {
 	})
 }
 
-// rewriteLife puts something else in the place of what the shim of a tree has written
-// down, and stops it, so that it doesn't write again. It gives what was there.
+// rewriteLife replaces what the shim of a tree has written down, and returns what that was.
+// It stops the shim first, so that the shim doesn't write again.
 func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.Life) {
 	t.Helper()
 	state, _, err := journal.Folders()
@@ -80,16 +83,22 @@ func rewriteLife(t *testing.T, tree *foster.Tree, life wire.Life) (before wire.L
 		leaktest.Stop(t, foster.ShimPID(tree))
 	}
 	found, err := journal.Find(state, "web")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || found.Life == nil {
+		t.Fatalf("the journal says %+v, %v; want what the shim has written", found, err)
 	}
 	f, err := os.OpenFile(journal.Path(state, "web"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The shim may have written more than once, and the newest life counts. So all of them
+	// are cut off; what Adopt takes over has none.
+	const header = 8 << 10
 	record := journal.Adopt(f)
-	if err := errors.Join(record.Write(&life), record.Close()); err != nil {
+	if err := errors.Join(f.Truncate(header), record.Write(&life), record.Close()); err != nil {
 		t.Fatal(err)
+	}
+	if now, err := journal.Find(state, "web"); err != nil || now.Life == nil || !slices.Equal(now.Life.Members, life.Members) {
+		t.Fatalf("the journal says %+v, %v; want the members %v", now, err, life.Members)
 	}
 	return *found.Life
 }
