@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -120,6 +121,25 @@ func TestTheLibraryImportsOnlyTheStandardLibraryAndSys(t *testing.T) {
 			if strings.Contains(first, ".") && !strings.HasPrefix(path, module) && path != "golang.org/x/sys/unix" {
 				t.Errorf("%s imports %s", s.path, path)
 			}
+		}
+	}
+}
+
+// A program that is linked to libc takes about twice as long to start, and the shim is a
+// start of the program: what os/user costs, each tree would pay.
+func TestTheLibraryNeedsNoCgo(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "freebsd"} {
+		cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}",
+			".", "./proc", "./internal/shim", "./internal/pid1", "./cmd/foster-init")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS="+system, "GOFLAGS=")
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, stderr.String())
+		}
+		if found := strings.Fields(string(out)); len(found) > 0 {
+			t.Errorf("%s: the library imports packages that need cgo: %s", system, found)
 		}
 	}
 }

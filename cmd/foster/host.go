@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"runtime"
 	"strconv"
 	"strings"
@@ -164,7 +163,7 @@ func (h *host) spared(p *proc.Process) string {
 // unknown; then the kernel decides.
 func allowed(p *proc.Process) error {
 	if me := os.Geteuid(); me != 0 && p.Knows(proc.Owner) && p.UID != me {
-		return hinted{fmt.Errorf("%s is of user %s", called(p), userName(p.UID)), "run this as that user, or as root"}
+		return hinted{fmt.Errorf("%s is of user %s", called(p), nameOfUser(p.UID)), "run this as that user, or as root"}
 	}
 	return nil
 }
@@ -209,18 +208,11 @@ func calledAll(list []*proc.Process) string {
 	return strings.Join(names, ", ")
 }
 
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return printable(u.Username)
-	}
-	return strconv.Itoa(uid)
-}
-
 func userOf(p *proc.Process) string {
 	if !p.Knows(proc.Owner) {
 		return "?"
 	}
-	return userName(p.UID)
+	return nameOfUser(p.UID)
 }
 
 // workingDir is the folder that a process is in; "" where this user may not know.

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/proc"
 )
 
@@ -25,7 +25,7 @@ type chooser struct {
 func (f *psFlags) chooser() (chooser, error) {
 	c := chooser{all: f.all, names: f.names}
 	for _, name := range splitAll(f.users) {
-		uid, err := userNumber(name)
+		uid, err := units.UserNumber(name)
 		if err != nil {
 			return c, flagError("user", err)
 		}
@@ -64,19 +64,6 @@ func splitAll(lists []string) (all []string) {
 func pidNumber(text string) (int, bool) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	return int(n), err == nil && n > 0
-}
-
-func userNumber(name string) (int, error) {
-	u, err := user.Lookup(name)
-	if err == nil {
-		name = u.Uid
-	}
-	// The largest number means none.
-	n, err := strconv.ParseUint(name, 10, 32)
-	if err != nil || n == 1<<32-1 {
-		return 0, fmt.Errorf("there is no user %q on this system: want a name or a number", name)
-	}
-	return int(n), nil
 }
 
 // psStates are the states by the word that stands for them.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/proc"
 )
 
@@ -54,8 +54,8 @@ func nameOfUser(uid int) string {
 	name, ok := userNames[uid]
 	if !ok {
 		name = strconv.Itoa(uid)
-		if u, err := user.LookupId(name); err == nil && u.Username != "" {
-			name = proc.Printable(u.Username)
+		if found := units.UserName(uid); found != "" {
+			name = proc.Printable(found)
 		}
 		userNames[uid] = name
 	}

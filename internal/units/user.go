@@ -1,10 +1,8 @@
 package units
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"syscall"
@@ -59,8 +57,10 @@ func keepGroups(cred *syscall.Credential) error {
 }
 
 func setUser(cred *syscall.Credential, name string) error {
-	if u, err := lookupUser(name); err == nil {
-		return fillCredential(cred, u)
+	if u, ok := lookupUser(name); ok {
+		groups, err := groupsOf(u)
+		cred.Uid, cred.Gid, cred.Groups = u.uid, u.gid, groups
+		return err
 	}
 	uid, err := strconv.ParseUint(name, 10, 32)
 	if err != nil {
@@ -70,43 +70,57 @@ func setUser(cred *syscall.Credential, name string) error {
 	return nil
 }
 
-func lookupUser(name string) (*user.User, error) {
-	if u, err := user.Lookup(name); err == nil {
-		return u, nil
+// account is a user, as the user database has them.
+type account struct {
+	name, home string
+	uid, gid   uint32
+}
+
+// lookupUser looks up a user by name, and else by number.
+func lookupUser(name string) (account, bool) {
+	if u, ok := findAccount(name); ok {
+		return u, true
 	}
-	return user.LookupId(name)
+	uid, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return account{}, false
+	}
+	return findAccountOf(uint32(uid))
+}
+
+// UserName is the name of a user, by its number; "" if the user database has none.
+func UserName(uid int) string {
+	u, _ := findAccountOf(uint32(uid))
+	return u.name
+}
+
+// UserNumber is the number of a user, by its name or number.
+func UserNumber(name string) (int, error) {
+	if u, ok := lookupUser(name); ok {
+		return int(u.uid), nil
+	}
+	// The largest number means none.
+	n, err := strconv.ParseUint(name, 10, 32)
+	if err != nil || n == 1<<32-1 {
+		return 0, fmt.Errorf("there is no user %q on this system: want a name or a number", name)
+	}
+	return int(n), nil
 }
 
 // UserVariables are the variables that tell a program whom it runs as, by name or number,
 // as the user database has them. Whom that doesn't know has none.
 func UserVariables(name string) []string {
-	u, err := lookupUser(name)
-	if err != nil {
+	u, ok := lookupUser(name)
+	if !ok {
 		return nil
 	}
-	return []string{"HOME=" + u.HomeDir, "USER=" + u.Username, "LOGNAME=" + u.Username}
-}
-
-func fillCredential(cred *syscall.Credential, u *user.User) error {
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	groups, err3 := u.GroupIds()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
-	cred.Uid, cred.Gid = uint32(uid), uint32(gid)
-	for _, g := range groups {
-		if id, err := strconv.ParseUint(g, 10, 32); err == nil {
-			cred.Groups = append(cred.Groups, uint32(id))
-		}
-	}
-	return nil
+	return []string{"HOME=" + u.home, "USER=" + u.name, "LOGNAME=" + u.name}
 }
 
 // Group looks up a group, by name or number.
 func Group(name string) (uint32, error) {
-	if g, err := user.LookupGroup(name); err == nil {
-		name = g.Gid
+	if gid, ok := findGroup(name); ok {
+		return gid, nil
 	}
 	gid, err := strconv.ParseUint(name, 10, 32)
 	if err != nil {
