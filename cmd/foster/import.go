@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,18 +49,27 @@ the place, with the file and the line that it comes from. Read them before foste
 					return err
 				}
 			}
+			toFile := output != "" && output != "-"
 			out := ""
-			if output != "" && output != "-" {
-				out = filepath.Dir(output)
-				if _, err := os.Lstat(output); err == nil && !force {
-					return usageError{hinted{flagError("output", fmt.Errorf("%s is there already", output)), "--force writes over it"}}
+			if toFile {
+				switch info, err := os.Stat(output); {
+				case err == nil && !info.Mode().IsRegular():
+				case err == nil && !force:
+					return flagError("output", alreadyThere(output))
+				default:
+					out = filepath.Dir(output)
 				}
 			}
 			result, err := importer.Import(importer.Source{Paths: args, From: format, Out: out})
 			if err != nil {
 				return importError(err)
 			}
-			if err := writeImport(stdout, output, result.YAML, force); err != nil {
+			if !toFile {
+				_, err = stdout.Write(result.YAML)
+			} else if err = writeFile(output, result.YAML, force); err != nil {
+				err = flagError("output", err)
+			}
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(stderr, "foster: %s, %s\n", count(result.Apps, "application"), count(len(result.Remarks), "remark"))
@@ -70,8 +77,8 @@ the place, with the file and the line that it comes from. Read them before foste
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "what the files are for: "+importFormats())
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the `file` to write; else standard output")
-	cmd.Flags().BoolVar(&force, "force", false, "write over a file that is there")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the `file` to write, a symbolic link is followed; else standard output")
+	cmd.Flags().BoolVar(&force, "force", false, "write over a regular file that exists")
 	_ = cmd.RegisterFlagCompletionFunc("from", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return strings.Split(importFormats(), ", "), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -112,34 +119,4 @@ func importError(err error) error {
 		return usageError{hinted{err, e.Hint}}
 	}
 	return usageError{err}
-}
-
-// writeImport writes to standard output, or to a file. One that is there is only written
-// over where that was asked for, and is whole at any moment.
-func writeImport(stdout io.Writer, path string, text []byte, force bool) error {
-	if path == "" || path == "-" {
-		_, err := io.Copy(stdout, bytes.NewReader(text))
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return usageError{flagError("output", err)}
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(text)
-	if err := errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
-		return flagError("output", err)
-	}
-	if force {
-		err = os.Rename(temp.Name(), path)
-	} else {
-		err = os.Link(temp.Name(), path) // which doesn't replace a file that has come meanwhile
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return usageError{hinted{flagError("output", fmt.Errorf("%s is there already", path)), "--force writes over it"}}
-	}
-	if err != nil {
-		return flagError("output", err)
-	}
-	return nil
 }
