@@ -51,8 +51,8 @@ func (l *loader) checkCondition(at place, dep Dependency, on *app) {
 	endless := on.Restart.Policy == RestartAlways || on.Restart.Policy == RestartUnlessStopped
 	switch dep.Condition {
 	case Healthy:
-		if on.Readiness == nil && !on.Notify {
-			never("without them it is ready as soon as it runs: that is process_started", "has neither a readiness_probe nor notify")
+		if !on.showsReady() {
+			never("without them it is ready as soon as it runs: that is process_started", "has none of readiness_probe, notify and forking")
 		}
 	case LogReady:
 		if on.Readiness == nil || on.Readiness.Log == "" {

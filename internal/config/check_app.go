@@ -31,6 +31,7 @@ func (a *app) key(path ...string) place {
 func (l *loader) checkApp(a *app) {
 	l.checkProbe(a, "readiness_probe", a.Readiness, false)
 	l.checkProbe(a, "liveness_probe", a.Liveness, true)
+	l.checkStart(a)
 	l.checkSchedule(a)
 	l.checkLease(a)
 	l.checkSockets(a)
@@ -43,6 +44,25 @@ func (l *loader) checkApp(a *app) {
 	}
 	if a.Port > 0 && a.Port+a.Replicas-1 > 65535 {
 		l.problems.add(a.key("port"), "", "%d replicas from port %d on are more than there are ports", a.Replicas, a.Port)
+	}
+}
+
+// showsReady says whether an application has a way to show that it is ready.
+func (a *app) showsReady() bool { return a.Readiness != nil || a.Notify || a.Forking }
+
+// checkStart looks at what says when an application is ready, or that it isn't in time.
+func (l *loader) checkStart(a *app) {
+	if a.StartTimeout > 0 && !a.showsReady() {
+		l.problems.add(a.key("start_timeout"), "add a readiness_probe, notify: true or forking: true", "it is ready as soon as it runs: nothing else is waited for")
+	}
+	if !a.Forking {
+		return
+	}
+	if a.Until == foster.UntilLeader {
+		l.problems.add(a.key("until"), "leave it out: a run ends when the daemon has ended", "with forking, its first process ends while the daemon lives on")
+	}
+	if a.OnLeaderLoss != LossContinue {
+		l.problems.add(a.key("on_leader_loss"), "leave it out", "with forking, its first process ends while the daemon lives on")
 	}
 }
 

@@ -56,6 +56,8 @@ type App struct {
 	Lease        foster.Lease
 	Watchdog     time.Duration
 	Notify       bool // it is ready when it says so by sd_notify(3)
+	Forking      bool // it is ready when its leader has exited with 0, and its daemon lives on
+	StartTimeout time.Duration
 	Terminal     bool // it has a terminal, for foster attach
 
 	Port      int  // PORT of the first replica, and one more of each further one; 0: not set
@@ -159,6 +161,7 @@ type Probe struct {
 	Log    string // regular expression for a line of output
 
 	InitialDelay     time.Duration
+	StartPeriod      time.Duration // in which failures don't count, until the first success
 	Period           time.Duration
 	Timeout          time.Duration
 	SuccessThreshold int

@@ -4,7 +4,7 @@ import "time"
 
 var probeNames = map[string]string{
 	"http": "http_get", "httpGet": "http_get", "tcp_socket": "tcp", "tcpSocket": "tcp", "port": "tcp has the key port", "command": "exec has the key command", "test": "exec has the key command", "log": "log_line",
-	"initial_delay_seconds": "initial_delay", "initialDelaySeconds": "initial_delay", "start_period": "initial_delay",
+	"initial_delay_seconds": "initial_delay", "initialDelaySeconds": "initial_delay", "startPeriod": "start_period", "grace_period": "start_period", "start_interval": "period",
 	"period_seconds": "period", "periodSeconds": "period", "interval": "period", "timeout_seconds": "timeout", "timeoutSeconds": "timeout",
 	"successThreshold": "success_threshold", "failureThreshold": "failure_threshold", "retries": "failure_threshold",
 }
@@ -18,6 +18,7 @@ func probe() shape[Probe] {
 		at("notify", boolean(), func(p *Probe) *bool { return &p.Notify }, "READY=1 by sd_notify."),
 		at("log_line", pattern(), func(p *Probe) *string { return &p.Log }, "A regular expression that a line of output has to match."),
 		at("initial_delay", duration(), func(p *Probe) *time.Duration { return &p.InitialDelay }, "How long after the start the first attempt is made.").or("0"),
+		at("start_period", duration(), func(p *Probe) *time.Duration { return &p.StartPeriod }, "How long after the start failures don't count, until the first success.").or("0"),
 		at("period", positive(), func(p *Probe) *time.Duration { return &p.Period }, "How long after an attempt the next is made.").or("10s"),
 		at("timeout", positive(), func(p *Probe) *time.Duration { return &p.Timeout }, "How long an attempt may take.").or("1s"),
 		at("success_threshold", integer(1), func(p *Probe) *int { return &p.SuccessThreshold }, "How many attempts in a row have to succeed.").or("1"),

@@ -110,6 +110,7 @@ apps:
   .base: {restart: always, environment: [A=b]}
   db: {command: [db, 1, true], notify: true, lease: 10m, watch: a, restart: "no", stop: {timeout: 0}, sockets: {address: ":80"}}
   line: {command: x, depends_on: [db], schedule: "@daily", watch: [a, b], shell: /bin/bash, readiness_probe: {log_line: up}, liveness_probe: {tcp: 80}}
+  daemon: {command: x, forking: true, start_timeout: 1m}
   web:
     extends: {app: .base}
     description: text
@@ -137,7 +138,7 @@ apps:
     stop: {signal: TERM, scope: leader-first, timeout: 10s, command: [a, b]}
     restart: {policy: on_failure, backoff: {initial: 1s, factor: 2, max: 1m, jitter: 0.1}, max_restarts: 5, window: 10m, success_exit_codes: [3, 4]}
     depends_on: {db: {condition: process_healthy, restart: true}, line: }
-    readiness_probe: {exec: {command: [a]}, initial_delay: 1s, period: 1s, timeout: 1s, success_threshold: 1, failure_threshold: 3}
+    readiness_probe: {exec: {command: [a]}, initial_delay: 1s, start_period: 1m, period: 1s, timeout: 1s, success_threshold: 1, failure_threshold: 3}
     liveness_probe: {http_get: {scheme: https, host: localhost, port: 80, path: /, headers: {A: b}, status: 204}}
     schedule: {cron: "*/5 * * * *", zone: Europe/Berlin, overlap: queue, on_start: true}
     watch: {paths: ["**/*.go"], ignore: [x], debounce: 1s, signal: HUP}

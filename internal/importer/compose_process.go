@@ -54,7 +54,7 @@ func (c *project) read(n *node) error {
 		},
 		"is_daemon": func(n *node) error {
 			if truth(n.text) {
-				a.remark(n.remark("foster holds the daemon that the command leaves, without being told"))
+				a.set("forking", true)
 			}
 			return nil
 		},

@@ -82,7 +82,7 @@ func (d *draft) fitConditions() {
 			why := ""
 			switch dep.get("condition") {
 			case healthy:
-				if on.get("readiness_probe") == nil && on.get("notify") == nil {
+				if on.get("readiness_probe") == nil && on.get("notify") == nil && on.get("forking") == nil {
 					why = "has no way to tell that it is ready"
 				}
 			case logReady:

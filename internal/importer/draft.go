@@ -150,7 +150,7 @@ func (d *draft) complete() {
 // keyOrder is the order in which keys are written; others follow.
 var keyOrder = []string{
 	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "supplementary_groups", "umask",
-	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "terminal", "autostart",
+	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "forking", "start_timeout", "terminal", "autostart",
 	"replicas", "depends_on", "schedule", "restart", "stop",
 }
 

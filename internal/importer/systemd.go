@@ -147,7 +147,7 @@ func (all *services) dependencies(s *service) {
 func (all *services) depend(s, on *service, key string, set *setting) {
 	condition := started
 	switch on.kind {
-	case "notify", "notify-reload":
+	case "notify", "notify-reload", "forking":
 		condition = healthy
 	case "oneshot":
 		condition = completed

@@ -133,7 +133,9 @@ func (s *service) program() error {
 	if s.kind == "notify" || s.kind == "notify-reload" {
 		s.app.set("notify", true)
 	}
-	if s.kind != "forking" {
+	if s.kind == "forking" {
+		s.app.set("forking", true)
+	} else {
 		s.app.set("until", "leader") // systemd ends the others when the main process has ended
 	}
 	if set := s.unit.get("Service", "WatchdogSec"); set != nil {
@@ -166,13 +168,12 @@ func (s *service) hooks() error {
 	if limit == nil {
 		limit = s.unit.get("Service", "TimeoutSec")
 	}
+	s.startTimeout(limit)
 	switch {
 	case len(hooks.fields) > 0 && limit != nil:
 		s.time(limit, hooks, "timeout")
 	case len(hooks.fields) > 0:
 		hooks.set("timeout", "90s")
-	case limit != nil && limit.key == "TimeoutStartSec" && s.kind != "simple":
-		s.about(limit, "foster doesn't bound how long a start takes")
 	}
 	for _, set := range s.unit.all("Service", "ExecReload") {
 		x := &execution{set: set, words: strings.Fields(set.value)}
@@ -186,6 +187,23 @@ func (s *service) hooks() error {
 		}
 	}
 	return nil
+}
+
+// startTimeout reads how long a start may take: until it is ready, or, for a one-shot, has
+// ended. systemd's own bound is 90 seconds, and none for a one-shot.
+func (s *service) startTimeout(limit *setting) {
+	switch s.kind {
+	case "notify", "notify-reload", "forking":
+		if limit != nil {
+			s.time(limit, &s.app.object, "start_timeout")
+		} else {
+			s.app.set("start_timeout", "90s")
+		}
+	case "oneshot":
+		if limit != nil {
+			s.time(limit, &s.app.object, "lease")
+		}
+	}
 }
 
 // parseTime reads a time of systemd; forever is "infinity".

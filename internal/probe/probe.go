@@ -1,6 +1,6 @@
 // Package probe asks an application, again and again, whether it works.
 //
-// A probe is a check, which is one question, and five numbers that say when it is asked
+// A probe is a check, which is one question, and six numbers that say when it is asked
 // and how many answers in a row count. What follows from the answers is decided by who
 // asks.
 package probe
@@ -17,6 +17,7 @@ type Check func(ctx context.Context) error
 // Settings are the numbers of a probe. Those that are not positive have defaults.
 type Settings struct {
 	InitialDelay     time.Duration // before the first check
+	StartPeriod      time.Duration // in which failures don't count, until the first success
 	Period           time.Duration // from the begin of a check to that of the next; 10s
 	Timeout          time.Duration // of a check; 1s
 	SuccessThreshold int           // successes in a row; 1
@@ -81,6 +82,7 @@ type Answer struct {
 	Took    time.Duration
 	Health  Health // with this answer
 	Changed bool   // the health is another than before
+	Early   bool   // a failure within the start period: it doesn't count
 }
 
 // Run checks until ctx is done. It tells each answer but that of a check that ctx cut
@@ -89,6 +91,7 @@ func Run(ctx context.Context, check Check, s Settings, tell func(Answer)) {
 	s = s.Complete()
 	timer := time.NewTimer(s.InitialDelay)
 	defer timer.Stop()
+	starting := time.Now().Add(s.StartPeriod)
 	for t := (tally{}); ; {
 		select {
 		case <-timer.C:
@@ -101,6 +104,13 @@ func Run(ctx context.Context, check Check, s Settings, tell func(Answer)) {
 			return
 		}
 		took := time.Since(begun)
+		if err == nil {
+			starting = time.Time{}
+		} else if begun.Before(starting) {
+			tell(Answer{Err: err, Took: took, Early: true})
+			timer.Reset(s.Period - took)
+			continue
+		}
 		was := t.health
 		t = t.add(err == nil, s)
 		tell(Answer{Err: err, Took: took, Health: t.health, Changed: t.health != was})

@@ -109,7 +109,7 @@ func (s *Supervisor) specify(i *instance) {
 		i.current = i.current.TakeOver(i.spec)
 		s.logs.Log(i.app.spec.Name, i.replica).SetPolicy(logPolicy(i.current.Logs))
 	}
-	if hasLife(i.m.State) && !reflect.DeepEqual([]any{was.Readiness, was.Liveness}, []any{i.spec.Readiness, i.spec.Liveness}) {
+	if hasLife(i.m.State) && !reflect.DeepEqual([]any{was.Readiness, was.Liveness, was.StartTimeout}, []any{i.spec.Readiness, i.spec.Liveness, i.spec.StartTimeout}) {
 		ready := i.ready
 		s.startProbes(i)
 		switch {
@@ -218,7 +218,8 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		i.terminal = adoptTerminal(i.app.sockets.Adopt(a.tree.Kept()))
 		s.hold(i, a.tree)
 		s.goOnWithRun(i)
-		i.told, i.lineSeen = s.memory.hasShown(i.treeID)
+		note := s.memory.Shown[i.treeID]
+		i.told, i.lineSeen, i.wasReady = note.Told, note.Line, note.Ready
 		s.follow(i, a.tree, s.capture(i, a.tree, false))
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):

@@ -153,10 +153,12 @@ func succeeded(spec *config.App, exit foster.Exit, err error) bool {
 	case foster.CauseExpired, foster.CauseWatchdog, foster.CauseShimLost:
 		return false
 	}
-	if errors.Is(err, foster.ErrLeaderLost) || !exit.Leader.Known || exit.Leader.Signal != 0 {
-		return false
-	}
-	return exit.Leader.Code == 0 || slices.Contains(spec.Restart.SuccessCodes, exit.Leader.Code)
+	return !errors.Is(err, foster.ErrLeaderLost) && exit.Leader.Known && succeededWith(spec, exit.Leader)
+}
+
+// succeededWith says whether a leader ended well.
+func succeededWith(spec *config.App, s foster.Status) bool {
+	return s.Signal == 0 && (s.Code == 0 || slices.Contains(spec.Restart.SuccessCodes, s.Code))
 }
 
 func endCause(exit foster.Exit) string {
@@ -190,7 +192,7 @@ func (i *instance) judgeEnd(o outcome, ran time.Duration) outcome {
 func (i *instance) judge(o outcome, ran time.Duration) (_ outcome, next attempts, due time.Time) {
 	t := i.terms(o)
 	stopped := o.before || i.m.State == client.Stopping
-	if t.Scheduled || !i.m.Failing && (stopped || !t.again()) {
+	if t.Scheduled || i.m.Failing && !i.m.Again || !i.m.Failing && (stopped || !t.again()) {
 		return o, i.attempts, i.due
 	}
 	next, pause, exhausted := i.attempts.next(i.spec.Restart, time.Now(), ran, rand.Float64())

@@ -58,6 +58,9 @@ type instance struct {
 	ready    bool
 	told     bool                     // READY=1 of sd_notify(3)
 	lineSeen bool                     // that it is ready by
+	forked   bool                     // its leader has exited with 0, and its daemon lives on
+	wasReady bool                     // at any time of the run under way
+	patience *time.Timer              // until it has to be ready
 	awaited  *atomic.Pointer[awaited] // which that is; nil: nobody reads its output
 	healthy  bool                     // its readiness probe says so
 	probing  context.CancelFunc

@@ -47,6 +47,7 @@ const (
 	Reattached                      // its tree, of an earlier life of the supervisor, was taken over
 	CantBeAttached                  // there is such a tree, but it can't be had now
 	Unwell                          // its liveness probe has failed
+	Unready                         // it isn't ready in time, or can't be any more: its start has failed
 )
 
 // Act is what a transition asks the executor to do.
@@ -81,7 +82,7 @@ type Machine struct {
 	State   client.State
 	Again   bool // start anew when the tree has ended
 	Doomed  bool // a start under way is to be undone
-	Failing bool // with Again: it counts as a failure, after which there is a pause
+	Failing bool // it counts as a failure: with Again, a pause follows; without, it has failed
 	Queued  bool // it was due while it ran
 }
 
@@ -99,10 +100,10 @@ var table = map[client.State]map[Event]transition{
 		CantBeAttached: taken,
 	},
 	client.Running: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stickEnded, Unwell: unwell,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: loseLeader, Ended: ended, Survived: stickEnded, Unwell: unwell, Unready: giveUp,
 	},
 	client.LeaderLost: {
-		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stickEnded, Unwell: unwell,
+		Start: stay, Restart: restart, Stop: stop, Due: dueRunning, LostLeader: stay, Ended: ended, Survived: stickEnded, Unwell: unwell, Unready: giveUp,
 	},
 	client.Stopping: {
 		Start: noteAgain, Restart: noteAgain, Stop: noteStop, Due: stay, LostLeader: stay, Ended: stopped, Survived: stick,
@@ -232,6 +233,13 @@ func unwell(m Machine, t Terms) (Machine, []Act) {
 	return restart(m, t)
 }
 
+// giveUp ends what doesn't become ready. It is a failure, and the policy says what follows.
+func giveUp(m Machine, t Terms) (Machine, []Act) {
+	t.OK = false
+	m.State, m.Failing, m.Again = client.Stopping, true, t.again() || t.Scheduled || m.Queued
+	return m, []Act{StopTree}
+}
+
 // stop keeps the note: a start that was doomed may be followed by another.
 func stop(m Machine, _ Terms) (Machine, []Act) {
 	m.State, m.Again, m.Doomed, m.Queued = client.Stopping, m.Doomed && m.Again, false, false
@@ -263,6 +271,8 @@ func stickEnded(m Machine, t Terms) (Machine, []Act) {
 // stopped is the end of a tree that was stopped, or of a start that was undone.
 func stopped(m Machine, t Terms) (Machine, []Act) {
 	switch {
+	case !m.Again && m.Failing:
+		return to(client.Failed)
 	case !m.Again:
 		return to(client.Stopped)
 	case !m.Failing, m.Queued:

@@ -15,7 +15,7 @@ var allStates = []client.State{
 
 var allEvents = []Event{
 	Start, Stop, Restart, Due, DepsMet, DepsFailed, Launched, NotLaunched, LostLeader, Ended, Survived,
-	BackoffOver, Reattached, CantBeAttached, Unwell,
+	BackoffOver, Reattached, CantBeAttached, Unwell, Unready,
 }
 
 // someTerms are terms in which the policies differ.
@@ -206,6 +206,7 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 		{"unwell, too often", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Exhausted: true}, client.Failed},
 		{"unwell, with a schedule", Machine{State: client.Stopping, Again: true, Failing: true}, Terms{Scheduled: true}, client.Scheduled},
 		{"unwell, and due meanwhile", Machine{State: client.Stopping, Again: true, Failing: true, Queued: true}, Terms{Scheduled: true}, client.Waiting},
+		{"not ready, and not to be restarted", Machine{State: client.Stopping, Failing: true}, Terms{Policy: config.RestartNo}, client.Failed},
 		{"stopped", Machine{State: client.Stopping}, Terms{Policy: config.RestartAlways}, client.Stopped},
 		{"restarted", Machine{State: client.Stopping, Again: true}, Terms{Policy: config.RestartNo}, client.Waiting},
 	} {
@@ -259,6 +260,33 @@ func TestACommandIsStrongerThanAFailedProbe(t *testing.T) {
 		m, _, _ := unwell.next(e, Terms{})
 		if m, _, _ = m.next(Ended, Terms{Exhausted: true}); m.State != want {
 			t.Errorf("event %d: %s, want %s", e, m.State, want)
+		}
+	}
+}
+
+func TestWhatDoesntBecomeReadyHasFailedAsThePolicySays(t *testing.T) {
+	for _, c := range []struct {
+		terms Terms
+		want  client.State
+	}{
+		{Terms{Policy: config.RestartNo}, client.Failed},
+		{Terms{Policy: config.RestartOnFailure}, client.Backoff},
+		{Terms{Policy: config.RestartAlways, Exhausted: true}, client.Failed},
+		{Terms{Policy: config.RestartNo, Scheduled: true}, client.Scheduled},
+	} {
+		c.terms.OK = true // whatever the process says at its stop
+		m, acts, err := (Machine{State: client.Running}).next(Unready, c.terms)
+		if err != nil || m.State != client.Stopping || !slices.Equal(acts, []Act{StopTree}) {
+			t.Fatalf("%+v, %v, %v", m, acts, err)
+		}
+		if got, _, _ := m.next(Ended, c.terms); got.State != c.want {
+			t.Errorf("%+v: %s, want %s", c.terms, got.State, c.want)
+		}
+		for e, want := range map[Event]client.State{Start: client.Waiting, Restart: client.Waiting, Stop: client.Stopped} {
+			asked, _, _ := m.next(e, c.terms)
+			if asked, _, _ = asked.next(Ended, c.terms); asked.State != want {
+				t.Errorf("event %d after that: %s, want %s", e, asked.State, want)
+			}
 		}
 	}
 }

@@ -82,6 +82,8 @@ func (n restNote) same(other restNote) bool {
 type shownNote struct {
 	Told bool `json:"told,omitempty"` // by sd_notify(3)
 	Line bool `json:"line,omitempty"`
+	// Ready says that it was ready, by whatever, and so has started in time.
+	Ready bool `json:"ready,omitempty"`
 }
 
 const (
@@ -231,8 +233,7 @@ func (m *memory) forgetScales(p *config.Project) {
 }
 
 // shown notes what an instance has shown; nothing: that it is to show it anew.
-func (m *memory) shown(id string, told, line bool) {
-	note := shownNote{told, line}
+func (m *memory) shown(id string, note shownNote) {
 	if m.Shown[id] == note {
 		return
 	}
@@ -241,8 +242,6 @@ func (m *memory) shown(id string, told, line bool) {
 	}
 	m.save()
 }
-
-func (m *memory) hasShown(id string) (told, line bool) { return m.Shown[id].Told, m.Shown[id].Line }
 
 func (m *memory) save() { m.broken = writeJSON(filepath.Join(m.folder, memoryFile), m) }
 

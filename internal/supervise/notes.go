@@ -36,6 +36,8 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 	}
 	stopping := m.undone()
 	switch {
+	case stopping && !m.Again && m.Failing:
+		return &restNote{State: client.Failed, Cause: cause, Since: since}
 	case stopping && !m.Again:
 		return &restNote{State: client.Stopped, Cause: cause, Since: since}
 	case stopping:

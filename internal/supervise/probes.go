@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/api"
@@ -37,6 +38,7 @@ func (s *Supervisor) startProbes(i *instance) {
 	if i.over != nil {
 		return
 	}
+	s.boundStart(i)
 	ctx, cancel := context.WithCancel(s.life)
 	i.probing = cancel
 	run := i.run
@@ -46,8 +48,12 @@ func (s *Supervisor) startProbes(i *instance) {
 		if check == nil {
 			continue
 		}
+		settings := settingsOf(p)
+		if settings.StartPeriod > 0 { // what is left of it, where it was taken over
+			settings.StartPeriod = time.Until(i.began().Add(settings.StartPeriod))
+		}
 		s.helpers.Go(func() {
-			probe.Run(ctx, check, settingsOf(p), func(a probe.Answer) {
+			probe.Run(ctx, check, settings, func(a probe.Answer) {
 				s.post(func() {
 					if run == i.run && ctx.Err() == nil {
 						s.answered(i, which(w), a)
@@ -63,6 +69,7 @@ func (s *Supervisor) stopProbes(i *instance) {
 		i.probing()
 		i.probing = nil
 	}
+	s.patienceEnds(i)
 	i.healthy = false
 	for w := range i.probes {
 		i.probes[w].failing = ""
@@ -71,7 +78,7 @@ func (s *Supervisor) stopProbes(i *instance) {
 
 func settingsOf(p *config.Probe) probe.Settings {
 	return probe.Settings{
-		InitialDelay: p.InitialDelay, Period: p.Period, Timeout: p.Timeout,
+		InitialDelay: p.InitialDelay, StartPeriod: p.StartPeriod, Period: p.Period, Timeout: p.Timeout,
 		SuccessThreshold: p.SuccessThreshold, FailureThreshold: p.FailureThreshold,
 	}
 }
@@ -104,6 +111,9 @@ func (s *Supervisor) answered(i *instance, w which, a probe.Answer) {
 		p.failing = ""
 	} else {
 		p.counters.Failures++
+		if a.Early {
+			return
+		}
 		p.failing = fmt.Sprintf("%s probe failed: %v", w, a.Err)
 	}
 	switch {

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"regexp"
 	"sync/atomic"
 	"time"
@@ -8,11 +9,12 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/logs"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // What an instance may have to show before it is ready: that it says so by sd_notify(3),
-// that its readiness probe succeeds, or that it writes a line. Where nothing of this is
-// asked for, it is ready when it runs.
+// that its readiness probe succeeds, that it writes a line, or that its leader exits and
+// leaves a daemon. Where nothing of this is asked for, it is ready when it runs.
 
 // notifies says whether an application has to say by sd_notify(3) that it is ready.
 func notifies(spec *config.App) bool {
@@ -21,6 +23,7 @@ func notifies(spec *config.App) bool {
 
 func (i *instance) seemsReady() bool {
 	return (i.told || !notifies(&i.spec)) &&
+		(i.forked || !i.current.Forking) &&
 		(i.lineSeen || awaitedLine(&i.spec) == "") &&
 		(i.healthy || checkOf(&i.spec, i.spec.Readiness) == nil)
 }
@@ -34,6 +37,11 @@ func (s *Supervisor) readiness(i *instance) {
 	}
 	i.ready, s.unsettled = ready, true
 	if ready {
+		s.patienceEnds(i)
+		i.wasReady = true
+		if i.spec.StartTimeout > 0 {
+			s.shown(i)
+		}
 		s.event(i, "ready", "it is ready")
 	} else if alive {
 		s.event(i, "unready", "it isn't ready any more: %s", i.health)
@@ -43,9 +51,50 @@ func (s *Supervisor) readiness(i *instance) {
 // shown notes what an instance says of itself only once, so that the supervisor that may
 // follow this one knows it.
 func (s *Supervisor) shown(i *instance) {
-	s.memory.shown(i.treeID, i.told, i.lineSeen)
+	s.memory.shown(i.treeID, shownNote{i.told, i.lineSeen, i.wasReady})
 	s.problem("state", s.memory.broken)
 	s.readiness(i)
+}
+
+// boundStart has the start of an instance fail when it isn't ready in time.
+func (s *Supervisor) boundStart(i *instance) {
+	s.patienceEnds(i)
+	bound := i.spec.StartTimeout
+	if bound == 0 || i.wasReady {
+		return
+	}
+	var patience *time.Timer
+	patience = time.AfterFunc(time.Until(i.began().Add(bound)), func() {
+		s.post(func() {
+			if i.patience != patience || s.ending {
+				return
+			}
+			cause := fmt.Sprintf("its start has failed: it wasn't ready within %s", units.FormatDuration(bound))
+			if i.health != "" {
+				cause += ": " + i.health
+			}
+			s.step(i, Unready, cause, outcome{})
+		})
+	})
+	i.patience = patience
+}
+
+func (s *Supervisor) patienceEnds(i *instance) {
+	if i.patience != nil {
+		i.patience.Stop()
+		i.patience = nil
+	}
+}
+
+// began is when the run under way began, as far as it is known yet.
+func (i *instance) began() time.Time {
+	switch {
+	case !i.started.IsZero():
+		return i.started
+	case !i.record.Started.IsZero():
+		return i.record.Started
+	}
+	return time.Now()
 }
 
 func awaitedLine(spec *config.App) string {

@@ -122,7 +122,7 @@ func TestWhoWasReadyStaysSoByAnotherLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, line := m.hasShown(treeID("test", "web", 1)); !line || !instanceOf(t, s, "web").Ready {
+	if line := m.Shown[treeID("test", "web", 1)].Line; !line || !instanceOf(t, s, "web").Ready {
 		t.Errorf("noted %v, ready %v", line, instanceOf(t, s, "web").Ready)
 	}
 }

@@ -100,6 +100,9 @@ func (i *instance) report() client.Instance {
 	}
 	if i.tree != nil {
 		r.PID, r.Started, r.Containment = i.pid, i.started, string(i.tree.Containment())
+		if i.forked {
+			r.PID = 0 // that process has ended
+		}
 		return r
 	}
 	r.NotStarted, r.BlockedBy = i.notStarted()

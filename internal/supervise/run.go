@@ -24,8 +24,9 @@ func (s *Supervisor) launch(i *instance) {
 	i.starting, i.current, i.agreed = cancel, i.spec, planOf(&i.spec)
 	i.plan, i.cutStop, i.owesHook = foster.StopPlan{}, nil, false
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
+	i.forked, i.wasReady = false, false
 	s.memory.forgetBegun(i.treeID)
-	s.memory.shown(i.treeID, false, false)
+	s.memory.shown(i.treeID, shownNote{})
 	i.taken = time.Time{}
 	if i.restarted {
 		i.restarts++
@@ -236,7 +237,7 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 	case foster.EventStarted:
 		s.learnStart(i, e.Time)
 	case foster.EventLeaderLost:
-		s.step(i, LostLeader, "start script lost, application alive: its leader "+endWords(e.Status), outcome{})
+		s.lostLeader(i, e.Status)
 	case foster.EventNotified:
 		if e.Text != "" {
 			i.text = e.Text
@@ -259,6 +260,22 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 		s.event(i, "limits", "goes on without a limit, as it is optional: %s", e.Text)
 	case foster.EventOutOfMemory:
 		s.event(i, "limits", "out of memory: the kernel has killed %d at its limit", e.Count)
+	}
+}
+
+// lostLeader takes the news that the leader has ended and others live on. For a daemon that
+// goes into the background, that is its start.
+func (s *Supervisor) lostLeader(i *instance, status foster.Status) {
+	switch {
+	case !i.current.Forking:
+		s.step(i, LostLeader, "start script lost, application alive: its leader "+endWords(status), outcome{})
+	case i.forked:
+	case status.Known && succeededWith(&i.current, status):
+		i.forked = true
+		s.event(i, "forked", "its first process %s; its daemon runs on", endWords(status))
+		s.readiness(i)
+	case !s.ending: // it ends in its turn
+		s.step(i, Unready, "its start has failed: its first process "+endWords(status), outcome{})
 	}
 }
 
