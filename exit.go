@@ -68,12 +68,14 @@ const (
 	CauseStopped     Cause = "stopped"      // Tree.Stop
 	CauseCanceled    Cause = "canceled"     // the context was done
 	CauseLeaderEnded Cause = "leader-ended" // UntilLeader: the rest was stopped
-	CauseLeaderLost  Cause = "leader-lost"  // LossStop or LossFail: the rest was stopped
-	CauseReleased    Cause = "released"     // Tree.Release
-	CauseShimLost    Cause = "shim-lost"    // the shim was killed
-	CauseExpired     Cause = "expired"      // the lease was over
-	CauseWatchdog    Cause = "watchdog"     // the program didn't call in time
-	CauseOwnerGone   Cause = "owner-gone"   // and nobody claimed the tree within its grace
+	CauseLeaderLost  Cause = "leader-lost"  // LossStop: the rest was stopped
+	// CauseLeaderLostFail is for LossFail: the rest was stopped, and the run failed.
+	CauseLeaderLostFail Cause = "leader-lost-fail"
+	CauseReleased       Cause = "released"   // Tree.Release
+	CauseShimLost       Cause = "shim-lost"  // the shim was killed
+	CauseExpired        Cause = "expired"    // the lease was over
+	CauseWatchdog       Cause = "watchdog"   // the program didn't call in time
+	CauseOwnerGone      Cause = "owner-gone" // and nobody claimed the tree within its grace
 )
 
 // Exit is what is known of a run when it is over.

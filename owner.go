@@ -166,9 +166,6 @@ func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 	}
 	o.exit.LeaderLost = true
 	o.event(Event{Time: m.At, Kind: EventLeaderLost, Status: o.exit.Leader, Processes: processes(o.hereNumbered(m.Left))})
-	if o.cmd.OnLeaderLoss == LossFail && o.cmd.Until != UntilLeader && !o.stopping {
-		o.failed = append(o.failed, ErrLeaderLost)
-	}
 }
 
 func processes(list []wire.Member) []Process {
@@ -236,13 +233,14 @@ func (o *owner) noteStop(cause Cause, at time.Time) {
 	o.event(Event{Time: at, Kind: EventStopping, Cause: cause})
 }
 
-// stopBegun is for a stop that began elsewhere: in the shim, or by a command.
+// stopBegun takes the cause of a stop from the shim, which had it first: also where this
+// side has asked for a stop at the same moment. So all who ask are told the same.
 func (o *owner) stopBegun(m *wire.Stopping) {
-	if o.stopping {
-		return
-	}
 	o.noteStop(Cause(m.Cause), m.At)
+	o.exit.Cause = Cause(m.Cause)
 	switch o.exit.Cause {
+	case CauseLeaderLostFail:
+		o.failed = append(o.failed, ErrLeaderLost)
 	case CauseExpired:
 		o.failed = append(o.failed, ErrExpired)
 	case CauseWatchdog:

@@ -33,12 +33,13 @@ func TestUntilLeaderStopsTheRest(t *testing.T) {
 }
 
 func TestOnLeaderLoss(t *testing.T) {
+	causes := map[foster.LossPolicy]foster.Cause{foster.LossStop: foster.CauseLeaderLost, foster.LossFail: foster.CauseLeaderLostFail}
 	for policy, want := range map[foster.LossPolicy]error{foster.LossStop: nil, foster.LossFail: foster.ErrLeaderLost} {
 		t.Run(string(policy), func(t *testing.T) {
 			in(t, all, func(t *testing.T, c foster.Containment) {
 				tree, _ := begin(t, c, func(cmd *foster.Cmd) { cmd.OnLeaderLoss = policy }, leaver(c)...)
 				exit, err := tree.Wait()
-				if !errors.Is(err, want) || exit.Cause != foster.CauseLeaderLost || !exit.LeaderLost {
+				if !errors.Is(err, want) || exit.Cause != causes[policy] || !exit.LeaderLost {
 					t.Errorf("exit %+v, %v; want %v", exit, err, want)
 				}
 			})

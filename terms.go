@@ -35,8 +35,10 @@ func (c *Cmd) afterLeader() Cause {
 	switch {
 	case c.Until == UntilLeader:
 		return CauseLeaderEnded
-	case c.OnLeaderLoss == LossStop, c.OnLeaderLoss == LossFail:
+	case c.OnLeaderLoss == LossStop:
 		return CauseLeaderLost
+	case c.OnLeaderLoss == LossFail:
+		return CauseLeaderLostFail
 	}
 	return ""
 }

@@ -69,9 +69,9 @@ func (c *Client) Restart(ctx context.Context, of ...Target) error {
 // StopPlan is how instances are stopped this once. What it leaves out is as the
 // application's configuration says.
 type StopPlan struct {
-	Signal  string `json:"signal,omitempty"`  // the first: "TERM", "SIGHUP" or "10"
+	Signal  string `json:"signal,omitempty"`  // sent before that of the configuration: "TERM", "SIGHUP" or "10"
 	Scope   string `json:"scope,omitempty"`   // whom it is sent to: one of foster.Scope
-	Timeout string `json:"timeout,omitempty"` // before SIGKILL: "90s", "1h30m"; "0": SIGKILL at once
+	Timeout string `json:"timeout,omitempty"` // of each signal, before SIGKILL: "90s", "1h30m"; "0": SIGKILL at once
 }
 
 // stopping is the body of a request that stops instances.

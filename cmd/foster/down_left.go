@@ -90,7 +90,7 @@ func endRest(ctx context.Context, name string, now *config.Project, stderr io.Wr
 	_, _, failed := foster.Recover(ctx) // those that have no shim any more
 	for _, f := range slices.Backward(rest) {
 		if f.State == journal.Living {
-			failed = errors.Join(failed, stopTree(f.Entry.ID, nil, stderr))
+			failed = errors.Join(failed, stopTree(f.Entry.ID, treeStop{}, stderr))
 		}
 	}
 	if rest = leftOf(name, now); failed == nil && len(rest) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,8 +135,9 @@ type runner struct {
 	stopping bool
 	asked    stopKind // by a signal
 
-	interrupted bool // once, by Ctrl-C
-	suspended   bool // stopped with the application, which had the terminal
+	signalled  time.Time // when the stop signal was sent
+	interrupts int       // how often Ctrl-C came
+	suspended  bool      // stopped with the application, which had the terminal
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -182,8 +184,8 @@ func (r *runner) event(e foster.Event) {
 		r.pause(e.Signal)
 	case foster.EventLeaderLost:
 		r.left = e.Processes
-		if r.interrupted {
-			r.stop(stopByPlan, r.cmd.Stop) // who is left has ignored SIGINT
+		if r.interrupts > 0 {
+			r.terminate() // who is left has ignored SIGINT
 		}
 		if r.cmd.Until == foster.UntilLeader || r.stopping {
 			return
@@ -196,6 +198,10 @@ func (r *runner) event(e foster.Event) {
 		r.say(lostLine(r.cmd, r.tree, e, r.goesOn()) + hint)
 	case foster.EventStopping:
 		r.stopping = true
+	case foster.EventSignaled:
+		if e.Signal == cmp.Or(r.cmd.Stop.Signal, syscall.SIGTERM) && r.signalled.IsZero() {
+			r.signalled = e.Time // a step of the stop that is under way
+		}
 	case foster.EventLeaseEnding:
 		r.say(fmt.Sprintf("the lease ends in %s; foster extend %s TIME lets it run on", short(e.Left), r.tree.ID()))
 	case foster.EventLeaseOver:
@@ -231,7 +237,7 @@ func (r *runner) end() error {
 	exit, err := r.tree.Wait()
 	r.terminal.restore(r.tree.Leader(), exit.Leader.Signal != 0)
 	r.teller.last(r.verdict(exit, err), func() bool { return r.atLeisure(exit.Cause) })
-	status := exitStatus(exit, err)
+	status := endOfExit(exit).status()
 	if status == 0 {
 		return nil
 	}
@@ -255,7 +261,7 @@ func (r *runner) verdict(exit foster.Exit, err error) string {
 	if s, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		line(printable(s.Error()))
 	}
-	if exitStatus(exit, err) == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
+	if endOfExit(exit).status() == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
 		line(printable(err.Error()))
 	}
 	return b.String()
@@ -270,7 +276,7 @@ func (r *runner) atLeisure(cause foster.Cause) bool {
 			r.asked = stopByPlan
 		}
 	}
-	byItself := []foster.Cause{foster.CauseEnded, foster.CauseLeaderEnded, foster.CauseLeaderLost}
+	byItself := []foster.Cause{foster.CauseEnded, foster.CauseLeaderEnded, foster.CauseLeaderLost, foster.CauseLeaderLostFail}
 	return r.asked == notAsked && slices.Contains(byItself, cause)
 }
 
@@ -284,23 +290,6 @@ func interruptSelf() {
 	signal.Reset(syscall.SIGINT)
 	_ = sys.Kill(os.Getpid(), syscall.SIGINT) // this process
 	<-time.After(time.Second)                 // it is on its way, by another thread
-}
-
-// exitStatus is the status of a run that is over.
-func exitStatus(exit foster.Exit, err error) int {
-	switch {
-	case len(exit.Survivors) > 0:
-		return exitSurvivors
-	case timedOut(exit.Cause):
-		return exitTimeout
-	case errors.Is(err, foster.ErrShimLost), !exit.Leader.Known && !exit.Released:
-		return exitFoster
-	case exit.Leader.Signal != 0:
-		return 128 + int(exit.Leader.Signal)
-	case exit.Leader.Code == 0 && errors.Is(err, foster.ErrLeaderLost):
-		return 1
-	}
-	return exit.Leader.Code
 }
 
 // startError adds what could be done about it.

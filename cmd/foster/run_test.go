@@ -55,18 +55,21 @@ func TestInterruptIsOrderly(t *testing.T) {
 	nothingIsLeft(t)
 }
 
-func TestInterruptedTwiceEndsTheWait(t *testing.T) {
+func TestInterruptedThreeTimesEndsTheWait(t *testing.T) {
 	inEach(t, func(t *testing.T, contain string) {
 		if contain == "group" {
 			return // it loses what has a session of its own
 		}
 		p := begin(t, "foster", "run", "--contain", contain, "--stop-timeout", "1h", "--", "sh", "-c", `
-trap 'echo asked' INT
-(trap '' INT; exec setsid sh -c 'echo daemon; exec sleep 1000') &
+trap 'echo asked' INT TERM
+(trap '' INT TERM; exec setsid sh -c 'echo daemon; exec sleep 1000') &
 while :; do sleep 1000 & wait $!; done`)
 		p.out.next(`^daemon$`)
 		p.signal(syscall.SIGINT)
 		p.out.next(`^asked$`) // two at once could be taken for one
+		p.signal(syscall.SIGINT)
+		p.err.next(`^foster: interrupted again: sending SIGTERM; once more ends the rest with SIGKILL$`)
+		p.out.next(`^asked$`)
 		p.signal(syscall.SIGINT)
 		p.err.next(`^foster: interrupted again: ending the rest with SIGKILL$`)
 		p.err.next(`^foster: had to be ended by SIGKILL: .*\bs(h|leep)\b`) // of a PID namespace's dead, the numbers aren't known

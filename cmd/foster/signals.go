@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/sys"
@@ -42,7 +44,7 @@ func (r *runner) signal(s os.Signal) {
 	case syscall.SIGCHLD:
 		r.reapOrphans()
 	case syscall.SIGTERM:
-		r.stop(stopByPlan, r.cmd.Stop)
+		r.terminate()
 	case syscall.SIGINT:
 		r.interrupt()
 	case syscall.SIGHUP:
@@ -50,7 +52,7 @@ func (r *runner) signal(s os.Signal) {
 			r.forward(sig) // a request to read the configuration again
 			return
 		}
-		r.stopBy(sig) // the terminal is gone
+		r.terminate() // the terminal is gone; who had it has got SIGHUP from the kernel
 	case syscall.SIGCONT:
 		if r.suspended && r.terminal.give(r.tree.Leader()) {
 			r.suspended = false
@@ -64,47 +66,73 @@ func (r *runner) signal(s os.Signal) {
 }
 
 // stopKind orders what a signal may ask for. What means no more than what is under way
-// joins it: whoever sends SIGTERM again and again doesn't put off SIGKILL.
+// joins it: sending SIGTERM again and again doesn't put off SIGKILL.
+//
+// Whatever asks for the end, the stop signal is sent before SIGKILL. A program may take
+// SIGINT or SIGHUP for something else than its end, and a database that is killed has to
+// recover when it starts again.
 type stopKind int
 
 const (
-	notAsked     stopKind = iota
-	stopBySignal          // with another first signal, which some ignore
-	stopByPlan            // as the flags say
-	stopAtOnce            // SIGKILL
+	notAsked        stopKind = iota
+	stopByInterrupt          // SIGINT, and then as the flags say
+	stopByPlan               // as the flags say
+	stopAtOnce               // SIGKILL
 )
 
-// stop asks for a stop by a plan, and doesn't wait for it.
-func (r *runner) stop(kind stopKind, plan foster.StopPlan) {
+// leastTime is how long the stop signal has to have an effect before an impatient user
+// can have SIGKILL sent: who holds down Ctrl-C doesn't skip the orderly end.
+const leastTime = 2 * time.Second
+
+// stop asks for a stop by a plan once a time is over, and doesn't wait for it.
+func (r *runner) stop(kind stopKind, plan foster.StopPlan, after time.Duration) {
 	if kind <= r.asked {
 		return
 	}
 	r.asked, r.stopping = kind, true
 	go func() {
-		_, _ = r.tree.StopWith(context.Background(), plan) // its end is an event
+		select {
+		case <-time.After(after):
+			_, _ = r.tree.StopWith(context.Background(), plan) // its end is an event
+		case <-r.tree.Done():
+		}
 	}()
 }
 
-// interrupt stops; a second time, it ends the wait.
-func (r *runner) interrupt() {
-	if r.interrupted {
-		r.say("interrupted again: ending the rest with SIGKILL")
-		r.stop(stopAtOnce, foster.KillAtOnce)
-		return
+// terminate stops the tree as the flags say, and joins a stop that has come so far.
+func (r *runner) terminate() {
+	if r.signalled.IsZero() {
+		r.signalled = time.Now()
+		r.stop(stopByPlan, r.cmd.Stop, 0)
 	}
-	r.interrupted = true
-	if r.left != nil {
-		r.stop(stopByPlan, r.cmd.Stop) // the jobs that a script leaves behind ignore SIGINT
-		return
-	}
-	r.stopBy(syscall.SIGINT)
 }
 
-// stopBy stops with another first signal.
-func (r *runner) stopBy(sig syscall.Signal) {
-	plan := r.cmd.Stop
-	plan.Signal = sig
-	r.stop(stopBySignal, plan)
+// interrupt stops by SIGINT first, which many programs take for their end; a second time by
+// the stop signal, and a third time by SIGKILL.
+func (r *runner) interrupt() {
+	r.interrupts++
+	again := r.interrupts > 1
+	stopSignal := cmp.Or(r.cmd.Stop.Signal, syscall.SIGTERM)
+	switch {
+	case !r.signalled.IsZero() && again:
+		r.say("interrupted again: ending the rest with SIGKILL")
+		r.stop(stopAtOnce, foster.KillAtOnce, max(0, leastTime-time.Since(r.signalled)))
+	case !r.signalled.IsZero(): // it joins the stop that is under way
+	case again:
+		r.say("interrupted again: sending " + units.SignalName(stopSignal) + "; once more ends the rest with SIGKILL")
+		r.terminate()
+	case r.left != nil || stopSignal == syscall.SIGINT || r.cmd.Stop.Timeout < 0:
+		r.terminate() // the jobs that a script leaves behind ignore SIGINT
+	default:
+		plan := r.cmd.Stop
+		wait := plan.Timeout
+		if wait == 0 {
+			wait = foster.DefaultStopTimeout
+		}
+		last := foster.StopStep{Signal: stopSignal, Scope: plan.Scope, Wait: wait}
+		plan.Signal, plan.Steps = syscall.SIGINT, append([]foster.StopStep{last}, plan.Steps...)
+		r.stop(stopByInterrupt, plan, 0)
+	}
 }
 
 // suspend passes SIGTSTP on. A command that is stopped by it is followed: see pause.

@@ -19,23 +19,23 @@ func TestStatusOfARun(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		exit foster.Exit
-		err  error
 		want int
 	}{
-		{"the command's", foster.Exit{Leader: code(3)}, nil, 3},
-		{"a signal's", foster.Exit{Leader: foster.Status{Known: true, Signal: syscall.SIGTERM}}, nil, 143},
-		{"lost, and that is a failure", foster.Exit{Leader: code(0)}, foster.ErrLeaderLost, 1},
-		{"lost, but with a status", foster.Exit{Leader: code(4)}, foster.ErrLeaderLost, 4},
-		{"nobody knows", foster.Exit{}, nil, exitFoster},
-		{"nobody knows, but it was let go", foster.Exit{Released: true}, nil, 0},
-		{"the shim was killed", foster.Exit{Leader: code(0)}, foster.ErrShimLost, exitFoster},
-		{"the lease is over", foster.Exit{Leader: code(3), Cause: foster.CauseExpired}, nil, exitTimeout},
-		{"the watchdog", foster.Exit{Leader: code(3), Cause: foster.CauseWatchdog}, nil, exitTimeout},
-		{"survivors", foster.Exit{Leader: code(0), Survivors: survivors}, nil, exitSurvivors},
-		{"survivors of a lease", foster.Exit{Survivors: survivors, Cause: foster.CauseExpired}, nil, exitSurvivors},
-		{"survivors without a shim", foster.Exit{Survivors: survivors}, foster.ErrShimLost, exitSurvivors},
+		{"the command's", foster.Exit{Leader: code(3)}, 3},
+		{"a signal's", foster.Exit{Leader: foster.Status{Known: true, Signal: syscall.SIGTERM}}, 143},
+		{"lost, and that is a failure", foster.Exit{Leader: code(0), Cause: foster.CauseLeaderLostFail}, 1},
+		{"lost, but with a status", foster.Exit{Leader: code(4), Cause: foster.CauseLeaderLostFail}, 4},
+		{"lost, and the rest was stopped", foster.Exit{Leader: code(0), Cause: foster.CauseLeaderLost}, 0},
+		{"nobody knows", foster.Exit{}, exitFoster},
+		{"nobody knows, but it was let go", foster.Exit{Released: true}, 0},
+		{"the shim was killed", foster.Exit{Leader: code(0), Cause: foster.CauseShimLost}, exitFoster},
+		{"the lease is over", foster.Exit{Leader: code(3), Cause: foster.CauseExpired}, exitTimeout},
+		{"the watchdog", foster.Exit{Leader: code(3), Cause: foster.CauseWatchdog}, exitTimeout},
+		{"survivors", foster.Exit{Leader: code(0), Survivors: survivors}, exitSurvivors},
+		{"survivors of a lease", foster.Exit{Survivors: survivors, Cause: foster.CauseExpired}, exitSurvivors},
+		{"survivors without a shim", foster.Exit{Survivors: survivors, Cause: foster.CauseShimLost}, exitSurvivors},
 	} {
-		if got := exitStatus(c.exit, c.err); got != c.want {
+		if got := endOfExit(c.exit).status(); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}

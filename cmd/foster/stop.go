@@ -30,9 +30,9 @@ that it has left of the application are stopped; the next foster up starts it ag
 Without a name nothing is stopped: --all stops all applications of the project, and
 foster down ends its supervisor, too.
 
-With a flag, this stop is another: the signal, the time until SIGKILL, whom the signal is
-sent to. What isn't given is for an application as its file says, and for a tree SIGTERM
-to all of it, and 10s. It takes the place of a stop under way.
+With a flag, this stop is another. --signal is sent first; whatever hasn't ended by it
+within the timeout gets the usual stop signal, and after the timeout SIGKILL. What isn't
+given is as the file says, or as the tree was started. It takes the place of a stop under way.
 
 The status is 0 when nothing is left, 1 where there is none of that name, 123 where
 something couldn't be ended.`,
@@ -77,13 +77,13 @@ something couldn't be ended.`,
 }
 
 // stopTree stops one tree, and waits for its end.
-func stopTree(id string, plan *wire.Plan, stderr io.Writer) error {
+func stopTree(id string, how treeStop, stderr io.Writer) error {
 	found, c, err := connect(id)
 	if err != nil {
 		return asRefusal(err)
 	}
 	defer c.Close()
-	return asRefusal(refused(id, stopBy(c, found.Entry, plan, stderr)))
+	return asRefusal(refused(id, stopBy(c, found.Entry, how.plan(found.Entry.Stop), stderr)))
 }
 
 func stopBy(c *control.Client, entry *wire.Entry, plan *wire.Plan, stderr io.Writer) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -373,4 +374,30 @@ func terminalClosedEndsTree(t *testing.T, contain string) {
 		leaktest.ReapOrphans(t)
 	}
 	nothingIsLeft(t)
+}
+
+// Many servers take SIGHUP for a request to read their configuration again.
+func TestTerminalClosedSendsTheStopSignal(t *testing.T) {
+	leaktest.Check(t)
+	out := filepath.Join(t.TempDir(), "out")
+	server := filepath.Join(t.TempDir(), "server")
+	script := "#!/bin/sh\ntrap 'echo reloaded >>" + out + "' HUP\ntrap 'echo graceful >>" + out + "; exit 0' INT\necho is up\nwhile :; do sleep 0.1; done\n"
+	if err := os.WriteFile(server, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	yaml := inProject(t, "apps: {a: {command: "+server+", stop: {signal: INT, timeout: 1h}}}")
+	for _, command := range [][]string{
+		{"run", "--stop-signal", "INT", "--stop-timeout", "1h", "--", server},
+		{"up", "-f", yaml},
+	} {
+		p := sit(t, "foster", command...)
+		p.sees(`is up`)
+		p.pty.Close()
+		_ = p.cmd.Wait() // what the server wrote says it
+		if said, err := os.ReadFile(out); err != nil || !bytes.HasSuffix(said, []byte("graceful\n")) {
+			t.Errorf("%s: %q, %v", command[0], said, err)
+		}
+		_ = os.Remove(out) // the next writes it anew
+		nothingIsLeft(t)
+	}
 }

@@ -171,7 +171,8 @@ func describe(found journal.Found) (journal.Found, tree) {
 	if l := found.Life; l != nil {
 		t.Leader, t.LeaderEnded, t.Cause = known(l.Leader), l.LeaderDone, l.Cause
 		if l.Done {
-			t.Exit = exitOf(l)
+			status := endOfLife(l).status()
+			t.Exit = &status
 		}
 	}
 	switch {
@@ -269,31 +270,6 @@ func newProcess(s procfs.Stat) treeProcess {
 		p.State = string(rune(s.State))
 	}
 	return p
-}
-
-// exitOf is the status that foster run would have ended with.
-func exitOf(l *wire.Life) *int {
-	status := exitFoster
-	if l.LeaderDone {
-		status = waitStatus(l.LeaderEnd.Status)
-	}
-	switch {
-	case len(l.End.Survivors) > 0:
-		status = exitSurvivors
-	case timedOut(foster.Cause(l.Cause)):
-		status = exitTimeout
-	}
-	return &status
-}
-
-// timedOut says whether a run was stopped since it took too long.
-func timedOut(c foster.Cause) bool { return c == foster.CauseExpired || c == foster.CauseWatchdog }
-
-func waitStatus(w syscall.WaitStatus) int {
-	if w.Signaled() {
-		return 128 + int(w.Signal())
-	}
-	return w.ExitStatus()
 }
 
 // ids completes the names of living trees.

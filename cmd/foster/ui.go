@@ -88,6 +88,9 @@ func complain(stderr io.Writer, err error) int {
 	if _, ok := errors.AsType[survivedError](err); ok {
 		return exitSurvivors
 	}
+	if _, ok := errors.AsType[*foster.SurvivorsError](err); ok {
+		return exitSurvivors
+	}
 	return startStatus(err)
 }
 

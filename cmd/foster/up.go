@@ -28,7 +28,7 @@ say, and keep them running as foster.yaml, or a Procfile, wants it. With names, 
 those applications, and what they depend on.
 
 Ctrl-C, or SIGTERM, stops all in the reverse order, each to its last process; a second
-Ctrl-C ends them at once. SIGHUP reads the files again, as foster update does. When the
+Ctrl-C stops them without delay, a third one by SIGKILL. SIGHUP reads the files again, as foster update does. When the
 last application has ended, foster up ends, too.
 
 With --detach it runs in the background: the command returns when the applications

@@ -30,6 +30,7 @@ type server struct {
 	terminal   bool         // it has one, whose end is its own
 	asked      atomic.Int32 // to stop, by Ctrl-C and the like
 	lastAsked  time.Time
+	hurried    time.Time   // when all got their stop signal without delay
 	rested     atomic.Bool // all has ended by itself
 	failed     atomic.Bool // and some of it badly
 }
@@ -148,19 +149,30 @@ func (s *server) signal(ctx context.Context, sig os.Signal) {
 		go s.update(ctx)
 		return
 	}
-	if time.Since(s.lastAsked) < echo {
-		return
+	again := s.asked.Load() > 0
+	if again && (sig != syscall.SIGINT || time.Since(s.lastAsked) < echo) {
+		return // only Ctrl-C says that somebody is impatient: a shell, too, sends SIGHUP when the terminal is closed
 	}
 	s.lastAsked = time.Now() // of an echo not: who is impatient has to be heard, too
 	switch s.asked.Add(1) {
 	case 1:
 		text := "stopping all, at " + units.SignalName(sig.(syscall.Signal))
 		if sig == syscall.SIGINT {
-			text = "stopping all; Ctrl-C once more ends them at once"
+			text = "stopping all; Ctrl-C once more stops them without delay"
 		}
 		s.announced(plain, text, func() { _ = s.supervisor.Down(ctx) }) // its end is that of Run
-	default:
-		s.announced(yellow, "ending the rest with SIGKILL", s.supervisor.Kill)
+	case 2:
+		s.hurried = time.Now()
+		s.announced(yellow, "sending the stop signal to all at once; Ctrl-C once more ends the rest with SIGKILL", s.supervisor.Hurry)
+	case 3:
+		wait := max(0, leastTime-time.Since(s.hurried))
+		s.announced(yellow, "ending the rest with SIGKILL", func() {
+			select {
+			case <-time.After(wait):
+				s.supervisor.Kill()
+			case <-ctx.Done():
+			}
+		})
 	}
 }
 

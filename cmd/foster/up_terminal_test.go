@@ -28,20 +28,21 @@ apps:
   web: {command: [sh, -c, 'trap "" TERM INT; echo web is up; sleep 1000 & wait; sleep 1000'], depends_on: [db], stop: {timeout: 1h}}
 `
 
-func TestCtrlCStopsAllAndASecondOneAtOnce(t *testing.T) {
+func TestCtrlCStopsAllAndMoreOfThemSooner(t *testing.T) {
 	leaktest.Check(t)
 	path := inProject(t, twoApps)
 	// At a Ctrl-C, a terminal throws away what it hasn't shown yet, if it isn't told not to.
 	p := sit(t, "sh", "-c", `stty noflsh; exec foster up -f "$0"`, path)
 	p.sees(`web \| web is up`) // and so has its trap
 	p.types(ctrlC)
-	p.sees(`stopping all; Ctrl-C once more ends them at once`)
+	p.sees(`stopping all; Ctrl-C once more stops them without delay`)
 	p.sees(`web: stopping\r\n`)
 	for exec.Command("foster", "status", "-f", path).Run() == nil { // two at the same moment count as one
 		p.types(ctrlC)
 	}
-	p.sees(`ending the rest with SIGKILL`)
+	p.sees(`sending the stop signal to all at once; Ctrl-C once more ends the rest with SIGKILL`)
 	p.sees(`db: stopped`)
+	p.sees(`ending the rest with SIGKILL`)
 	p.sees(`nothing is left`)
 	p.leaves(0)
 }

@@ -116,18 +116,16 @@ func (e ending) life() *wire.Life {
 // exitLike ends as foster run would have ended, and says why where the status isn't
 // the command's own.
 func exitLike(id string, l *wire.Life, stderr io.Writer) error {
-	switch status := *exitOf(l); {
-	case len(l.End.Survivors) > 0:
+	end := endOfLife(l)
+	if end.left {
 		return survivorsError(l.End.Survivors)
-	case foster.Cause(l.Cause) == foster.CauseExpired:
-		fmt.Fprintf(stderr, "foster: tree %q was stopped: its lease was over\n", id)
-		return statusError(status)
-	case foster.Cause(l.Cause) == foster.CauseWatchdog:
-		fmt.Fprintf(stderr, "foster: tree %q was stopped: it didn't call its watchdog in time\n", id)
-		return statusError(status)
-	case !l.LeaderDone:
+	}
+	if why := end.reason(); why != "" {
+		fmt.Fprintf(stderr, "foster: tree %q %s\n", id, why)
+	} else if end.unknown() {
 		return fmt.Errorf("tree %q: %w", id, errUnknownEnd)
-	case status != 0:
+	}
+	if status := end.status(); status != 0 {
 		return statusError(status)
 	}
 	return nil

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
-	"github.com/foster-init/foster/internal/units"
 )
 
 // waiter is one foster wait.
@@ -198,27 +196,24 @@ func endedSince(i client.Instance, start time.Time) bool {
 func (w *waiter) exitLike(list []client.Instance) error {
 	known := false
 	for _, i := range list {
-		e := i.Exit
-		if e == nil {
+		if i.Exit == nil {
 			continue
 		}
 		known = true
+		end := endOfInstance(i)
+		status := end.status()
 		switch {
-		case timedOut(foster.Cause(e.Cause)):
-			fmt.Fprintf(w.stderr, "foster: %s: %s\n", printable(i.App), printable(i.Cause))
-			return statusError(exitTimeout)
-		case e.Signal != "":
-			sig, err := units.Signal(e.Signal)
-			if err != nil {
-				return err
-			}
-			return statusError(128 + int(sig))
-		case e.Code == nil:
+		case end.left:
+			fmt.Fprintf(w.stderr, "foster: %s couldn't be ended: %s\n", printable(i.App), printable(strings.Join(i.Survivors, ", ")))
+		case end.reason() != "":
+			fmt.Fprintf(w.stderr, "foster: %s %s\n", printable(i.App), end.reason())
+		case end.unknown():
 			return fmt.Errorf("%s: %w", i.App, errUnknownEnd)
-		case *e.Code != 0:
-			return statusError(*e.Code)
-		case i.State == client.Failed: // by its policy, whatever the leader's status
-			return statusError(1)
+		case status == 0 && i.State == client.Failed: // by its policy, whatever the leader's status
+			status = exitRefused
+		}
+		if status != 0 {
+			return statusError(status)
 		}
 	}
 	if !known {

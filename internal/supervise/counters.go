@@ -22,7 +22,7 @@ func (t *totals) ended(e *client.Exit) {
 	}
 	cause := notStarted
 	switch foster.Cause(e.Cause) {
-	case foster.CauseEnded, foster.CauseStopped, foster.CauseCanceled, foster.CauseLeaderEnded, foster.CauseLeaderLost,
+	case foster.CauseEnded, foster.CauseStopped, foster.CauseCanceled, foster.CauseLeaderEnded, foster.CauseLeaderLost, foster.CauseLeaderLostFail,
 		foster.CauseReleased, foster.CauseShimLost, foster.CauseExpired, foster.CauseWatchdog, foster.CauseOwnerGone:
 		cause = e.Cause
 	}

@@ -171,7 +171,7 @@ func endCause(exit foster.Exit) string {
 		return "stopped: it didn't call its watchdog in time"
 	case foster.CauseShimLost:
 		return "ended: its shim was killed"
-	case foster.CauseLeaderLost:
+	case foster.CauseLeaderLost, foster.CauseLeaderLostFail:
 		return "stopped: its leader was lost"
 	case foster.CauseOwnerGone:
 		return "stopped: no supervisor came back within the grace"

@@ -25,7 +25,7 @@ func TestWhichEndsAreASuccess(t *testing.T) {
 		{"the lease is over", foster.Exit{Leader: code(0), Cause: foster.CauseExpired}, nil, false},
 		{"the watchdog", foster.Exit{Leader: code(0), Cause: foster.CauseWatchdog}, nil, false},
 		{"the shim was killed", foster.Exit{Leader: code(0), Cause: foster.CauseShimLost}, nil, false},
-		{"the leader was lost, which is a failure", foster.Exit{Leader: code(0), Cause: foster.CauseLeaderLost}, foster.ErrLeaderLost, false},
+		{"the leader was lost, which is a failure", foster.Exit{Leader: code(0), Cause: foster.CauseLeaderLostFail}, foster.ErrLeaderLost, false},
 		{"the leader was lost, which is none", foster.Exit{Leader: code(0), Cause: foster.CauseLeaderLost}, nil, true},
 	} {
 		if got := succeeded(&spec, c.exit, c.err); got != c.want {

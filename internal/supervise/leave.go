@@ -41,16 +41,21 @@ func (s *Supervisor) busy() bool {
 	return false
 }
 
-// Kill ends the supervisor as Down does, but at once: every tree by SIGKILL, hooks that
-// run included, in no order.
-func (s *Supervisor) Kill() {
+// Hurry ends the supervisor as Down does, but waits for nothing: hooks that run are ended,
+// and each tree gets its stop signal at once, in no order.
+func (s *Supervisor) Hurry() { s.endAll("asked to stop without delay", func(*foster.Tree) {}) }
+
+// Kill is Hurry with SIGKILL.
+func (s *Supervisor) Kill() { s.endAll("asked to stop at once", kill) }
+
+func (s *Supervisor) endAll(cause string, then func(*foster.Tree)) {
 	s.hurry()          // also where the loop isn't there yet: it may take over, or recover, for long
-	_ = s.ask(func() { // where it has ended, there is nobody to kill
+	_ = s.ask(func() { // where it has ended, there is nobody to end
 		s.end()
 		for _, i := range s.instances() {
-			s.step(i, Stop, "asked to stop at once", outcome{})
+			s.step(i, Stop, cause, outcome{})
 			if tree := i.tree; tree != nil {
-				s.helpers.Go(func() { kill(tree) })
+				s.helpers.Go(func() { then(tree) })
 			}
 		}
 	})

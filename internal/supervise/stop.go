@@ -1,8 +1,10 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"reflect"
+	"syscall"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
@@ -47,8 +49,8 @@ func (s *Supervisor) stopTree(i *instance) {
 		s.beforeSignals(ctx, i, run, spec, pid)
 		// Follow tells how it ended.
 		switch {
-		case s.patient.Err() != nil:
-			kill(tree)
+		case s.patient.Err() != nil: // its hook was cut short: the signal is due
+			_, _ = tree.StopWith(context.Background(), plan)
 		case ctx.Err() != nil: // another stop has taken the place of this one
 		case another:
 			_, _ = tree.StopWith(context.Background(), plan)
@@ -81,6 +83,10 @@ func (i *instance) stopPlan() foster.StopPlan {
 	}
 	if plan.Timeout == 0 {
 		plan.Timeout = stop.Timeout
+	}
+	if own := cmp.Or(stop.Signal, syscall.SIGTERM); cmp.Or(plan.Signal, own) != own && plan.Timeout > 0 {
+		// What doesn't end by the signal that was asked for may end by its own: SIGKILL does harm.
+		plan.Steps = []foster.StopStep{{Signal: own, Scope: plan.Scope, Wait: plan.Timeout}}
 	}
 	return plan
 }
