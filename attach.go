@@ -93,7 +93,7 @@ func (a *attachment) connect() (err error) {
 		return ErrEnded
 	}
 	a.entry = found.Entry
-	if a.client, err = control.Dial(a.entry.SocketPath); err != nil {
+	if a.client, err = control.Dial(a.entry); err != nil {
 		return err
 	}
 	if err := a.take(); err != nil {

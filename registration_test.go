@@ -32,7 +32,7 @@ func socketOf(t *testing.T, id string) string {
 
 func dial(t *testing.T, id string) *control.Client {
 	t.Helper()
-	c, err := control.Dial(socketOf(t, id))
+	c, err := control.Dial(&wire.Entry{SocketPath: socketOf(t, id)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestGuestsAreBoundInNumber(t *testing.T) {
 		for range 64 {
 			dial(t, tree.ID())
 		}
-		if more, err := control.Dial(socketOf(t, tree.ID())); err == nil {
+		if more, err := control.Dial(&wire.Entry{SocketPath: socketOf(t, tree.ID())}); err == nil {
 			more.Close()
 			t.Error("one more than 64 guests was let in")
 		}

@@ -49,13 +49,17 @@ func (c *Client) openAs(ctx context.Context, method, path string, query url.Valu
 		request.Header.Set("Connection", "Upgrade")
 		request.Header.Set("Upgrade", protocol)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	unlink := context.AfterFunc(c.closed, cancel)
-	done := func() { unlink(); cancel() }
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(c.closed, func() { cancel(nil) })
+	done := func() { unlink(); cancel(nil) }
+	go c.watch(ctx, cancel)
 	answer, err := c.http.Do(request.WithContext(ctx))
 	if err != nil {
-		done()
-		return nil, nil, answered(err)
+		defer done()
+		return nil, nil, whyEnded(ctx, err)
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		answer.Body = &watchedBody{answer.Body, ctx}
 	}
 	return answer, done, nil
 }

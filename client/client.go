@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/journal"
@@ -34,14 +37,16 @@ func SocketPath(project string) (string, error) {
 // Client asks one supervisor. Its methods may be called from any goroutine.
 type Client struct {
 	path   string
-	any    bool // of which user the supervisor is doesn't matter: the path was given
+	any    bool         // of which user the supervisor is doesn't matter: the path was given
+	pid    atomic.Int64 // of the supervisor, as far as it is known
 	http   http.Client
 	closed context.Context
 	close  context.CancelFunc
 }
 
 // Dial finds the supervisor of a project: that of this user, else root's, where it lets
-// this user in. The error wraps ErrNotRunning where there is none.
+// this user in. The error wraps ErrNotRunning where there is none, and is a *NoAnswerError
+// where it doesn't answer.
 func Dial(project string) (*Client, error) {
 	path, err := SocketPath(project)
 	if err != nil {
@@ -67,33 +72,56 @@ func dial(path string, anyUser bool) (*Client, error) {
 	// Each request has a connection of its own: one that is kept may be gone when it
 	// is needed, and a request that changes something must not be sent twice.
 	c.http.Transport = &http.Transport{
-		DialContext:        func(context.Context, string, string) (net.Conn, error) { return c.connect() },
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
 		DisableKeepAlives:  true,
 		DisableCompression: true,
 	}
-	conn, err := c.connect()
+	conn, err := c.connect(c.closed)
 	if err != nil {
 		return nil, err
 	}
 	return c, conn.Close()
 }
 
-// connect connects to the supervisor, which must be this user's or root's.
-func (c *Client) connect() (net.Conn, error) {
+// connect connects to the supervisor, which must be this user's or root's, and answer.
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	sock, err := sys.Connect(c.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("nobody listens at %s: %w", c.path, ErrNotRunning)
+	case errors.Is(err, os.ErrDeadlineExceeded): // so many wait already
+		return nil, noAnswer(err, c.holder())
 	case err != nil:
 		return nil, fmt.Errorf("connect to %s: %w", c.path, err)
 	}
 	defer sock.Close()
-	if _, uid, err := sys.PeerOf(sock); err != nil {
+	pid, uid, err := sys.PeerOf(sock)
+	if err != nil {
 		return nil, err
-	} else if !c.any && uid != os.Getuid() && uid != 0 {
+	}
+	if !c.any && uid != os.Getuid() && uid != 0 {
 		return nil, fmt.Errorf("%s: the other side is of user %d", c.path, uid)
 	}
-	return net.FileConn(sock)
+	c.pid.Store(int64(pid))
+	conn, err := net.FileConn(sock)
+	if err != nil {
+		return nil, err
+	}
+	if err := ping(ctx, conn, pid); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// holder is the process that has the lock beside the socket, as that says; 0: it doesn't.
+func (c *Client) holder() int {
+	text, err := os.ReadFile(c.path + ".lock")
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
 }
 
 // Close ends what is under way.

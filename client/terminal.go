@@ -15,6 +15,7 @@ import (
 // read while another writes.
 type Terminal struct {
 	conn   io.ReadWriteCloser
+	ctx    context.Context // of the request
 	done   func()
 	frames *frames.Reader
 	unread []byte
@@ -32,7 +33,9 @@ func (c *Client) Terminal(ctx context.Context, app string, replica int) (*Termin
 	}
 	conn, ok := answer.Body.(io.ReadWriteCloser)
 	if answer.StatusCode == http.StatusSwitchingProtocols && ok {
-		return &Terminal{conn: conn, done: done, frames: frames.NewReader(conn)}, nil
+		ctx := answer.Request.Context()
+		unlink := context.AfterFunc(ctx, func() { _ = conn.Close() }) // it has left HTTP
+		return &Terminal{conn: conn, ctx: ctx, done: func() { unlink(); done() }, frames: frames.NewReader(conn)}, nil
 	}
 	defer done()
 	defer answer.Body.Close()
@@ -60,7 +63,7 @@ func (t *Terminal) next() ([]byte, error) {
 	f, err := t.frames.Read()
 	switch {
 	case err != nil:
-		return nil, answered(err)
+		return nil, whyEnded(t.ctx, err)
 	case f.Kind == frames.Data:
 		return f.Content, nil
 	case f.Kind == frames.End && len(f.Content) == 0:
@@ -91,7 +94,7 @@ func (t *Terminal) send(f frames.Frame) error {
 	defer t.writing.Unlock()
 	_, err := t.conn.Write(frames.Append(nil, f))
 	if err != nil {
-		return answered(err)
+		return whyEnded(t.ctx, err)
 	}
 	return nil
 }

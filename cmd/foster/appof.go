@@ -37,6 +37,7 @@ func (p *projectFlags) asked() bool { return p.name != "" || len(p.files) > 0 }
 // nothing. Who is returned has to be closed.
 func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error) {
 	var unknown unknownApp // to the project of this folder
+	var silent error       // it doesn't answer
 	switch c, err := p.dial(ctx); {
 	case err == nil:
 		o, err := meant(ctx, c, name)
@@ -48,12 +49,17 @@ func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error)
 		return nil, nil // it may have left the application
 	case p.asked():
 		return nil, err
+	case errors.Is(err, client.ErrNoAnswer):
+		silent = err
 	}
 	for _, project := range projectNames() {
 		if !strings.HasPrefix(name, project+".") {
 			continue
 		}
 		c, err := client.Dial(project)
+		if errors.Is(err, client.ErrNoAnswer) {
+			return nil, err
+		}
 		if err != nil {
 			continue
 		}
@@ -62,7 +68,10 @@ func (p *projectFlags) owner(ctx context.Context, name string) (*ownedBy, error)
 		}
 	}
 	_, err := find(name)
-	if _, none := errors.AsType[unknownError](err); none && unknown.name != "" {
+	switch _, none := errors.AsType[unknownError](err); {
+	case none && silent != nil:
+		return nil, silent
+	case none && unknown.name != "":
 		return nil, failedError(unknown)
 	}
 	return nil, nil

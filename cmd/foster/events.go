@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,8 @@ import (
 )
 
 // newEvents is foster events.
-func newEvents(stdout *os.File) *cobra.Command {
-	e := &eventsCommand{stdout: stdout}
+func newEvents(stdout *os.File, stderr io.Writer) *cobra.Command {
+	e := &eventsCommand{stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "events [flags] [APP…]",
 		Short: "Show what has happened to the applications of a project",
@@ -38,6 +39,7 @@ type eventsCommand struct {
 	after  uint64
 	form   string
 	stdout *os.File
+	stderr io.Writer
 	widest int // name of an instance that may be shown
 }
 
@@ -48,7 +50,7 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 	if err := noFiles("events", names); err != nil {
 		return err
 	}
-	return e.withPast(ctx, names, e.follow, func(past lookback, status client.Status, of []client.Target) error {
+	return e.withPast(ctx, e.stderr, names, e.follow, func(past lookback, status client.Status, of []client.Target) error {
 		if _, err := chosen(status, of); err != nil {
 			return err
 		}

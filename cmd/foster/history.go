@@ -12,7 +12,7 @@ import (
 )
 
 // newHistory is foster history.
-func newHistory(stdout *os.File) *cobra.Command {
+func newHistory(stdout *os.File, stderr io.Writer) *cobra.Command {
 	var p projectFlags
 	var form string
 	var newest int
@@ -29,7 +29,7 @@ The project need not run.`,
 			if err := validOutput(form); err != nil {
 				return err
 			}
-			return p.withPast(cmd.Context(), args, false, func(past lookback, _ client.Status, of []client.Target) error {
+			return p.withPast(cmd.Context(), stderr, args, false, func(past lookback, _ client.Status, of []client.Target) error {
 				runs, err := past.History(cmd.Context(), of[0].App, of[0].Replica, newest)
 				if err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -17,7 +18,8 @@ import (
 )
 
 // What foster logs, history and events look back at: the supervisor of a project, or where
-// none lives, what the last one has left in the folder of its state. That is only read.
+// none lives, or the one that does doesn't answer, what is in the folder of its state. That
+// is only read.
 
 // lookback is either of them.
 type lookback interface {
@@ -29,7 +31,7 @@ type lookback interface {
 
 // withPast is withProject for who looks back, and for those who are named. Who wants to
 // follow needs a supervisor.
-func (p *projectFlags) withPast(ctx context.Context, names []string, follow bool, do func(lookback, client.Status, []client.Target) error) error {
+func (p *projectFlags) withPast(ctx context.Context, stderr io.Writer, names []string, follow bool, do func(lookback, client.Status, []client.Target) error) error {
 	look := func(l lookback) error {
 		status, err := l.Status(ctx)
 		if err != nil {
@@ -42,8 +44,12 @@ func (p *projectFlags) withPast(ctx context.Context, names []string, follow bool
 		return unknownAmong(ctx, l, names, do(l, status, of))
 	}
 	c, err := p.dial(ctx)
-	if errors.Is(err, client.ErrNotRunning) && !follow {
+	silent := errors.Is(err, client.ErrNoAnswer)
+	if (silent || errors.Is(err, client.ErrNotRunning)) && !follow {
 		if l := p.left(); l != nil {
+			if silent {
+				fmt.Fprintf(stderr, "foster: %v: this is what it has kept\n", err)
+			}
 			return failedError(look(l))
 		}
 	}
@@ -126,7 +132,12 @@ func (l *left) Logs(ctx context.Context, query client.LogQuery) iter.Seq2[client
 
 // History reads the runs. An application that there was is known by them.
 func (l *left) History(ctx context.Context, app string, replica, newest int) ([]client.Run, error) {
-	runs, err := history.LeftRuns(l.folder, app, replica, newest)
+	kept, err := history.OpenLeft(l.folder)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Close()
+	runs, err := kept.Runs(app, replica, newest)
 	if err != nil || len(runs) > 0 {
 		return runs, err
 	}
@@ -137,15 +148,20 @@ func (l *left) History(ctx context.Context, app string, replica, newest int) ([]
 	return nil, err
 }
 
-// chunk is how many events are read at a time. The file isn't held while they are printed:
-// a supervisor may want to begin.
+// chunk is how many events are read at a time.
 const chunk = 512
 
 // Events reads the events that are kept.
 func (l *left) Events(_ context.Context, after uint64, _ bool) iter.Seq2[client.Event, error] {
 	return func(yield func(client.Event, error) bool) {
+		kept, err := history.OpenLeft(l.folder)
+		if err != nil {
+			yield(client.Event{}, fmt.Errorf("read the events: %w", err))
+			return
+		}
+		defer kept.Close()
 		for {
-			events, err := history.LeftEvents(l.folder, after, chunk)
+			events, err := kept.Events(after, chunk)
 			if err != nil {
 				yield(client.Event{}, fmt.Errorf("read the events: %w", err))
 				return

@@ -64,7 +64,7 @@ func (l *logsCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return l.withPast(ctx, args, l.follow, func(past lookback, status client.Status, of []client.Target) error {
+	return l.withPast(ctx, l.stderr, args, l.follow, func(past lookback, status client.Status, of []client.Target) error {
 		if _, err := chosen(status, of); err != nil {
 			return err
 		}

@@ -228,6 +228,36 @@ func TestStoppedShimIsToldOf(t *testing.T) {
 	forgotten(t)
 }
 
+// A shim that is stopped is told of by each command that asks it, or waits for it.
+func TestStoppedShimHoldsUpNoCommand(t *testing.T) {
+	leaktest.Check(t)
+	for _, id := range []string{"one", "two"} {
+		output(t, "foster", "run", "--id", id, "-d", "--stop-timeout", "1h", "--", "sh", "-c", "trap '' TERM; echo up; sleep 1000; sleep 1000")
+	}
+	shim := inspected(t, "one").Shim
+	waits := begin(t, "foster", "wait", "one")
+	attached := begin(t, "foster", "attach", "one")
+	attached.out.next(`^up$`)
+	leaktest.Eventually(t, "both are there", func() bool { return inspected(t, "one").Reader == attached.cmd.Process.Pid })
+	goOn := stopped(t, shim)
+	asked := []*process{waits, attached}
+	for _, c := range []string{"stop one", "signal one HUP", "extend one 10min", "claim one", "wait one", "attach one"} {
+		asked = append(asked, begin(t, "foster", strings.Fields(c)...))
+	}
+	for _, p := range asked {
+		t.Log(p.cmd.Args)
+		p.err.next(fmt.Sprintf(`^foster: tree "one": its shim \(pid %d\) is stopped, and answers nobody$`, shim))
+		p.err.next(fmt.Sprintf(`^hint: kill -CONT %d lets the shim go on$`, shim))
+		p.ends(exitFoster)
+	}
+	goOn()
+	for _, id := range []string{"one", "two"} {
+		p := begin(t, "foster", "stop", "--timeout", "0", id)
+		p.ends(0)
+	}
+	forgotten(t)
+}
+
 func TestManyTreesAtOnce(t *testing.T) {
 	leaktest.Check(t)
 	const many = 30

@@ -107,12 +107,12 @@ func reach(id string, wait time.Duration) (journal.Found, *control.Client, error
 		if err != nil || found.State != journal.Living {
 			return found, nil, err
 		}
-		c, err := control.DialWithin(found.Entry.SocketPath, wait)
+		c, err := control.DialWithin(found.Entry, wait)
 		switch {
 		case err == nil:
 			return found, c, nil
 		case !errors.Is(err, os.ErrNotExist) && !gone(err):
-			return found, nil, silent(found.Entry, err)
+			return found, nil, refused(id, err)
 		case time.Now().After(until):
 			return found, nil, fmt.Errorf("tree %q is being started, ended or recovered: nobody answers for it yet", id)
 		}
@@ -125,16 +125,11 @@ func gone(err error) bool {
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// silent says what can be done about a shim that doesn't answer.
-func silent(e *wire.Entry, err error) error {
-	if errors.Is(err, control.ErrSilent) {
-		return hinted{fmt.Errorf("tree %q: %w", e.ID, err), fmt.Sprintf("kill -CONT %d lets the shim go on", e.Shim.PID)}
-	}
-	return err
-}
-
-// refused names the tree in what its shim answered.
+// refused names the tree in what its shim answered, or that it doesn't.
 func refused(id string, err error) error {
+	if s, ok := errors.AsType[*control.SilentError](err); ok {
+		return fmt.Errorf("tree %q: %w", id, s)
+	}
 	r, ok := errors.AsType[*control.RefusedError](err)
 	if !ok {
 		return err

@@ -24,7 +24,9 @@ import (
 	"unicode"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/control"
 )
 
 // Exit statuses. All else is the application's: its code, or 128 and the number of
@@ -72,8 +74,8 @@ func complain(stderr io.Writer, err error) int {
 	}
 	text := strings.TrimPrefix(err.Error(), "foster: ")
 	fmt.Fprintln(stderr, "foster: "+printable(text))
-	if h, ok := errors.AsType[hinted](err); ok {
-		first, more, _ := strings.Cut(h.hint, "\n")
+	if hint := hintOf(err); hint != "" {
+		first, more, _ := strings.Cut(hint, "\n")
 		fmt.Fprintln(stderr, "hint: "+printable(first))
 		for line := range strings.Lines(more) { // an example
 			fmt.Fprintln(stderr, printable(strings.TrimSuffix(line, "\n")))
@@ -92,6 +94,20 @@ func complain(stderr io.Writer, err error) int {
 		return exitSurvivors
 	}
 	return startStatus(err)
+}
+
+// hintOf is what an error says can be done about it; "": nothing.
+func hintOf(err error) string {
+	if h, ok := errors.AsType[hinted](err); ok {
+		return h.hint
+	}
+	if e, ok := errors.AsType[*client.NoAnswerError](err); ok {
+		return e.Hint()
+	}
+	if e, ok := errors.AsType[*control.SilentError](err); ok && e.PID > 0 {
+		return fmt.Sprintf("kill -CONT %d lets the shim go on", e.PID)
+	}
+	return ""
 }
 
 // printable escapes what could fool a terminal.

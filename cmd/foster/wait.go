@@ -141,6 +141,9 @@ func awaitEnd(c *control.Client) (ending, error) {
 	var e ending
 	for {
 		msg, err := c.Next()
+		if errors.Is(err, control.ErrSilent) {
+			return e, err
+		}
 		if err != nil {
 			return e, errShimGone
 		}

@@ -175,6 +175,9 @@ func (w *waiter) exit(ctx context.Context, o *ownedBy) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if errors.Is(err, client.ErrNoAnswer) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("%s ended before its applications: %w", status.Project, err)
 	}

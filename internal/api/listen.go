@@ -98,6 +98,10 @@ func lock(path string) (*os.File, error) {
 			return nil, err
 		}
 		if named(f, path) {
+			// For people, and for clients of a supervisor that accepts nobody.
+			if err := f.Truncate(0); err == nil {
+				_, _ = fmt.Fprintln(f, os.Getpid()) // on a full disk, it isn't told
+			}
 			return f, nil
 		}
 		f.Close()
@@ -114,9 +118,12 @@ func named(f *os.File, path string) bool {
 // listenAt listens at a path. What is there is left by a supervisor that was killed, unless
 // somebody answers: then a living one has lost its lock, whose file was removed by hand.
 func listenAt(path string) (net.Listener, error) {
-	if c, err := sys.Connect(path); err == nil {
+	switch c, err := sys.Connect(path); {
+	case err == nil:
 		c.Close()
-		return nil, fmt.Errorf("%w: somebody answers at %s", ErrRunning, path)
+		return nil, fmt.Errorf("%w: somebody listens at %s", ErrRunning, path)
+	case errors.Is(err, os.ErrDeadlineExceeded): // and answers nobody
+		return nil, fmt.Errorf("%w: somebody listens at %s", ErrRunning, path)
 	}
 	if err := ignoreMissing(os.Remove(path)); err != nil {
 		return nil, err

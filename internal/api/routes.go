@@ -23,6 +23,7 @@ type route struct {
 // table is all that can be asked for, as client/openapi.yaml describes it.
 func (s *server) table() []route {
 	return []route{
+		{"GET", "/v1/ping", nil, s.ping},
 		{"GET", "/v1/status", nil, s.status},
 		{"POST", "/v1/start", nil, s.onTargets(s.supervisor.Start)},
 		{"POST", "/v1/stop", nil, s.onStop(s.supervisor.StopWith)},
@@ -93,6 +94,9 @@ func (r route) check(request *http.Request) error {
 	}
 	return nil
 }
+
+// ping answers. A supervisor that is suspended doesn't.
+func (s *server) ping(w http.ResponseWriter, _ *http.Request) error { return s.did(w, nil) }
 
 func (s *server) status(w http.ResponseWriter, _ *http.Request) error {
 	status := s.supervisor.Status()

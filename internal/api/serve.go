@@ -76,7 +76,7 @@ func answer(ctx context.Context, handler http.Handler, group int, socket net.Lis
 
 func newHTTP(life context.Context, handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: patience, MaxHeaderBytes: longestHeader,
+		Handler: handler, ReadHeaderTimeout: patience, IdleTimeout: patience, MaxHeaderBytes: longestHeader,
 		BaseContext: func(net.Listener) context.Context { return life },
 		ErrorLog:    log.New(io.Discard, "", 0), // what a client does wrong is told to it
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -35,21 +36,26 @@ func (e *RefusedError) Unwrap() error { return e.Errno }
 // Client is a connection to a shim.
 type Client struct {
 	Conn *wire.Conn
+	pid  int           // of the shim; 0: not known
 	wait time.Duration // for an answer
 	last uint64
 	news []wire.Message // that came before an answer
 }
 
-// Dial connects to the socket of a tree, whose other end must be this user's or root's.
-func Dial(path string) (*Client, error) { return DialWithin(path, patience) }
+// Dial connects to the shim of a living tree, which must be this user's or root's.
+func Dial(e *wire.Entry) (*Client, error) { return DialWithin(e, patience) }
 
 // DialWithin is Dial for who waits only so long for each answer.
-func DialWithin(path string, wait time.Duration) (*Client, error) {
+func DialWithin(e *wire.Entry, wait time.Duration) (*Client, error) {
+	path := e.SocketPath
 	sock, err := sys.Connect(path)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // it accepts nobody, and too many wait already
+		return nil, &SilentError{PID: e.Shim.PID, Stopped: procfs.Stopped(e.Shim.PID), waited: wait}
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Conn: wire.NewConn(sock), wait: wait}
+	c := &Client{Conn: wire.NewConn(sock), pid: e.Shim.PID, wait: wait}
 	if err := c.greet(sock); err != nil {
 		c.Close()
 		if errors.Is(err, ErrSilent) {
@@ -61,18 +67,16 @@ func DialWithin(path string, wait time.Duration) (*Client, error) {
 }
 
 func (c *Client) greet(sock *os.File) error {
-	_, uid, err := sys.PeerOf(sock)
+	_, uid, err := sys.PeerOf(sock) // the socket may be older than the shim
 	if err != nil {
 		return err
 	}
 	if uid != os.Getuid() && uid != 0 {
 		return fmt.Errorf("the other side is of user %d", uid)
 	}
-	c.Conn.Expect(c.wait)
-	defer c.Conn.Expect(0)
-	msg, err := c.Conn.Receive()
+	msg, err := c.receive(time.Now().Add(c.wait))
 	if err != nil {
-		return c.unanswered(err)
+		return err
 	}
 	hello, ok := msg.(*wire.Hello)
 	if !ok {
@@ -81,14 +85,53 @@ func (c *Client) greet(sock *os.File) error {
 	return hello.Check()
 }
 
-// ErrSilent says that a shim doesn't answer in time.
-var ErrSilent = errors.New("is its shim stopped?")
+// ErrSilent says that a shim doesn't answer.
+var ErrSilent = errors.New("its shim doesn't answer")
 
-func (c *Client) unanswered(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("no answer within %v: %w", c.wait, ErrSilent)
+// SilentError is a shim that doesn't answer. errors.Is finds ErrSilent in it.
+type SilentError struct {
+	PID     int  // of the shim; 0: not known
+	Stopped bool // by SIGSTOP, as its process state says
+	waited  time.Duration
+}
+
+func (e *SilentError) Error() string {
+	if e.Stopped {
+		return fmt.Sprintf("its shim (pid %d) is stopped, and answers nobody", e.PID)
 	}
-	return err
+	return fmt.Sprintf("no answer within %v: is its shim stopped?", e.waited)
+}
+
+func (e *SilentError) Unwrap() error { return ErrSilent }
+
+const (
+	lookEvery = 500 * time.Millisecond // at the shim, while nothing comes from it
+	// stoppedPatience is how long a shim that is stopped may stay so: somebody may be about
+	// to resume it.
+	stoppedPatience = 2 * time.Second
+)
+
+// receive waits for a message until a time, zero for ever, but not for a shim that is
+// stopped.
+func (c *Client) receive(until time.Time) (wire.Message, error) {
+	defer c.Conn.Expect(0)
+	begin := time.Now()
+	for running := begin; ; {
+		c.Conn.Expect(lookEvery)
+		msg, err := c.Conn.Receive()
+		now := time.Now()
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return msg, err
+		case !procfs.Stopped(c.pid):
+			running = now
+		case now.Sub(running) > stoppedPatience:
+			return nil, &SilentError{PID: c.pid, Stopped: true}
+		}
+		if !until.IsZero() && now.After(until) {
+			return nil, &SilentError{PID: c.pid, waited: c.wait}
+		}
+	}
 }
 
 // Close ends the connection.
@@ -100,12 +143,10 @@ func (c *Client) ask(fds []int, m wire.Message, id uint64) (wire.Message, error)
 	if err := c.Conn.Send(fds, m); err != nil {
 		return nil, err
 	}
-	c.Conn.Expect(c.wait)
-	defer c.Conn.Expect(0)
-	for {
-		msg, err := c.Conn.Receive()
+	for until := time.Now().Add(c.wait); ; {
+		msg, err := c.receive(until)
 		if err != nil {
-			return nil, c.unanswered(err)
+			return nil, err
 		}
 		switch a := msg.(type) {
 		case *wire.Status:
@@ -272,12 +313,12 @@ func (c *Client) Early() []wire.Message {
 	return news
 }
 
-// Next waits for the next news.
+// Next waits for the next news. The error wraps ErrSilent where the shim is stopped.
 func (c *Client) Next() (wire.Message, error) {
 	if len(c.news) > 0 {
 		m := c.news[0]
 		c.news = c.news[1:]
 		return m, nil
 	}
-	return c.Conn.Receive()
+	return c.receive(time.Time{})
 }

@@ -40,7 +40,7 @@ func TestOnlyAShimOfThisVersionIsSpokenWith(t *testing.T) {
 				conn.Close()
 			}
 		}()
-		client, err := Dial(path)
+		client, err := Dial(&wire.Entry{SocketPath: path})
 		if !errors.Is(err, c.is) || err != nil && !(strings.HasPrefix(err.Error(), path+": ") && strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v; want %q", name, err, c.says)
 		}

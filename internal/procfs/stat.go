@@ -132,3 +132,12 @@ func splitCmdline(b []byte) []string {
 	}
 	return args
 }
+
+// Stopped says whether a process is known to be stopped, by a signal or by a debugger.
+func Stopped(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	s, err := Read(pid)
+	return err == nil && (s.State == 'T' || s.State == 't')
+}

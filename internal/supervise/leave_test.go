@@ -63,7 +63,12 @@ func TestASupervisorThatIsToEndOnlyStartsNothing(t *testing.T) {
 	if got := lines(t, out); strings.Count(got, "start") != 2 || !strings.HasSuffix(got, ", stop web, stop db, after db") {
 		t.Errorf("%s", got)
 	}
-	runs, err := history.LeftRuns(dir, "db", 0, 10)
+	kept, err := history.OpenLeft(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	runs, err := kept.Runs("db", 0, 10)
 	if err != nil || len(runs) != 1 || runs[0].Exit == nil || runs[0].Exit.Cause != "stopped" {
 		t.Errorf("%+v, %v", runs, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,10 +58,26 @@ func Listen(path string) (*os.File, error) {
 	})
 }
 
-// Connect connects to a socket that [Listen] made.
+// connectBound is how long a connection may wait for room among those that nobody has
+// accepted yet.
+const connectBound = 2 * time.Second
+
+// Connect connects to a socket that [Listen] made. The error is an [os.ErrDeadlineExceeded]
+// where the process that listens accepts nobody, and too many wait already.
 func Connect(path string) (*os.File, error) {
 	return unixSocket(path, func(fd int, sa unix.Sockaddr) error {
-		return os.NewSyscallError("connect", retry(func() error { return unix.Connect(fd, sa) }))
+		bound := unix.NsecToTimeval(connectBound.Nanoseconds())
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &bound); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+		err := retry(func() error { return unix.Connect(fd, sa) })
+		if err == unix.EAGAIN {
+			return fmt.Errorf("connect: %w", os.ErrDeadlineExceeded)
+		}
+		if err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{}))
 	})
 }
 
