@@ -78,7 +78,7 @@ var layers = []string{
 	"examples/stack", "cmd/foster", "cmd/foster-init", "internal/pid1", "internal/supervise", "internal/api", "internal/importer", "internal/config",
 	"internal/logs", "internal/history", "internal/probe", "internal/schedule", "internal/watch", "internal/activate", "client", "internal/frames",
 	".", "proc", "internal/control", "internal/shim", "internal/journal",
-	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/aging", "internal/sys",
+	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/escape", "internal/aging", "internal/sys",
 }
 
 func TestImportsPointDownwards(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // newEvents is foster events.
@@ -81,9 +81,7 @@ func aimedAt(e client.Event, of []client.Target) bool {
 
 func (e *eventsCommand) print(event client.Event) error {
 	if e.form == "json" {
-		encoder := json.NewEncoder(e.stdout)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(event)
+		return escape.JSON(e.stdout).Encode(event)
 	}
 	_, err := fmt.Fprintln(e.stdout, eventLine(event, e.widest))
 	return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/escape"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -151,8 +151,7 @@ func (l *logsCommand) show(ctx context.Context, past lookback, status client.Sta
 		}
 	}
 	defer s.flush()
-	encoder := json.NewEncoder(l.stdout)
-	encoder.SetEscapeHTML(false)
+	encoder := escape.JSON(l.stdout)
 	for line, err := range past.Logs(ctx, query) {
 		if err == nil && l.form == "json" {
 			err = encoder.Encode(line)

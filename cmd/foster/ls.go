@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/foster-init/foster/internal/escape"
 	"github.com/foster-init/foster/internal/journal"
 )
 
@@ -29,8 +29,7 @@ func validOutput(form string) error {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // nobody puts it into a page
+	e := escape.JSON(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

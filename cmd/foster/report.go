@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/escape"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -190,7 +190,7 @@ func reportText(form string, c *foster.Cmd, exit foster.Exit, livedOn []foster.P
 	switch form {
 	case "json":
 		var b strings.Builder
-		_ = json.NewEncoder(&b).Encode(newReport(c, exit, livedOn)) // it has nothing that JSON hasn't
+		_ = escape.JSON(&b).Encode(newReport(c, exit, livedOn)) // it has nothing that JSON hasn't
 		return b.String()
 	case "text":
 		return textReport(c, exit)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // newStatus is foster status.
@@ -171,7 +171,7 @@ func (s *statusCommand) frame(screen canvas, status client.Status) error {
 			return err
 		}
 		status.Apps = narrowed(status.Apps, of)
-		return json.NewEncoder(s.stdout).Encode(status)
+		return escape.JSON(s.stdout).Encode(status)
 	}
 	var b bytes.Buffer
 	if err := s.show(&b, screen, status); err != nil {

@@ -21,12 +21,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/control"
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // Exit statuses. All else is the application's: its code, or 128 and the number of
@@ -112,11 +112,7 @@ func hintOf(err error) string {
 
 // printable escapes what could fool a terminal.
 func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	q := strconv.Quote(s)
-	return q[1 : len(q)-1]
+	return escape.Text(s)
 }
 
 // count writes a number with its noun.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // badRequest is a request that can't be understood. It says what was expected.
@@ -27,9 +28,7 @@ type problem struct {
 func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	to := json.NewEncoder(w)
-	to.SetEscapeHTML(false)
-	_ = to.Encode(v) // who doesn't want the answer is gone
+	_ = escape.JSON(w).Encode(v) // who doesn't want the answer is gone
 }
 
 // list is an array on the wire also where it is empty.

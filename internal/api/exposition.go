@@ -47,7 +47,7 @@ func (e *exposition) named(name string, value float64, labels ...string) {
 		e.text = append(e.text, "{,"[min(n, 1)])
 		e.text = append(e.text, labels[n]...)
 		e.text = append(e.text, `="`...)
-		e.text = append(e.text, escape.Replace(strings.ToValidUTF8(labels[n+1], "�"))...)
+		e.text = append(e.text, labelEscapes.Replace(strings.ToValidUTF8(labels[n+1], "�"))...)
 		e.text = append(e.text, '"')
 	}
 	if len(labels) > 1 {
@@ -58,7 +58,7 @@ func (e *exposition) named(name string, value float64, labels ...string) {
 	e.text = append(e.text, '\n')
 }
 
-var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+var labelEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 // appendValue writes numbers without an exponent, so that people can read them.
 func appendValue(b []byte, v float64) []byte {

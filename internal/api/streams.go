@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // events streams events, one a line. Who reads slowly misses those that are no longer
@@ -79,8 +80,7 @@ func newLines(w http.ResponseWriter) *lines {
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.WriteHeader(http.StatusOK)
 	l := &lines{buffer: bufio.NewWriterSize(w, 32<<10), control: http.NewResponseController(w), waiting: true}
-	l.encode = json.NewEncoder(l.buffer)
-	l.encode.SetEscapeHTML(false)
+	l.encode = escape.JSON(l.buffer)
 	l.clock = time.AfterFunc(0, l.flush) // who asked learns at once that it is heard
 	return l
 }

@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // yaml writes the draft.
@@ -193,11 +195,11 @@ func comments(remarks []Remark) string {
 
 // printable escapes what could end a comment, or fool a terminal.
 func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+	q := escape.Text(s)
+	if q == s {
 		return s
 	}
-	q := strconv.Quote(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+	return strings.ReplaceAll(q, `\"`, `"`)
 }
 
 // remarks are all, in the order of the text.

@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/foster-init/foster/internal/escape"
 )
 
 // Exit statuses of foster's own dialect, those of foster run.
@@ -58,9 +60,9 @@ func Main(d Dialect, args []string, stdin, stdout, stderr *os.File) int {
 
 // refuse tells of a command line that can't be understood.
 func refuse(stderr io.Writer, err *UsageError) int {
-	text := prefix(err.Dialect, fatal) + printable(err.Text) + "\n"
+	text := prefix(err.Dialect, fatal) + escape.Text(err.Text) + "\n"
 	if err.Hint != "" {
-		text += "hint: " + printable(err.Hint) + "\n"
+		text += "hint: " + escape.Text(err.Hint) + "\n"
 	}
 	_, _ = io.WriteString(stderr, text) // the status says it, too
 	return err.Dialect.usageStatus()

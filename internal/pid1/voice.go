@@ -5,13 +5,11 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
 
+	"github.com/foster-init/foster/internal/escape"
 	"github.com/foster-init/foster/internal/sys"
 )
 
@@ -70,7 +68,7 @@ func (v *voice) say(l level, format string, args ...any) {
 	}
 	v.begin.Do(func() { go v.write() })
 	select {
-	case v.lines <- prefix(v.dialect, l) + printable(fmt.Sprintf(format, args...)) + "\n":
+	case v.lines <- prefix(v.dialect, l) + escape.Text(fmt.Sprintf(format, args...)) + "\n":
 	default:
 	}
 }
@@ -95,13 +93,4 @@ func prefix(d Dialect, l level) string {
 		return "[dumb-init] "
 	}
 	return "foster: "
-}
-
-// printable escapes what could fool a terminal.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	q := strconv.Quote(s)
-	return q[1 : len(q)-1]
 }
