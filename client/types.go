@@ -78,6 +78,8 @@ type Instance struct {
 	Memory    int64          `json:"memory"` // bytes resident, of all members
 	Survivors []string       `json:"survivors,omitempty"`
 	Exit      *Exit          `json:"exit,omitempty"` // of the last run
+	// Active says that it has completed, and counts as active until it is stopped.
+	Active bool `json:"active,omitempty"`
 	// NotStarted is why it couldn't be started when it was to run last; "": it was.
 	NotStarted string `json:"not_started,omitempty"`
 	// BlockedBy is the application that it depends on and which is why.

@@ -28,7 +28,11 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 			fmt.Fprintln(stderr, "foster: "+printable(why.Error())+": "+text)
 		}
 	}
-	if len(leftOf(name, now)) == 0 {
+	folder, err := stateFolder(name)
+	if err != nil {
+		return err
+	}
+	if len(leftOf(name, now)) == 0 && len(supervise.LeftActive(folder)) == 0 {
 		say("there is nothing to stop")
 		return nil
 	}
@@ -41,12 +45,12 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 		return failedError(downWhole(ctx, c))
 	}
 	defer lock.Close()
-	left := leftOf(name, now) // another foster down may have ended it
-	if len(left) == 0 {
+	left := append(idsOf(leftOf(name, now)), supervise.LeftActive(folder)...)
+	if len(left) == 0 { // another foster down has ended it
 		say("another has ended what it had left")
 		return nil
 	}
-	say("ending what it has left: " + strings.Join(idsOf(left), ", "))
+	say("ending what it has left: " + strings.Join(left, ", "))
 	if err := endProject(ctx, name, now); err != nil {
 		return err
 	}

@@ -142,6 +142,10 @@ func note(i client.Instance) string {
 			return i.Cause // somebody else has a tree of its name, or it can't be had
 		}
 		return "can't be ended: " + strings.Join(i.Survivors, ", ")
+	case client.Completed:
+		if i.Active {
+			return "active until it is stopped"
+		}
 	case client.LeaderLost, client.Waiting, client.Backoff, client.Failed:
 		return i.Cause
 	}

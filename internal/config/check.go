@@ -48,7 +48,6 @@ func (l *loader) checkCondition(at place, dep Dependency, on *app) {
 	never := func(hint, why string) {
 		l.problems.add(at, hint, "%s: %s %s", dep.Condition, dep.App, why)
 	}
-	endless := on.Restart.Policy == RestartAlways || on.Restart.Policy == RestartUnlessStopped
 	switch dep.Condition {
 	case Healthy:
 		if !on.showsReady() {
@@ -62,7 +61,7 @@ func (l *loader) checkCondition(at place, dep Dependency, on *app) {
 		switch {
 		case on.Schedule != nil && dep.Condition == CompletedSuccessfully:
 			never("process_completed is met when it has run", "never completes: it waits for its schedule again")
-		case endless && on.Schedule == nil:
+		case on.endless() && on.Schedule == nil:
 			never("", fmt.Sprintf("never completes: its restart policy is %s", on.Restart.Policy))
 		}
 	}

@@ -50,10 +50,18 @@ func (l *loader) checkApp(a *app) {
 // showsReady says whether an application has a way to show that it is ready.
 func (a *app) showsReady() bool { return a.Readiness != nil || a.Notify || a.Forking }
 
+// endless says whether each end of an application is followed by another start.
+func (a *app) endless() bool {
+	return a.Restart.Policy == RestartAlways || a.Restart.Policy == RestartUnlessStopped
+}
+
 // checkStart looks at what says when an application is ready, or that it isn't in time.
 func (l *loader) checkStart(a *app) {
 	if a.StartTimeout > 0 && !a.showsReady() {
 		l.problems.add(a.key("start_timeout"), "add a readiness_probe, notify: true or forking: true", "it is ready as soon as it runs: nothing else is waited for")
+	}
+	if a.RemainAfterExit && (a.Schedule != nil || a.endless()) {
+		l.problems.add(a.key("remain_after_exit"), "leave it out, or the schedule, or the restart policy", "it never completes: it is started again after each end")
 	}
 	if !a.Forking {
 		return

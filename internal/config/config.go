@@ -58,7 +58,12 @@ type App struct {
 	Notify       bool // it is ready when it says so by sd_notify(3)
 	Forking      bool // it is ready when its leader has exited with 0, and its daemon lives on
 	StartTimeout time.Duration
-	Terminal     bool // it has a terminal, for foster attach
+
+	// RemainAfterExit has it count as active until it is stopped, when it has completed:
+	// its stop command runs then.
+	RemainAfterExit bool
+
+	Terminal bool // it has a terminal, for foster attach
 
 	Port      int  // PORT of the first replica, and one more of each further one; 0: not set
 	Autostart bool // with foster up; else only by foster start

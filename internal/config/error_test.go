@@ -93,9 +93,9 @@ func TestProblems(t *testing.T) {
 			`8:24 apps.web.depends_on.db2.condition: "service_healthy" is none of process_started, process_healthy, process_completed, process_completed_successfully, process_log_ready | here it is called process_healthy`,
 		}},
 		{"starts", "apps:\n  a: {command: x, start_timeout: 5s}\n  b: {command: x, forking: true, until: leader, on_leader_loss: stop}\n", []string{
-			`2:35 apps.a.start_timeout: it is ready as soon as it runs: nothing else is waited for | add a readiness_probe, notify: true or forking: true`,
-			`3:42 apps.b.until: with forking, its first process ends while the daemon lives on | leave it out: a run ends when the daemon has ended`,
-			`3:66 apps.b.on_leader_loss: with forking, its first process ends while the daemon lives on | leave it out`,
+			`2:34 apps.a.start_timeout: it is ready as soon as it runs: nothing else is waited for | add a readiness_probe, notify: true or forking: true`,
+			`3:41 apps.b.until: with forking, its first process ends while the daemon lives on | leave it out: a run ends when the daemon has ended`,
+			`3:65 apps.b.on_leader_loss: with forking, its first process ends while the daemon lives on | leave it out`,
 		}},
 		{"a cycle", "apps:\n  a: {command: x, depends_on: [b]}\n  b: {command: x, depends_on: [c]}\n  c: {command: x, depends_on: [a]}\n", []string{
 			`4:32 apps.c.depends_on[0]: applications wait for each other: a -> b -> c -> a`,

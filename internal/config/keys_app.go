@@ -148,6 +148,8 @@ var appShape = sync.OnceValue(func() shape[app] {
 			"It is ready when its first process has exited with status 0 and others of its tree live on, as a daemon does that goes into the background. Otherwise its start has failed."),
 		at("start_timeout", positive(), func(a *app) *time.Duration { return &a.StartTimeout },
 			"How long it may take until it is ready. Then its start has failed: it is stopped, and restarted as its policy says."),
+		at("remain_after_exit", boolean(), func(a *app) *bool { return &a.RemainAfterExit },
+			"When it has completed, it counts as active until it is stopped: its stop command and the hook post_stop run then."),
 		at("terminal", boolean(), func(a *app) *bool { return &a.Terminal },
 			"It has a terminal, for foster attach."),
 		at("autostart", boolean(), func(a *app) *bool { return &a.Autostart },

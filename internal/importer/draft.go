@@ -143,14 +143,31 @@ func (d *draft) complete() {
 		a.clean()
 		a.sort()
 	}
+	for _, a := range d.apps {
+		a.fitRemains()
+	}
 	d.cutCycles()
 	d.fitConditions()
+}
+
+// fitRemains takes back that an application counts as active when it has completed, where it
+// never does.
+func (a *app) fitRemains() {
+	if f := a.field("remain_after_exit"); f != nil && (a.endless() || a.get("schedule") != nil) {
+		at := f.remarks[0]
+		at.Text = "it never completes here: it is started again after each end, and its stop command runs only while it does"
+		a.unset("remain_after_exit")
+		a.remark(at)
+	}
+	if f := a.field("remain_after_exit"); f != nil {
+		f.remarks = nil // it is kept, so there is nothing to say
+	}
 }
 
 // keyOrder is the order in which keys are written; others follow.
 var keyOrder = []string{
 	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "supplementary_groups", "umask",
-	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "forking", "start_timeout", "terminal", "autostart",
+	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "forking", "start_timeout", "remain_after_exit", "terminal", "autostart",
 	"replicas", "depends_on", "schedule", "restart", "stop",
 }
 

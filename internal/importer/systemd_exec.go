@@ -130,7 +130,7 @@ func (s *service) value(x *execution, name string) (value string, known bool) {
 		return value, true
 	}
 	switch {
-	case s.fromFiles:
+	case s.fromFiles, given(x.set.key, name):
 		return "", false
 	case name == "MAINPID":
 		x.tell("foster has no $MAINPID: foster signal --scope leader %s SIGNAL reaches the first process", s.app.name)
@@ -140,6 +140,17 @@ func (s *service) value(x *execution, name string) (value string, known bool) {
 		x.tell("$%s isn't set in the unit: it is empty", name)
 	}
 	return "", true
+}
+
+// given says whether foster gives a command a variable as systemd does.
+func given(key, name string) bool {
+	switch key {
+	case "ExecStop":
+		return name == "MAINPID"
+	case "ExecStopPost":
+		return name == "SERVICE_RESULT" || name == "EXIT_CODE" || name == "EXIT_STATUS"
+	}
+	return false
 }
 
 // script writes a command for a shell.
@@ -218,7 +229,11 @@ func (s *service) one(commands []*execution) (argv list, remarks []Remark) {
 			}
 			return argv, first.remarks
 		}
-		first.tell("its variables come from a file: a shell puts them in, and becomes the command")
+		if s.fromFiles {
+			first.tell("its variables come from a file: a shell puts them in, and becomes the command")
+		} else {
+			first.tell("a shell puts its variables in, and becomes the command")
+		}
 		return shellList("set -f; exec " + s.script(first)), first.remarks
 	}
 	var parts []string

@@ -49,6 +49,9 @@ func (s *service) stop() error {
 		}
 	}
 	if argv, remarks := s.one(commands); argv != nil {
+		if s.app.get("remain_after_exit") == nil {
+			remarks = append(remarks, commands[0].set.remark("foster doesn't run it when it has ended by itself: hooks: {post_stop: …} is run then, too"))
+		}
 		stop.set("command", argv, remarks...)
 	}
 	if signal != "" {

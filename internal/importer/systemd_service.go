@@ -144,10 +144,8 @@ func (s *service) program() error {
 	if set := s.unit.get("Service", "RuntimeMaxSec"); set != nil {
 		s.time(set, &s.app.object, "lease")
 	}
-	if s.kind == "oneshot" {
-		if set := s.unit.get("Service", "RemainAfterExit"); set != nil && truth(set.value) {
-			s.about(set, "it has completed when its last process has ended")
-		}
+	if set := s.unit.get("Service", "RemainAfterExit"); set != nil && truth(set.value) {
+		s.app.set("remain_after_exit", true, set.remark(""))
 	}
 	return s.hooks()
 }

@@ -105,6 +105,9 @@ func (s *Supervisor) specify(i *instance) {
 	if !reflect.DeepEqual(was.Schedule, i.spec.Schedule) {
 		s.setSchedule(i)
 	}
+	if i.m.Active {
+		i.current = i.current.TakeOver(i.spec)
+	}
 	if i.tree != nil {
 		i.current = i.current.TakeOver(i.spec)
 		s.logs.Log(i.app.spec.Name, i.replica).SetPolicy(logPolicy(i.current.Logs))
@@ -154,15 +157,19 @@ func (s *Supervisor) takeOver(last *config.Project, lost []foster.Recovered) {
 		}
 		s.attached(i, trees[i])
 		i.owesHook = i.m.State == client.Stuck
+		if i.m.State == client.Stopped && (note.Active || s.memory.Leaving[i.treeID].Active) {
+			i.m = Machine{State: client.Completed, Active: true}
+			i.cause, i.since, i.exit = note.Cause, note.Since, s.lastExit(i)
+		}
 		switch {
-		case !hasTree(i.m.State):
+		case !i.m.active():
 		case i.removed:
 			s.step(i, Stop, "no longer of the project", outcome{})
 		case note.State == client.Stopped:
 			s.step(i, Stop, "was being stopped when the supervisor before was killed", outcome{})
 		case note.State == client.Stopping:
 			s.step(i, Restart, "was being restarted when the supervisor before was killed", outcome{})
-		default:
+		case !i.m.Active:
 			s.memory.forgetStop(i.treeID)
 		}
 	}
@@ -281,7 +288,8 @@ func (s *Supervisor) startFirst(killed bool, before []string) {
 	first, rests := s.firstOf(killed, before)
 	for i := range rests {
 		note := s.memory.Rests[i.treeID]
-		i.m.State, i.cause, i.since = note.State, note.Cause, note.Since
+		i.m = Machine{State: note.State, Active: i.m.Active}
+		i.cause, i.since = note.Cause, note.Since
 		i.facts.ran = note.State != client.Stopped
 		i.facts.started = i.facts.ran
 	}

@@ -36,6 +36,13 @@ func actOnRequest(s *Supervisor) {
 			_ = s.Restart(ctx, nil)
 		case "stop":
 			_ = s.Stop(ctx, nil)
+		case "stop when completed":
+			for e := range s.Events(ctx, 0, true) {
+				if e.To == client.Completed {
+					break
+				}
+			}
+			_ = s.Stop(ctx, nil)
 		case "scale":
 			_ = s.Scale(ctx, "web", 1)
 		}

@@ -14,8 +14,10 @@ import (
 
 // ending is how a run has ended, as package foster tells it.
 type ending struct {
-	exit foster.Exit
-	err  error
+	exit   foster.Exit
+	err    error
+	told   []string // what the hook after it is told
+	active bool     // it has completed, and is active until it is stopped: the hook runs then
 }
 
 // left are the processes that couldn't be ended.
@@ -45,15 +47,18 @@ func (e ending) remains() (cause string, left []string) {
 
 // noteEnd writes into the history how a run has ended, and into the notes what follows:
 // the shim forgets it then, and a hook may take long.
-func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
+func (s *Supervisor) noteEnd(i *instance, run uint64, e *ending) {
 	if run != i.run {
 		return
 	}
+	e.told = i.endVariables(*e)
 	i.exit = exitOf(e.exit)
 	s.endRun(i)
 	s.stopProbes(i) // a hook may take long, and there is nobody to ask
 	if e.proven() {
-		i.over = &e
+		i.over = e
+		m, _ := i.foresee()
+		e.active = m.Active
 		s.readiness(i)
 		s.noteRest(i)
 	}
@@ -62,15 +67,17 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e ending) {
 // conclude runs the hook after an end, and tells the loop. Where processes are left, the hook
 // would run beside them: see gone.
 func (s *Supervisor) conclude(i *instance, run uint64, spec *config.App, e ending) {
-	if e.proven() {
-		s.afterEnd(i, run, spec)
+	if e.proven() && !e.active {
+		s.afterEnd(i, run, spec, e.told)
 	}
 	s.post(func() { s.ended(i, run, e) })
 }
 
-func (s *Supervisor) afterEnd(i *instance, run uint64, spec *config.App) {
+// afterEnd runs the hook after an end, which is told how that was.
+func (s *Supervisor) afterEnd(i *instance, run uint64, spec *config.App, told []string) {
 	s.runOnce(i, run, postStop, spec.Hooks.PostStop, func() error {
-		return runHook(s.patient, spec, postStop, spec.Hooks.PostStop)
+		spec := withVariables(*spec, told...)
+		return runHook(s.patient, &spec, postStop, spec.Hooks.PostStop)
 	})
 }
 
@@ -96,8 +103,9 @@ func (s *Supervisor) gone(i *instance) {
 		return
 	}
 	i.owesHook, i.over = false, &ending{exit: foster.Exit{TreeEmpty: time.Now()}}
+	told := i.endVariables(*i.over)
 	s.helpers.Go(func() {
-		s.afterEnd(i, run, &spec)
+		s.afterEnd(i, run, &spec, told)
 		s.post(emptied)
 	})
 }
@@ -106,6 +114,14 @@ func (s *Supervisor) gone(i *instance) {
 func (s *Supervisor) ended(i *instance, run uint64, e ending) {
 	if run != i.run {
 		return
+	}
+	if e.active {
+		if m, _ := i.foresee(); !m.Active { // a stop was asked for meanwhile
+			e.active = false
+			spec := i.current
+			s.helpers.Go(func() { s.conclude(i, run, &spec, e) })
+			return
+		}
 	}
 	i.tree, i.terminal, i.over = nil, nil, nil
 	if !e.proven() {

@@ -30,6 +30,23 @@ func environment(spec *config.App) []string {
 	return append(env, spec.Env[inherited:]...)
 }
 
+// withVariables is an application whose commands have further variables, which have the
+// last word.
+func withVariables(spec config.App, pairs ...string) config.App {
+	var env []string
+	inherited := spec.Inherited
+	for n, pair := range spec.Env {
+		name, _, _ := strings.Cut(pair, "=")
+		if !slices.ContainsFunc(pairs, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
+			env = append(env, pair)
+		} else if n < spec.Inherited {
+			inherited--
+		}
+	}
+	spec.Env, spec.Inherited = append(env, pairs...), inherited
+	return spec
+}
+
 func isOfUser(pair string) bool {
 	return slices.ContainsFunc(ofUser, func(name string) bool { return strings.HasPrefix(pair, name) })
 }

@@ -53,28 +53,30 @@ type instance struct {
 	restarted bool // the next start is a restart
 	by        string
 
-	pid      int
-	started  time.Time
-	ready    bool
-	told     bool                     // READY=1 of sd_notify(3)
-	lineSeen bool                     // that it is ready by
-	forked   bool                     // its leader has exited with 0, and its daemon lives on
-	wasReady bool                     // at any time of the run under way
-	patience *time.Timer              // until it has to be ready
-	awaited  *atomic.Pointer[awaited] // which that is; nil: nobody reads its output
-	healthy  bool                     // its readiness probe says so
-	probing  context.CancelFunc
-	probes   [probes]probeState
-	health   string
-	text     string
-	facts    fact
-	restarts int
-	launches int // begun
-	ends     int // trees that were proven empty, and starts of which nothing is left
-	exit     *client.Exit
-	record   client.Run // the last, as the history has it
-	totals   totals
-	left     []string // survivors
+	pid         int
+	started     time.Time
+	ready       bool
+	told        bool                     // READY=1 of sd_notify(3)
+	lineSeen    bool                     // that it is ready by
+	forked      bool                     // its leader has exited with 0, and its daemon lives on
+	leaderEnded bool                     // and others of the tree live on
+	wasReady    bool                     // at any time of the run under way
+	fault       string                   // why foster itself has ended the run under way, in systemd's words: "timeout", "watchdog"
+	patience    *time.Timer              // until it has to be ready
+	awaited     *atomic.Pointer[awaited] // which that is; nil: nobody reads its output
+	healthy     bool                     // its readiness probe says so
+	probing     context.CancelFunc
+	probes      [probes]probeState
+	health      string
+	text        string
+	facts       fact
+	restarts    int
+	launches    int // begun
+	ends        int // trees that were proven empty, and starts of which nothing is left
+	exit        *client.Exit
+	record      client.Run // the last, as the history has it
+	totals      totals
+	left        []string // survivors
 }
 
 // app is an application with its instances.
@@ -111,8 +113,16 @@ func treeID(project, app string, replica int) string {
 func (i *instance) terms(o outcome) Terms {
 	return Terms{
 		Scheduled: i.spec.Schedule != nil, Overlap: overlap(&i.spec), AtOnce: i.spec.Schedule != nil && i.spec.Schedule.OnStart && !i.goesOn,
-		Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, OK: o.ok, Exhausted: o.exhausted, Before: o.before,
+		Policy: i.spec.Restart.Policy, Loss: i.spec.OnLeaderLoss, Remains: i.spec.RemainAfterExit, OK: o.ok, Exhausted: o.exhausted, Before: o.before,
 	}
+}
+
+// leader is the pid of the first process while that lives; else 0.
+func (i *instance) leader() int {
+	if i.leaderEnded {
+		return 0
+	}
+	return i.pid
 }
 
 // outcome is how a run, or a start, ended.

@@ -1,6 +1,8 @@
 package supervise
 
 import (
+	"slices"
+
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 )
@@ -9,6 +11,19 @@ import (
 type LeftTree struct {
 	client.Target
 	ID string
+}
+
+// LeftActive names what has completed, and what a supervisor which was killed would have taken
+// down at its end: there is no tree of it.
+func LeftActive(state string) (ids []string) {
+	m, _ := recall(state)
+	for id, note := range m.Rests {
+		if note.Active {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // Left names the trees that a supervisor which was killed may have left, by the notes in its

@@ -62,6 +62,7 @@ const (
 	AwaitDue                   // tell by Due
 	ClearClocks                // of the backoff
 	AwaitEmpty                 // look after what is left; tell by Ended
+	TearDown                   // run the commands of a stop, where there is no tree; tell by Ended
 )
 
 // Terms is what the transitions depend on, beside the state.
@@ -71,6 +72,7 @@ type Terms struct {
 	Overlap   config.Overlap
 	Policy    config.RestartPolicy
 	Loss      config.LossPolicy
+	Remains   bool // when it has completed, it is active until it is stopped
 
 	OK        bool // of Ended and NotLaunched: not a failure
 	Exhausted bool // of the same: no more restarts
@@ -84,6 +86,7 @@ type Machine struct {
 	Doomed  bool // a start under way is to be undone
 	Failing bool // it counts as a failure: with Again, a pause follows; without, it has failed
 	Queued  bool // it was due while it ran
+	Active  bool // it has completed, and what it has set up isn't taken down yet
 }
 
 type transition func(Machine, Terms) (Machine, []Act)
@@ -118,7 +121,7 @@ var table = map[client.State]map[Event]transition{
 		Start: waitNow, Restart: waitNow, Stop: halt, Due: wait,
 	},
 	client.Completed: {
-		Start: enter, Restart: wait, Stop: halt, Due: stay,
+		Start: startCompleted, Restart: restartCompleted, Stop: stopCompleted, Due: stay,
 	},
 	client.Failed: {
 		Start: enter, Restart: wait, Stop: halt, Due: stay,
@@ -302,9 +305,31 @@ func ended(m Machine, t Terms) (Machine, []Act) {
 		return to(client.Backoff, Pause)
 	}
 	if t.OK {
-		return to(client.Completed)
+		return Machine{State: client.Completed, Active: t.Remains}, nil
 	}
 	return to(client.Failed)
+}
+
+// startCompleted starts what has completed once more. What is still active isn't.
+func startCompleted(m Machine, t Terms) (Machine, []Act) {
+	if m.Active {
+		return stay(m, t)
+	}
+	return enter(m, t)
+}
+
+func restartCompleted(m Machine, t Terms) (Machine, []Act) {
+	if m.Active {
+		return Machine{State: client.Stopping, Active: true, Again: true}, []Act{TearDown}
+	}
+	return wait(m, t)
+}
+
+func stopCompleted(m Machine, t Terms) (Machine, []Act) {
+	if m.Active {
+		return Machine{State: client.Stopping, Active: true}, []Act{TearDown}
+	}
+	return halt(m, t)
 }
 
 // again says whether the policy wants a restart.
@@ -330,6 +355,9 @@ func dueRunning(m Machine, t Terms) (Machine, []Act) {
 	}
 	return m, nil
 }
+
+// active says whether there is something to be stopped.
+func (m Machine) active() bool { return hasTree(m.State) || m.Active }
 
 // undone says whether what there is of a run is to end: what follows, Again says.
 func (m Machine) undone() bool {

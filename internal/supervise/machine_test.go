@@ -27,6 +27,11 @@ func someTerms() (list []Terms) {
 					for _, exhausted := range []bool{true, false} {
 						t := Terms{Scheduled: overlap != "", Overlap: overlap, Policy: policy, Loss: loss, OK: ok, Exhausted: exhausted}
 						list = append(list, t)
+						if !t.Scheduled && ok {
+							t.Remains = true
+							list = append(list, t)
+							t.Remains = false
+						}
 						if t.AtOnce = t.Scheduled; t.AtOnce {
 							list = append(list, t)
 						}
@@ -288,5 +293,31 @@ func TestWhatDoesntBecomeReadyHasFailedAsThePolicySays(t *testing.T) {
 				t.Errorf("event %d after that: %s, want %s", e, asked.State, want)
 			}
 		}
+	}
+}
+
+func TestWhatHasCompletedAndIsActiveIsTornDownOnce(t *testing.T) {
+	terms := Terms{Policy: config.RestartNo, OK: true, Remains: true}
+	active, _, err := (Machine{State: client.Running}).next(Ended, terms)
+	if err != nil || active.State != client.Completed || !active.Active {
+		t.Fatalf("%+v, %v", active, err)
+	}
+	if m, acts, _ := active.next(Start, terms); m != active || acts != nil {
+		t.Errorf("started: %+v, %v", m, acts)
+	}
+	for e, want := range map[Event]client.State{Stop: client.Stopped, Restart: client.Waiting} {
+		m, acts, _ := active.next(e, terms)
+		if m.State != client.Stopping || !slices.Equal(acts, []Act{TearDown}) {
+			t.Errorf("event %d: %+v, %v", e, m, acts)
+		}
+		if m, acts, _ = m.next(e, terms); acts != nil {
+			t.Errorf("event %d again: %v", e, acts)
+		}
+		if m, acts, _ = m.next(Ended, terms); m.State != want || m.Active || slices.Contains(acts, TearDown) {
+			t.Errorf("event %d: in the end %+v, %v", e, m, acts)
+		}
+	}
+	if failed, _, _ := (Machine{State: client.Running}).next(Ended, Terms{Policy: config.RestartNo, Remains: true}); failed.Active {
+		t.Error("what has failed is active")
 	}
 }

@@ -51,6 +51,7 @@ type memory struct {
 type leavingNote struct {
 	App     config.App `json:"app"`
 	Replica int        `json:"replica"`
+	Active  bool       `json:"active,omitempty"` // as in restNote
 }
 
 // scaleNote is a number of replicas that was asked for, in place of that of the
@@ -70,6 +71,8 @@ type restNote struct {
 	// so while it still ran, and is to run once more after that.
 	Due    bool `json:"due,omitempty"`
 	Queued bool `json:"queued,omitempty"`
+	// Active says that it has completed, and what it has set up isn't taken down yet.
+	Active bool `json:"active,omitempty"`
 }
 
 // same says whether two notes say the same; since when doesn't count.
@@ -136,6 +139,10 @@ func (m *memory) sinceBoot() {
 	if m.rebooted {
 		m.Tries = nil
 		maps.DeleteFunc(m.Rests, func(_ string, n restNote) bool { return n.State != client.Stopped })
+		for id, n := range m.Rests {
+			n.Active = false // what was set up is gone with the boot
+			m.Rests[id] = n
+		}
 	}
 }
 

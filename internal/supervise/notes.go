@@ -32,16 +32,16 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 	}
 	switch m.State {
 	case client.Stopped, client.Completed, client.Failed:
-		return &restNote{State: m.State, Cause: cause, Since: since}
+		return &restNote{State: m.State, Cause: cause, Since: since, Active: m.Active}
 	}
 	stopping := m.undone()
 	switch {
 	case stopping && !m.Again && m.Failing:
 		return &restNote{State: client.Failed, Cause: cause, Since: since}
 	case stopping && !m.Again:
-		return &restNote{State: client.Stopped, Cause: cause, Since: since}
+		return &restNote{State: client.Stopped, Cause: cause, Since: since, Active: m.Active}
 	case stopping:
-		return &restNote{State: client.Stopping}
+		return &restNote{State: client.Stopping, Active: m.Active}
 	case i.m.Queued:
 		return &restNote{State: client.Waiting, Queued: true}
 	case i.schedule != nil && (m.State == client.Waiting || m.State == client.Starting):
@@ -65,8 +65,8 @@ func wanted(only []string, spec *config.App) bool {
 // It is written with what comes next, which is the project without them.
 func (s *Supervisor) noteLeaving(i *instance) {
 	switch {
-	case hasTree(i.m.State):
-		s.memory.leaves(i.treeID, leavingNote{App: i.app.spec, Replica: i.replica})
+	case i.m.active():
+		s.memory.leaves(i.treeID, leavingNote{App: i.app.spec, Replica: i.replica, Active: i.m.Active})
 	case !s.lastRunLives(i):
 		delete(s.memory.Leaving, i.treeID)
 		delete(s.memory.Begun, i.treeID)
@@ -106,7 +106,7 @@ func (s *Supervisor) addLeaving(a *app, spec config.App, replica int) {
 func (s *Supervisor) forgetLeft() {
 	alive := map[string]bool{}
 	for _, i := range s.leaving {
-		alive[i.treeID] = alive[i.treeID] || hasTree(i.m.State)
+		alive[i.treeID] = alive[i.treeID] || i.m.active()
 	}
 	maps.DeleteFunc(s.memory.Leaving, func(id string, _ leavingNote) bool { return !alive[id] })
 }

@@ -74,7 +74,7 @@ func (m *memory) forgetStop(id string) {
 // When the loop has ended, the next supervisor is told of the end, and runs what follows it.
 func (s *Supervisor) mayBegin(i *instance, run uint64, what string) (may bool) {
 	err := s.ask(func() {
-		if run != i.run || what != postStop && (i.over != nil || i.tree == nil) {
+		if run != i.run || what != postStop && !i.m.Active && (i.over != nil || i.tree == nil) {
 			return
 		}
 		if may = s.memory.begin(i.treeID, what); !may {
@@ -104,7 +104,9 @@ func (s *Supervisor) beforeSignals(ctx context.Context, i *instance, run uint64,
 		return
 	}
 	s.runOnce(i, run, stopCommand, spec.Stop.Command, func() error {
-		spec.Env = append(slices.Clone(spec.Env), fmt.Sprintf("MAINPID=%d", pid))
+		if pid > 0 {
+			spec = withVariables(spec, fmt.Sprintf("MAINPID=%d", pid))
+		}
 		if err := runFor(ctx, &spec, spec.Stop.Timeout, spec.Stop.Command); err != nil {
 			return fmt.Errorf("stop command: %w", err)
 		}

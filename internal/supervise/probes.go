@@ -131,6 +131,7 @@ func (s *Supervisor) answered(i *instance, w which, a probe.Answer) {
 		i.healthy = a.Health == probe.Healthy
 		s.readiness(i)
 	case w == liveness && a.Changed && a.Health == probe.Unhealthy && !s.ending: // it ends in its turn
+		i.fault = "watchdog"
 		s.step(i, Unwell, p.failing, outcome{})
 	}
 }

@@ -73,6 +73,7 @@ func (s *Supervisor) boundStart(i *instance) {
 			if i.health != "" {
 				cause += ": " + i.health
 			}
+			i.fault = "timeout"
 			s.step(i, Unready, cause, outcome{})
 		})
 	})

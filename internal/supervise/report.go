@@ -42,6 +42,7 @@ func (s *Supervisor) AtRest() (r Rest, ok bool) {
 				case client.Failed:
 					r.Failed = true
 				case client.Completed:
+					ok = ok && !i.m.Active
 				case client.Stopped:
 					continue
 				default:
@@ -97,6 +98,7 @@ func (i *instance) report() client.Instance {
 		App: i.app.spec.Name, Replica: i.replica, Tree: i.treeID,
 		State: i.m.State, Since: i.since, Cause: i.cause, Ready: i.ready, Health: i.health,
 		Restarts: i.restarts, Due: i.dueTime(), Text: i.text, Survivors: i.left, Exit: i.exit,
+		Active: i.m.Active,
 	}
 	if i.tree != nil {
 		r.PID, r.Started, r.Containment = i.pid, i.started, string(i.tree.Containment())

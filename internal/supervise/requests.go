@@ -244,12 +244,12 @@ func (s *Supervisor) stopping(found []*instance, plan foster.StopPlan) *request 
 			return true
 		}
 		for _, other := range r.pending {
-			if other != i && s.dependsOn(other, i.app.spec.Name) && hasTree(other.m.State) {
+			if other != i && s.dependsOn(other, i.app.spec.Name) && other.m.active() {
 				return false
 			}
 		}
 		asked[i] = true
-		if s.ending && !i.runs() {
+		if s.ending && !i.runs() && !i.m.Active {
 			return true // it stays as it ended
 		}
 		s.stopBy(i, plan, func() { s.step(i, Stop, "asked to stop", outcome{}) })

@@ -24,7 +24,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.starting, i.current, i.agreed = cancel, i.spec, planOf(&i.spec)
 	i.plan, i.cutStop, i.owesHook = foster.StopPlan{}, nil, false
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
-	i.forked, i.wasReady = false, false
+	i.forked, i.leaderEnded, i.wasReady, i.fault = false, false, false, ""
 	s.memory.forgetBegun(i.treeID)
 	s.memory.shown(i.treeID, shownNote{})
 	i.taken = time.Time{}
@@ -214,13 +214,13 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 			}
 		}
 		exit, err := tree.Wait()
-		e := ending{exit, err}
+		e := ending{exit: exit, err: err}
 		term.finished()
 		output.finish()
 		var spec config.App
 		_ = s.ask(func() { // who has left notes nothing: the next life is told
 			spec = i.current
-			s.noteEnd(i, run, e)
+			s.noteEnd(i, run, &e)
 		})
 		s.confirmEnd(tree)
 		s.conclude(i, run, &spec, e)
@@ -266,6 +266,7 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 // lostLeader takes the news that the leader has ended and others live on. For a daemon that
 // goes into the background, that is its start.
 func (s *Supervisor) lostLeader(i *instance, status foster.Status) {
+	i.leaderEnded = true
 	switch {
 	case !i.current.Forking:
 		s.step(i, LostLeader, "start script lost, application alive: its leader "+endWords(status), outcome{})

@@ -18,8 +18,12 @@ func (s *Supervisor) stopBy(i *instance, plan foster.StopPlan, ask func()) {
 		i.plan = plan
 	}
 	ask()
-	if under && planned(plan) && i.tree != nil {
+	switch {
+	case !under || !planned(plan):
+	case i.tree != nil:
 		s.stopAnew(i)
+	case i.m.Active && plan.Timeout < 0:
+		i.cutStop()
 	}
 }
 
@@ -38,7 +42,7 @@ func (s *Supervisor) stopTree(i *instance) {
 		s.stopAnew(i)
 		return
 	}
-	tree, run, spec, pid := i.tree, i.run, i.current, i.pid
+	tree, run, spec, pid := i.tree, i.run, i.current, i.leader()
 	plan := i.stopPlan()
 	another := planned(i.plan) || !reflect.DeepEqual(plan, i.agreed)
 	spec.Stop.Timeout = plan.Timeout
@@ -57,6 +61,27 @@ func (s *Supervisor) stopTree(i *instance) {
 		default:
 			_, _ = tree.Stop(context.Background())
 		}
+	})
+}
+
+// tearDown runs the commands of a stop for what has completed and is active: there is no
+// tree any more.
+func (s *Supervisor) tearDown(i *instance) {
+	run, spec, atOnce := i.run, i.current, i.plan.Timeout < 0
+	spec.Stop.Timeout = i.stopPlan().Timeout
+	told := endVariables(i.exit, "success", true)
+	ctx, cut := context.WithCancel(s.patient)
+	i.cutStop = cut
+	s.helpers.Go(func() {
+		defer cut()
+		if !atOnce {
+			s.beforeSignals(ctx, i, run, spec, 0)
+		}
+		s.afterEnd(i, run, &spec, told)
+		s.post(func() {
+			i.ends++
+			s.step(i, Ended, "stopped", outcome{})
+		})
 	})
 }
 

@@ -173,7 +173,7 @@ func (s *Supervisor) end() {
 	s.ending = true
 	s.memory.Rests = s.restsAtEnd()
 	s.memory.save()
-	if slices.ContainsFunc(s.instances(), func(i *instance) bool { return hasTree(i.m.State) }) {
+	if slices.ContainsFunc(s.instances(), func(i *instance) bool { return i.m.active() }) {
 		s.event(nil, "supervisor", "stops all applications")
 	} else {
 		s.event(nil, "supervisor", "all applications have ended")
@@ -188,7 +188,7 @@ func (s *Supervisor) over() bool {
 		return s.resigned && !s.busy()
 	}
 	for _, i := range s.instances() {
-		if hasTree(i.m.State) && (i.m.State != client.Stuck || i.over != nil) {
+		if i.m.active() && (i.m.State != client.Stuck || i.over != nil) {
 			return false
 		}
 	}
@@ -291,6 +291,8 @@ func (s *Supervisor) do(i *instance, a Act) {
 		i.stopClock()
 	case AwaitEmpty:
 		s.awaitEmpty(i)
+	case TearDown:
+		s.tearDown(i)
 	}
 }
 
@@ -316,7 +318,7 @@ func (s *Supervisor) settle() {
 // rest keeps those that still have something to leave.
 func rest(leaving []*instance) (kept []*instance) {
 	for _, i := range leaving {
-		if hasTree(i.m.State) {
+		if i.m.active() {
 			kept = append(kept, i)
 		}
 	}

@@ -40,6 +40,7 @@ func (s *Supervisor) restsAtEnd() map[string]restNote {
 	for _, i := range s.instances() {
 		note := s.memory.Rests[i.treeID]
 		if !i.removed && note.State == client.Stopped && i.spec.Restart.Policy == config.RestartUnlessStopped {
+			note.Active = false // the end takes it down
 			kept[i.treeID] = note
 		}
 	}

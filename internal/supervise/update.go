@@ -258,7 +258,7 @@ func (i *instance) lacksUpdate() bool {
 	case client.Failed, client.Backoff:
 		return true
 	}
-	return hasTree(i.m.State) && !i.staysStopped()
+	return i.m.active() && !i.staysStopped()
 }
 
 // resize makes an application have so many instances; who is too many is stopped. New ones
