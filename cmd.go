@@ -112,6 +112,7 @@ type Cmd struct {
 	started    bool        //
 	childFiles []*os.File  // closed once the program was started, or failed to
 	ownPipes   []io.Closer // closed where it failed to
+	made       []*os.File  // pipes for the program
 	outputs    []*output
 	kept       []*output // whose pipes the shim holds, too
 	pipes      []*output // that are this program's own to read: see Pipes

@@ -246,6 +246,52 @@ func TestCredential(t *testing.T) {
 	})
 }
 
+// What a shell script writes to /dev/stdout is opened by name, with the rights that the user
+// has on the pipe.
+func TestProgramOfAnotherUserOpensItsPipesByName(t *testing.T) {
+	if os.Getuid() != 0 {
+		leaktest.Need(t, "root", errors.New("not root"))
+	}
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		other := &syscall.Credential{Uid: 64123, Gid: 64124}
+		script := `cat /dev/stdin; echo out >/dev/stdout; echo error >/proc/self/fd/2`
+		cmd := foster.Command("sh", "-c", script)
+		cmd.Containment, cmd.Credential, cmd.Stdin = c, other, strings.NewReader("in\n")
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "in\nout\nerror\n" {
+			t.Errorf("a reader and a writer: %q, %v", out, err)
+		}
+		cmd = foster.Command("sh", "-c", script)
+		cmd.Containment = c
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Credential, cmd.Stderr = other, os.Stderr // an open file that isn't foster's to give
+		was, err := os.Stderr.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := cmd.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		var said bytes.Buffer
+		if _, err := said.ReadFrom(out); err != nil || said.String() != "out\n" {
+			t.Errorf("pipes of the caller: %q, %v", said.String(), err)
+		}
+		out.Close()
+		_, _ = tree.Wait() // whether it may open the other file is no matter
+		if is, err := os.Stderr.Stat(); err != nil || is.Sys().(*syscall.Stat_t).Uid != was.Sys().(*syscall.Stat_t).Uid {
+			t.Errorf("a file of the caller's was given away: %v", err)
+		}
+	})
+}
+
 func TestFromTakesAnExecCmdOver(t *testing.T) {
 	leaktest.Check(t)
 	var out bytes.Buffer

@@ -68,7 +68,24 @@ func (i *input) copy() {
 	i.w.Close()
 }
 
-func (c *Cmd) pipe() (r, w *os.File, err error) { return sys.Pipe() }
+// pipe makes a pipe, one of whose ends is for the program.
+func (c *Cmd) pipe() (r, w *os.File, err error) {
+	if r, w, err = sys.Pipe(); err == nil {
+		c.made = append(c.made, r, w)
+	}
+	return r, w, err
+}
+
+// givePipes makes the pipes belong to the user that the program runs as, so that it can
+// open them by name, as /dev/stdout. Where that can't be, it has them all the same.
+func (c *Cmd) givePipes() {
+	if c.Credential == nil {
+		return
+	}
+	for _, f := range c.made {
+		_ = sys.GivePipe(f, c.Credential.Uid, c.Credential.Gid)
+	}
+}
 
 // files opens what the program gets as descriptors 0, 1, 2 and up, and says which
 // numbers between them are to be closed. What was opened for the program alone is
@@ -96,6 +113,7 @@ func (c *Cmd) files() (files []*os.File, closed []int, err error) {
 		}
 		files = append(files, f)
 	}
+	c.givePipes()
 	return files, closed, nil
 }
 

@@ -32,7 +32,7 @@ func (s *seat) attach(ctx context.Context, o *ownedBy) (err error) {
 	s.terminal, err = o.Terminal(ctx, o.aim.App, o.aim.Replica)
 	if errors.Is(err, client.ErrNoTerminal) {
 		return refusalError{hinted{fmt.Errorf("%s: %w", name, client.ErrNoTerminal),
-			"\"terminal: true\" in foster.yaml gives it one; foster logs -f " + name + " shows its output"}}
+			"\"terminal: true\" in foster.yaml gives it one; foster logs --follow " + name + " shows its output"}}
 	}
 	if err != nil {
 		return err

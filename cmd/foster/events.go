@@ -22,11 +22,11 @@ func newEvents(stdout *os.File, stderr io.Writer) *cobra.Command {
 		Long: `Show the events of a project that are kept, or those of the applications that are named:
 each change of a state, with its cause, and what else has happened. Each has a number;
 --after begins behind one. The project need not run, but for --follow.`,
-		Example:           "  foster events -f\n  foster events --after 120 -o json web",
+		Example:           "  foster events --follow\n  foster events --after 120 -o json web",
 		ValidArgsFunction: completeApps(&e.projectFlags),
 		RunE:              func(cmd *cobra.Command, args []string) error { return e.run(cmd.Context(), args) },
 	}
-	cmd.Flags().BoolVarP(&e.follow, "follow", "f", false, "go on with those to come")
+	followFlag(cmd, &e.follow, "go on with those to come")
 	cmd.Flags().Uint64Var(&e.after, "after", 0, "only those after the one with this `number`")
 	e.projectFlags.add(cmd)
 	outputFlag(cmd, &e.form)
@@ -47,7 +47,7 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 	if err := validOutput(e.form); err != nil {
 		return err
 	}
-	if err := noFiles("events", names); err != nil {
+	if err := realFiles("events", e.files, names); err != nil {
 		return err
 	}
 	return e.withPast(ctx, e.stderr, names, e.follow, func(past lookback, status client.Status, of []client.Target) error {

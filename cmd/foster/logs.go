@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/escape"
@@ -24,17 +25,17 @@ func newLogs(stdout, stderr *os.File) *cobra.Command {
 		Use:   "logs [flags] [APP…]",
 		Short: "Show what the applications of a project have written",
 		Long: `Show the output that was kept of the applications of a project, or of those that are named,
-in the order of time. A line begins with the name of its application. The project need not
-run, but for --follow.
+in the order of time, on standard output: also what they have written to their standard error.
+A line begins with the name of its application. The project need not run, but for --follow.
 
 --since and --until take a time of the day (14:30, 14:30:05), a date and time
 (2006-01-02 15:04, or RFC 3339), or how long ago it is (10min).`,
-		Example:           "  foster logs -f\n  foster logs -n 100 web worker.2\n  foster logs --since 10min --stream stderr",
+		Example:           "  foster logs --follow\n  foster logs -n 100 web worker.2\n  foster logs --since 10min --stream stderr",
 		ValidArgsFunction: completeApps(&l.projectFlags),
 		RunE:              func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), args) },
 	}
 	fl := cmd.Flags()
-	fl.BoolVarP(&l.follow, "follow", "f", false, "go on with what is written from now on")
+	followFlag(cmd, &l.follow, "go on with what is written from now on")
 	fl.IntVarP(&l.newest, "lines", "n", -1, "of what is kept, only so many lines of the end; -1: all")
 	fl.StringVar(&l.since, "since", "", "only what was written since this `time`")
 	fl.StringVar(&l.until, "until", "", "only what was written until this `time`")
@@ -57,7 +58,7 @@ type logsCommand struct {
 }
 
 func (l *logsCommand) run(ctx context.Context, args []string) error {
-	if err := noFiles("logs", args); err != nil {
+	if err := realFiles("logs", l.files, args); err != nil {
 		return err
 	}
 	query, err := l.query(time.Now())
@@ -73,18 +74,33 @@ func (l *logsCommand) run(ctx context.Context, args []string) error {
 	})
 }
 
-// noFiles refuses a file where the name of an application stands: elsewhere, -f is --file.
-func noFiles(command string, args []string) error {
-	for i, a := range args {
-		if ext := filepath.Ext(a); ext != ".yaml" && ext != ".yml" {
-			continue
+// followFlag gives a command --follow. Its letter isn't -f, as in tail(1): that is --file in
+// all commands, and whoever means the other is told.
+func followFlag(cmd *cobra.Command, follow *bool, usage string) {
+	cmd.Flags().BoolVarP(follow, "follow", "F", false, usage)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if none, ok := errors.AsType[*pflag.ValueRequiredError](err); ok && none.GetSpecifiedName() == "f" {
+			return notFollow(cmd.CommandPath(), errors.New("-f needs the file of a project"), nil)
 		}
-		if _, err := os.Stat(a); err == nil {
-			rest := strings.Join(slices.Delete(slices.Clone(args), i, i+1), " ")
-			return usageError{hinted{
-				fmt.Errorf("%q is a file, not an application: here -f is --follow; name the file with --file", a),
-				strings.TrimSpace(fmt.Sprintf("foster %s --file %s -f %s", command, a, rest)),
-			}}
+		return cmd.Parent().FlagErrorFunc()(cmd, err)
+	})
+}
+
+func notFollow(command string, err error, names []string) error {
+	hint := command + " --follow, or -F, goes on with what is to come; -f is --file in every command"
+	if len(names) > 0 {
+		hint = strings.Join(append([]string{command, "--follow"}, names...), " ") + " goes on with what is to come; -f is --file in every command"
+	}
+	return usageError{hinted{err, hint}}
+}
+
+// realFiles refuses what stands where --file wants a file, and is none: the name of an
+// application, say, by who takes -f for --follow.
+func realFiles(command string, files, names []string) error {
+	for i, f := range files {
+		if info, err := os.Stat(f); errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+			names = append(slices.Concat(files[:i], files[i+1:]), names...)
+			return notFollow("foster "+command, flagError("file", fmt.Errorf("%q is no file", f)), append([]string{f}, names...))
 		}
 	}
 	return nil
@@ -144,7 +160,7 @@ func timeFlag(flag, text string, now time.Time) (time.Time, error) {
 
 func (l *logsCommand) show(ctx context.Context, past lookback, status client.Status, query client.LogQuery) error {
 	s := newShow(l.stdout, l.stderr, l.noColour)
-	s.timestamps, s.plain = l.timestamps, l.plain
+	s.timestamps, s.plain, s.answer = l.timestamps, l.plain, true
 	for _, a := range status.Apps {
 		if len(query.Targets) == 0 || len(narrowed([]client.App{a}, query.Targets)) > 0 {
 			s.app(a.Name, a.Replicas, false)

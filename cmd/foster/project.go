@@ -23,17 +23,11 @@ import (
 type projectFlags struct {
 	files []string
 	name  string
-	flag  string // that names a file: -f, or --file where -f is taken
 }
 
 // add adds the flags.
 func (p *projectFlags) add(cmd *cobra.Command) {
-	short := "f"
-	p.flag = "-f"
-	if cmd.Flags().ShorthandLookup(short) != nil {
-		short, p.flag = "", "--file"
-	}
-	cmd.Flags().StringArrayVarP(&p.files, "file", short, nil, "the `file` of the project, else foster.yaml or Procfile here or above; a second one is merged into the first")
+	cmd.Flags().StringArrayVarP(&p.files, "file", "f", nil, "the `file` of the project, else foster.yaml or Procfile here or above; a second one is merged into the first")
 	cmd.Flags().StringVar(&p.name, "project", "", "the `name` of the project, else $FOSTER_PROJECT or what its file says")
 	_ = cmd.RegisterFlagCompletionFunc("file", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -164,20 +158,20 @@ func (p *projectFlags) dialHere(ctx context.Context, otherwise error) (*client.C
 		c.Close()
 	}
 	if errors.Is(otherwise, config.ErrNotFound) {
-		return nil, p.nameIt(otherwise, running)
+		return nil, nameIt(otherwise, running)
 	}
 	return nil, otherwise
 }
 
 // nameIt says how a project is named where this folder has no file of one, and which ones
 // run: a file to begin with is no help to who asks for what runs.
-func (p *projectFlags) nameIt(missing error, running []string) error {
+func nameIt(missing error, running []string) error {
 	if h, ok := errors.AsType[hinted](missing); ok {
 		missing = h.error
 	}
-	hint := "name it with " + p.flag + " FILE; no project runs now"
+	hint := "name it with -f FILE; no project runs now"
 	if len(running) > 0 {
-		hint = "name it with " + p.flag + " FILE, or with --project one that runs now: " + strings.Join(running, ", ")
+		hint = "name it with -f FILE, or with --project one that runs now: " + strings.Join(running, ", ")
 	}
 	return usageError{hinted{missing, hint}}
 }

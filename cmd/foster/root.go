@@ -45,7 +45,7 @@ Many applications, from a foster.yaml or a Procfile:
   foster up                    start them, show their output; Ctrl-C stops all
   foster up -d                 the same in the background
   foster status                how they are
-  foster logs -f APP           what one says
+  foster logs --follow APP     what one says
   foster down                  end all, to the last process
 
 What others have left behind:

@@ -150,6 +150,7 @@ func (r *runner) run(ctx context.Context) error {
 	if r.terminal.interactive() {
 		r.cmd.Terminal = r.terminal.file
 	}
+	r.givePipes()
 	tree, err := r.cmd.Start()
 	if err != nil {
 		r.terminal.take(0) // of a leader that had it, but not its program
@@ -173,6 +174,19 @@ func (r *runner) run(ctx context.Context) error {
 			r.event(e)
 		case s := <-r.signals:
 			r.signal(s)
+		}
+	}
+}
+
+// givePipes makes the pipes of a shell's pipeline belong to the user that the command runs
+// as, where they belong to foster's, as those that foster makes do.
+func (r *runner) givePipes() {
+	if r.cmd.Credential == nil {
+		return
+	}
+	for _, stream := range []any{r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr} {
+		if f, ok := stream.(*os.File); ok && f != nil {
+			_ = sys.GivePipe(f, r.cmd.Credential.Uid, r.cmd.Credential.Gid) // it can use them all the same
 		}
 	}
 }

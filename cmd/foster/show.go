@@ -20,6 +20,7 @@ type show struct {
 	stdout, stderr screen
 	timestamps     bool
 	plain          bool // no names: the lines as they were written
+	answer         bool // the lines are what was asked for: all of them go to stdout
 	quiet          bool // of foster itself, only what is wrong
 
 	written   atomic.Int64 // bytes that somebody has taken
@@ -111,7 +112,7 @@ func (s *show) line(l client.Line) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to := &s.stdout
-	if l.Stream == "stderr" {
+	if l.Stream == "stderr" && !s.answer {
 		to = &s.stderr
 	}
 	s.turn(to)

@@ -249,7 +249,7 @@ func (u *upper) apply(ctx context.Context, c *client.Client, status client.Statu
 		return u.awaitReady(ctx, c)
 	}
 	if !u.detach {
-		u.say("%s runs already (pid %d): foster logs -f shows its output", u.project.Name, status.PID)
+		u.say("%s runs already (pid %d): foster logs --follow shows its output", u.project.Name, status.PID)
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func (p *program) output(a *app, e expansions) error {
 	}
 	for _, key := range []string{"stdout_syslog", "stderr_syslog"} {
 		if o := p.get(key); o != nil && truth(o.value) {
-			a.remark(o.remark("foster doesn't write to syslog: foster logs %s -f can be piped to logger(1)", a.name))
+			a.remark(o.remark("foster doesn't write to syslog: foster logs --follow %s can be piped to logger(1)", a.name))
 		}
 	}
 	return nil
@@ -158,7 +158,7 @@ func (p *program) logfile(a *app, o *option, path string) (none bool) {
 	case "NONE", "/dev/null":
 		return true
 	case "syslog":
-		a.remark(o.remark("foster doesn't write to syslog: foster logs %s -f can be piped to logger(1)", a.name))
+		a.remark(o.remark("foster doesn't write to syslog: foster logs --follow %s can be piped to logger(1)", a.name))
 		return false
 	}
 	a.remark(o.remark("foster keeps the output in its state folder, both streams in one log: foster logs %s", a.name))

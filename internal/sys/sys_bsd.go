@@ -123,3 +123,6 @@ func awaitExit(pid int) (syscall.WaitStatus, error) {
 	err = retry(func() error { _, err := unix.Kevent(kq, change, event, nil); return err })
 	return syscall.WaitStatus(event[0].Data), err
 }
+
+// GivePipe does nothing: to open /dev/stdout again needs no right here but the descriptor.
+func GivePipe(*os.File, uint32, uint32) error { return nil }

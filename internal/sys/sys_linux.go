@@ -3,6 +3,7 @@ package sys
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -254,4 +255,23 @@ func OpenDir(path string) (*os.File, error) {
 // the calling thread.
 func DieWithParent(sig syscall.Signal) error {
 	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0))
+}
+
+// GivePipe makes a pipe that belongs to this process's user another user's, who can then
+// open it again by /dev/stdout or /proc/self/fd/1. Whatever isn't an unnamed pipe of this
+// user is left alone: somebody else may count on its owner.
+func GivePipe(f *os.File, uid, gid uint32) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var fs unix.Statfs_t
+		var st unix.Stat_t
+		err = errors.Join(unix.Fstatfs(int(fd), &fs), unix.Fstat(int(fd), &st))
+		if err == nil && fs.Type == unix.PIPEFS_MAGIC && st.Uid == uint32(os.Geteuid()) && st.Uid != uid {
+			err = os.NewSyscallError("fchown", unix.Fchown(int(fd), int(uid), int(gid)))
+		}
+	})
+	return errors.Join(cerr, err)
 }
