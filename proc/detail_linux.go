@@ -8,7 +8,7 @@ import (
 // detail reads the columns that only ps(1) has a use for.
 func (r *reader) detail(p *Process) {
 	if r.want&Wait != 0 {
-		if b, err := r.dir.Read(p.PID, "wchan"); err == nil {
+		if b, err := r.dir.Read(p.Thread, "wchan"); err == nil {
 			if !bytes.Equal(b, []byte("0")) {
 				p.WaitsIn = string(b)
 			}
@@ -16,7 +16,7 @@ func (r *reader) detail(p *Process) {
 		}
 	}
 	if r.want&Locked != 0 {
-		if b, err := r.dir.Read(p.PID, "status"); err == nil {
+		if b, err := r.dir.Read(p.Thread, "status"); err == nil {
 			p.LockedKB, _ = kilobytes(b, "\nVmLck:")
 			if kb, ok := kilobytes(b, "\nVmRSS:"); ok {
 				p.Resident = kb << 10 // which stat only has about (proc_pid_stat(5))

@@ -85,7 +85,11 @@ type Process struct {
 	TTY        uint32 // device number of the controlling terminal; 0: none. See [TTYName]
 	State      State
 	Kernel     bool // a thread of the kernel
-	Threads    int
+	// Thread is the thread that the state and the memory were read from, PID being the
+	// first one. It is another where the first has ended and others run on: see
+	// [Process.FirstThreadEnded].
+	Thread  int
+	Threads int
 
 	User, System           time.Duration // processor time, in steps of 10 ms on Linux
 	ChildUser, ChildSystem time.Duration // the same of the children it has waited for
@@ -165,11 +169,15 @@ func (p *Process) Age() time.Duration {
 }
 
 // Zombie says that the process has ended and only waits to be reaped. A process
-// whose first thread has ended while others run on isn't one, though ps shows it
-// as Z.
-func (p *Process) Zombie() bool {
-	return (p.State == 'Z' || p.State == 'X') && (!p.Knows(Threads) || p.Threads <= 1)
-}
+// whose first thread has ended while others run on isn't one, though ps(1) shows it
+// as Z: its state is that of a thread that runs.
+func (p *Process) Zombie() bool { return p.State == Defunct || p.State == Dead }
+
+// FirstThreadEnded says that the first thread has ended, by pthread_exit(3) say, while
+// others run on. The kernel keeps its line as that of a zombie, and has the memory, the
+// descriptors and the arguments of the process only by its other threads: see
+// [Process.Thread].
+func (p *Process) FirstThreadEnded() bool { return p.Thread > 0 && p.Thread != p.PID }
 
 // LeadsSession says that the process called setsid(2), or was started so.
 func (p *Process) LeadsSession() bool { return p.Knows(Session) && p.Session == p.PID }

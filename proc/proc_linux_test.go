@@ -368,8 +368,12 @@ func TestPortsAreFoundWhereAnotherProcessEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, unknown, err := tablePorts(folder, made(time.Now(), at(2, 1, 2, 2, "ends"), at(3, 1, 3, 3, "stays")))
-	if err != nil || len(unknown) > 0 || len(got[2]) != 0 || len(got[3]) != 1 || got[3][0].Address.String() != "127.0.0.1:8080" {
+	s, err := tableSockets(folder, made(time.Now(), at(2, 1, 2, 2, "ends"), at(3, 1, 3, 3, "stays")), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, unknown := s.Listening, s.Unknown
+	if len(unknown) > 0 || len(got[2]) != 0 || len(got[3]) != 1 || got[3][0].Address.String() != "127.0.0.1:8080" {
 		t.Errorf("%+v, %v, %v", got, unknown, err)
 	}
 }

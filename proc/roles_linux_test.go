@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,16 @@ var roles = map[string]func(args []string){
 	"name":    nameRole,
 	"table":   tableRole,
 	"measure": measureRole,
+	"threads": threadsRole,
+	"listen":  listenRole,
+	"hold":    func([]string) { fmt.Println("holds"); rest() },
+}
+
+// A role begins on its first thread.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == "role" {
+		runtime.LockOSThread()
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -90,7 +101,14 @@ type role struct {
 
 func start(t *testing.T, args ...string) *role {
 	t.Helper()
+	return startAs(t, func(*exec.Cmd) {}, args...)
+}
+
+// startAs starts a role with what set changes.
+func startAs(t *testing.T, set func(*exec.Cmd), args ...string) *role {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe", append([]string{"role"}, args...)...)
+	set(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -169,17 +169,6 @@ func TestStatColumn(t *testing.T) {
 	}
 }
 
-func TestAZombieIsOneWhoseThreadsHaveAllEnded(t *testing.T) {
-	p := Process{State: Defunct, Threads: 2, known: Threads}
-	if p.Zombie() {
-		t.Error("other threads run on")
-	}
-	p.Threads = 1
-	if !p.Zombie() {
-		t.Error("it's none")
-	}
-}
-
 func TestExitStatus(t *testing.T) {
 	for w, want := range map[int]ExitStatus{
 		0: {}, 3 << 8: {Code: 3}, 9: {Code: -1, Signal: 9}, 0x8b: {Code: -1, Signal: 11, Core: true},

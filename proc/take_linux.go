@@ -131,7 +131,7 @@ func (r *reader) read(pid int, p *Process) error {
 	if err != nil && !visible(err) {
 		return err
 	}
-	p.PID, p.at, p.Foreground = pid, r.at, -1
+	p.PID, p.Thread, p.at, p.Foreground = pid, pid, r.at, -1
 	p.UID, p.GID, p.RealUID = -1, -1, -1
 	if err != nil {
 		r.line = procfs.Line{}
@@ -140,6 +140,9 @@ func (r *reader) read(pid int, p *Process) error {
 	}
 	r.fill(p)
 	r.names = append(r.names, r.line.Comm...) // which the next read overwrites
+	if p.Zombie() && p.Threads > 1 {
+		r.findThread(p)
+	}
 	if r.want != 0 {
 		r.more(p)
 	}
@@ -160,6 +163,26 @@ func (r *reader) fill(p *Process) {
 	p.known = Always
 }
 
+// findThread finds a thread that runs where the first has ended. Where there is none,
+// all are about to be gone, or a debugger holds what is left of them: it is a zombie.
+func (r *reader) findThread(p *Process) {
+	threads, err := r.dir.Threads(p.PID)
+	if err != nil {
+		return
+	}
+	var line procfs.Line
+	for _, thread := range threads {
+		// By the number of a thread, /proc shows the process as that thread sees it.
+		if r.dir.ReadLine(int(thread), &line) != nil || line.State == byte(Defunct) || line.State == byte(Dead) {
+			continue
+		}
+		p.Thread, p.State, p.Flags = int(thread), State(line.State), line.Flags
+		p.Priority, p.Nice = line.Priority, line.Nice
+		p.VirtualSize, p.Resident = line.VSize, line.RSS*r.page
+		return
+	}
+}
+
 // more reads the columns that were asked for.
 func (r *reader) more(p *Process) {
 	if r.want&Owner != 0 {
@@ -169,20 +192,20 @@ func (r *reader) more(p *Process) {
 		}
 	}
 	if r.want&Args != 0 {
-		if b, err := r.dir.Read(p.PID, "cmdline"); err == nil {
+		if b, err := r.dir.Read(p.Thread, "cmdline"); err == nil {
 			p.Args = procfs.SplitArgs(b)
 			p.known |= Args
 		}
 	}
 	if r.want&Exe != 0 {
-		b, err := r.dir.Link(p.PID, "exe")
+		b, err := r.dir.Link(p.Thread, "exe")
 		if err == nil || errors.Is(err, fs.ErrNotExist) && (p.Kernel || p.Zombie()) {
 			p.Exe = string(b)
 			p.known |= Exe
 		}
 	}
 	if r.want&Cgroup != 0 {
-		if b, err := r.dir.Read(p.PID, "cgroup"); err == nil {
+		if b, err := r.dir.Read(p.Thread, "cgroup"); err == nil {
 			if path, ok := procfs.ParseCgroup(b); ok {
 				p.Cgroup = path
 				p.known |= Cgroup
@@ -219,20 +242,24 @@ func (r *reader) status(p *Process) {
 	}
 	var ok1, ok2 bool
 	p.InnerPID = s.NSPids[len(s.NSPids)-1]
-	p.PIDNamespace, ok1 = r.namespace(p.PID, "ns/pid")
-	p.NetNamespace, ok2 = r.namespace(p.PID, "ns/net")
+	p.PIDNamespace, ok1 = r.namespace(p.Thread, "ns/pid")
+	p.NetNamespace, ok2 = r.namespace(p.Thread, "ns/net")
 	if ok1 && ok2 {
 		p.known |= Namespaces
 	}
 }
 
-// namespace reads a link as pid:[4026531836].
 func (r *reader) namespace(pid int, file string) (uint64, bool) {
 	b, err := r.dir.Link(pid, file)
 	if err != nil {
 		return 0, false
 	}
-	_, b, _ = bytes.Cut(b, []byte(":["))
+	return numberIn(b)
+}
+
+// numberIn finds the number in what a link of /proc says, as pid:[4026531836].
+func numberIn(link []byte) (uint64, bool) {
+	_, b, _ := bytes.Cut(link, []byte(":["))
 	n, err := strconv.ParseUint(string(bytes.TrimSuffix(b, []byte("]"))), 10, 64)
 	return n, err == nil
 }

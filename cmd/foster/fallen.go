@@ -39,9 +39,9 @@ func (r *runner) reapOrphans() (living []foster.Process) {
 	}
 	for _, s := range fallen() {
 		switch {
-		case s.State != 'Z' && s.PGID != r.tree.Leader():
+		case !s.Zombie() && s.PGID != r.tree.Leader():
 			living = append(living, foster.Process{PID: s.PID, Name: s.Comm})
-		case s.State == 'Z' && s.PPID == os.Getpid():
+		case s.Zombie() && s.PPID == os.Getpid():
 			_, _ = sys.WaitPid(s.PID) // it was reaped meanwhile: as wanted
 		}
 	}

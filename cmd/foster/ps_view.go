@@ -181,7 +181,7 @@ func command(p *proc.Process) string {
 		}
 		text = strings.Join(words, " ")
 	}
-	if p.State == proc.Defunct {
+	if p.Zombie() {
 		text += " <defunct>"
 	}
 	return text

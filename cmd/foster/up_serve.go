@@ -197,7 +197,7 @@ func (s *server) update(ctx context.Context) {
 // reapFallen reaps what has left a process group, and so fell to this process.
 func reapFallen() {
 	for _, p := range fallen() {
-		if p.State == 'Z' && p.PPID == os.Getpid() {
+		if p.Zombie() && p.PPID == os.Getpid() {
 			_, _ = sys.WaitPid(p.PID) // it was reaped meanwhile: as wanted
 		}
 	}

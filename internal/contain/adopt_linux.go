@@ -147,7 +147,7 @@ func reapAdopted(self int, spare func(pid int) bool) (reaped int, err error) {
 		return 0, err
 	}
 	for _, s := range all {
-		if s.PPID != self || s.State != 'Z' || spare(s.PID) {
+		if s.PPID != self || !s.Zombie() || spare(s.PID) {
 			continue
 		}
 		if w, err := sys.WaitPid(s.PID); err == nil && w.PID == s.PID {

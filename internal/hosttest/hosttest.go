@@ -39,6 +39,8 @@ const (
 	NoFreezer Reason = "the freezer of cgroup version 1"
 	// CI runs the tests twice, as root and as an ordinary user: each is tried by one.
 	OtherUser Reason = "another user: CI runs the tests as root, and as an ordinary user"
+	// The kernel shows sockets of TCP that are bound and nothing else since Linux 6.8.
+	BoundShown Reason = "a kernel that shows sockets that are only bound"
 	// A container doesn't see those of its host.
 	KernelThreads Reason = "kernel threads that can be seen"
 	// What is measured is many times slower under the race detector.

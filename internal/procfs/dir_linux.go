@@ -50,6 +50,18 @@ func (d *Dir) Pids() (pids []int32, err error) {
 	}
 }
 
+// Threads lists the threads of a process, the first one included as long as the process
+// isn't reaped.
+func (d *Dir) Threads(pid int) ([]int32, error) {
+	fd, err := sys.OpenFolderAt(d.fd, d.path(pid, "task"))
+	if err != nil {
+		return nil, err
+	}
+	sub := Dir{fd: fd, name: d.name, buf: d.buf}
+	defer sub.Close()
+	return sub.Pids()
+}
+
 // OpenThreads opens the folder of this process's threads, each like a process of /proc.
 func OpenThreads() (*Dir, error) { return OpenDir("/proc/self/task") }
 
@@ -121,7 +133,8 @@ func (d *Dir) Link(pid int, file string) ([]byte, error) {
 // root where it isn't dumpable, but for its own folder (proc(5)).
 func (d *Dir) Owner(pid int) (uid, gid int, err error) { return sys.OwnerAt(d.fd, d.path(pid, "")) }
 
-// Descriptors calls with what each open descriptor of a process is a link to.
+// Descriptors calls with what each open descriptor of a process, or of a thread, is a
+// link to.
 func (d *Dir) Descriptors(pid int, each func(target []byte)) error {
 	fd, err := sys.OpenFolderAt(d.fd, d.path(pid, "fd"))
 	if err != nil {
