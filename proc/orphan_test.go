@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,65 @@ func TestATableDoesNotFollowAStranger(t *testing.T) {
 	for _, earlier := range []*Table{nil, later, boot} {
 		if table := made(now, pid1).Follow(earlier); table.past != nil || !table.since.Equal(now) {
 			t.Errorf("it followed %+v", earlier)
+		}
+	}
+}
+
+// ended makes a zombie that ended at a time, or at one that isn't known.
+func ended(p Process, when time.Time) Process {
+	p.State, p.Ended, p.known = Defunct, when, p.known|End
+	return p
+}
+
+// since makes a process that was started so many hundredths of a second after boot.
+func since(p Process, start uint64) Process {
+	p.start = start
+	return p
+}
+
+func TestOnlyWhatIsProvenIsLeftByAZombie(t *testing.T) {
+	now := time.Now()
+	boot := now.Add(-time.Hour) // as made has it
+	shell := since(at(10, 1, 10, 10, "bash"), 100)
+	// A zombie of the shell's, from second 20 to second 30.
+	zombie := func(pgid, session int) Process {
+		return ended(since(at(20, 10, pgid, session, "start.sh"), 2000), boot.Add(30*time.Second))
+	}
+	for _, tt := range []struct {
+		name string
+		list []Process
+		want string
+	}{
+		{"the session that it made", []Process{zombie(20, 20), since(at(21, 1, 20, 20, "sub"), 2001), since(at(22, 21, 22, 20, "app"), 9000)}, "21 certain 22 certain "},
+		{"an orphan, before its children", []Process{zombie(20, 20), since(at(30, 1, 20, 20, "sub"), 2001), since(at(22, 30, 20, 20, "app"), 2002)}, "30 certain 22 certain "},
+		{"an orphan of the group that it led", []Process{zombie(20, 10), since(at(21, 1, 20, 10, "sub"), 2001)}, "21 likely "},
+		{"and what that has started", []Process{zombie(20, 10), since(at(21, 1, 20, 10, "sub"), 2001), since(at(22, 21, 20, 10, "app"), 9000), since(at(23, 22, 20, 10, "app"), 9000)},
+			"21 likely 22 likely 23 likely "},
+		{"an older orphan", []Process{zombie(20, 10), since(at(15, 1, 20, 10, "old"), 1999)}, ""},
+		{"an orphan that began after its end", []Process{zombie(20, 10), since(at(21, 1, 20, 10, "late"), 3300)}, ""},
+		{"the rest of a pipeline", []Process{zombie(20, 10), since(at(21, 10, 20, 10, "grep"), 2001)}, ""},
+		{"an orphan of the session that it was only in", []Process{zombie(10, 10), since(at(21, 1, 10, 10, "other"), 2001)}, ""},
+		{"an orphan of a group that it was only in", []Process{zombie(15, 10), since(at(21, 1, 15, 10, "other"), 2001)}, ""},
+		{"a zombie", []Process{zombie(20, 20), ended(since(at(21, 1, 20, 20, "sub"), 2001), now)}, ""},
+		{"a living process has left none", []Process{since(at(20, 10, 20, 20, "start.sh"), 2000), since(at(21, 1, 20, 20, "sub"), 2001)}, ""},
+	} {
+		got := ""
+		for _, l := range made(now, append(tt.list, pid1, shell)...).LeftBy(20) {
+			got += fmt.Sprintf("%d %v ", l.PID, l.Verdict)
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// In a container the first process may be the parent of the zombie, and adopt what that has
+// left; or it may be a shell that has made a pipeline.
+func TestTheFirstProcessMayAdoptWhatItsZombieHasLeft(t *testing.T) {
+	for want, is := range []func(Process) Process{onTTY, func(p Process) Process { return p }} {
+		list := []Process{is(at(1, 0, 1, 1, "app")), ended(is(at(20, 1, 20, 1, "start.sh")), time.Time{}), is(at(21, 1, 20, 1, "sub"))}
+		if got := made(time.Now(), list...).LeftBy(20); len(got) != want {
+			t.Errorf("got %+v, want %d", got, want)
 		}
 	}
 }

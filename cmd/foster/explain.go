@@ -15,55 +15,65 @@ import (
 
 // explanation is what foster explain tells; the keys of its JSON are kept.
 type explanation struct {
-	PID         int        `json:"pid"`
-	Name        string     `json:"name"`
-	Args        []string   `json:"args,omitempty"`
-	Summary     string     `json:"summary"`
-	Exe         string     `json:"exe,omitempty"`
-	Dir         string     `json:"directory,omitempty"`
-	User        string     `json:"user"`
-	Started     time.Time  `json:"started,omitzero"`
-	Memory      uint64     `json:"memory_bytes"`
-	State       string     `json:"state"`
-	StateMeans  string     `json:"state_means"`
-	PPID        int        `json:"ppid"`
-	Group       int        `json:"pgid"`
-	Session     int        `json:"session"`
-	GroupGone   bool       `json:"group_leader_gone"`
-	SessionGone bool       `json:"session_leader_gone"`
-	Parents     []relative `json:"parents"`
-	Below       []relative `json:"below"`
-	Orphan      string     `json:"orphan"`
-	Reasons     []string   `json:"reasons"`
-	AdoptedBy   int        `json:"adopted_by,omitempty"`
-	BelowOrphan int        `json:"below_orphan,omitempty"`
-	Zombie      bool       `json:"zombie"`
-	ZombieTells []string   `json:"zombie_tells,omitempty"`
-	LivesOn     []relative `json:"lives_on,omitempty"`
-	Reaper      string     `json:"reaper"`
-	Ports       []string   `json:"ports,omitempty"`
-	NoPorts     bool       `json:"ports_unknown,omitempty"`
-	Custody     *custody   `json:"custody,omitempty"`
-	LostTree    string     `json:"lost_tree,omitempty"`
-	Service     string     `json:"service,omitempty"`
-	Advice      []advice   `json:"advice"`
+	PID         int          `json:"pid"`
+	Name        string       `json:"name"`
+	Args        []string     `json:"args,omitempty"`
+	Summary     string       `json:"summary"`
+	Exe         string       `json:"exe,omitempty"`
+	Dir         string       `json:"directory,omitempty"`
+	User        string       `json:"user"`
+	Started     time.Time    `json:"started,omitzero"`
+	Memory      uint64       `json:"memory_bytes"`
+	State       string       `json:"state"`
+	StateMeans  string       `json:"state_means"`
+	PPID        int          `json:"ppid"`
+	Group       int          `json:"pgid"`
+	Session     int          `json:"session"`
+	GroupGone   bool         `json:"group_leader_gone"`
+	SessionGone bool         `json:"session_leader_gone"`
+	Parents     []relative   `json:"parents"`
+	Below       []relative   `json:"below"`
+	Orphan      string       `json:"orphan"`
+	Reasons     []string     `json:"reasons"`
+	AdoptedBy   int          `json:"adopted_by,omitempty"`
+	BelowOrphan int          `json:"below_orphan,omitempty"`
+	Zombie      bool         `json:"zombie"`
+	ZombieTells []string     `json:"zombie_tells,omitempty"`
+	LivesOn     []relative   `json:"lives_on,omitempty"`
+	Foster      bool         `json:"foster,omitempty"`
+	Reaper      string       `json:"reaper"`
+	Ports       []string     `json:"ports,omitempty"`
+	OtherPorts  []otherPort  `json:"ports_elsewhere,omitempty"`
+	NoPorts     bool         `json:"ports_unknown,omitempty"`
+	Port        uint16       `json:"port,omitempty"`
+	Holders     []portHolder `json:"port_holders,omitempty"`
+	Custody     *custody     `json:"custody,omitempty"`
+	LostTree    string       `json:"lost_tree,omitempty"`
+	Service     string       `json:"service,omitempty"`
+	Advice      []advice     `json:"advice"`
 
 	process *proc.Process
 	orphan  proc.Orphanhood
 	habit   *proc.Neglect // of its parent, where it is a zombie
 
 	groupWords, sessionWords string
+
+	unproven int    // orphans that a zombie may have left behind, which nothing proves
+	network  uint64 // the network namespace that it is in, where that isn't this command's
 }
 
 // relative is a process above or below the one that is explained.
 type relative struct {
-	PID     int      `json:"pid"`
-	PPID    int      `json:"ppid"`
-	Name    string   `json:"name"`
-	Command string   `json:"command"`
-	State   string   `json:"state"`
-	Depth   int      `json:"depth,omitempty"`
-	Ports   []string `json:"ports,omitempty"`
+	PID        int         `json:"pid"`
+	PPID       int         `json:"ppid"`
+	Name       string      `json:"name"`
+	Command    string      `json:"command"`
+	State      string      `json:"state"`
+	Depth      int         `json:"depth,omitempty"`
+	Ports      []string    `json:"ports,omitempty"`
+	OtherPorts []otherPort `json:"ports_elsewhere,omitempty"`
+	Verdict    string      `json:"verdict,omitempty"` // of who lives on: how certain that is
+	Reason     string      `json:"reason,omitempty"`
 }
 
 // advice is a command to type, and what it does.
@@ -134,30 +144,37 @@ func explain(what string) (*explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.readPorts(); err != nil {
-		return nil, err
-	}
-	var p *proc.Process
 	if isPort {
-		p, err = h.holder(uint16(port))
-	} else {
-		p, err = h.process(what)
-		err = h.maybePort(what, err)
+		holders, err := h.holdersOf(uint16(port))
+		if err != nil {
+			return nil, err
+		}
+		return h.explain(holders[0].process, uint16(port), holders), nil
 	}
+	p, err := h.process(what)
 	if err != nil {
+		return nil, h.maybePort(what, err)
+	}
+	if err := h.readPorts(0); err != nil {
 		return nil, err
 	}
-	return h.explain(p), nil
+	return h.explain(p, 0, nil), nil
 }
 
-func (h *host) explain(p *proc.Process) *explanation {
-	o := h.table.Orphan(p.PID)
+// explain tells of a process, and of those who have the port that was asked for.
+func (h *host) explain(p *proc.Process, port uint16, holders []portHolder) *explanation {
+	o := orphanhood(h.table, p.PID)
 	e := &explanation{
-		PID: p.PID, Name: p.Name, Args: p.Args, Exe: p.Exe, Dir: workingDir(p.PID), User: userOf(p), Started: p.Started(),
+		PID: p.PID, Name: p.Name, Args: p.Args, Exe: p.Exe, Dir: workingDir(p), User: userOf(p), Started: p.Started(),
 		Memory: p.Resident, State: p.State.String(), StateMeans: stateMeans(p), PPID: p.PPID, Group: p.PGID, Session: p.Session,
 		GroupGone: o.LostGroup, SessionGone: o.LostSession, Parents: []relative{}, Below: []relative{},
 		Orphan: o.Verdict.String(), Reasons: o.Reasons, AdoptedBy: o.AdoptedBy, Zombie: p.Zombie(), Service: o.Service,
-		Ports: portNames(h.ports[p.PID]), NoPorts: h.noPorts[p.PID], Custody: h.custody(p.PID), process: p, orphan: o,
+		NoPorts: h.noPorts[p.PID], Custody: h.custody(p.PID), process: p, orphan: o,
+		Foster: isFoster(p), Port: port, Holders: holders,
+	}
+	e.Ports, e.OtherPorts = portNames(h.ports[p.PID])
+	if p.Knows(proc.Namespaces) && h.network > 0 && p.NetNamespace != h.network {
+		e.network = p.NetNamespace
 	}
 	for _, a := range h.table.Ancestors(p.PID) {
 		e.Parents = append(e.Parents, newRelative(a, 0, nil))
@@ -183,14 +200,14 @@ func (h *host) explain(p *proc.Process) *explanation {
 }
 
 func newRelative(p *proc.Process, depth int, ports []proc.Port) relative {
-	return relative{PID: p.PID, PPID: p.PPID, Name: p.Name, Command: p.CommandLine(), State: p.State.String(), Depth: depth, Ports: portNames(ports)}
+	r := relative{PID: p.PID, PPID: p.PPID, Name: p.Name, Command: p.CommandLine(), State: p.State.String(), Depth: depth}
+	r.Ports, r.OtherPorts = portNames(ports)
+	return r
 }
 
 // explainZombie adds how it ended, and what its parent does about it.
 func (h *host) explainZombie(e *explanation) {
-	for _, p := range h.livesOn(e.process) {
-		e.LivesOn = append(e.LivesOn, newRelative(p, 0, h.ports[p.PID]))
-	}
+	e.LivesOn, e.unproven = h.livesOn(e.process)
 	for _, n := range h.table.Zombies() {
 		if n.PID == e.PPID {
 			e.habit = &n
@@ -203,7 +220,7 @@ func (h *host) explainZombie(e *explanation) {
 // orphanAbove is the orphan that a process descends from; nil: none.
 func (h *host) orphanAbove(p *proc.Process) *proc.Process {
 	for _, a := range h.table.Ancestors(p.PID) {
-		if h.spared(a) == "" && h.table.Orphan(a.PID).Verdict >= proc.Likely {
+		if h.spared(a) == "" && orphanhood(h.table, a.PID).Verdict >= proc.Likely {
 			return a
 		}
 	}
@@ -215,6 +232,7 @@ func (e *explanation) write(w io.Writer) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s\n\n", e.Summary)
 	e.writeFacts(b)
+	e.writeHolders(b)
 	b.WriteString("\nParents, and what is below it:\n")
 	e.writeLine(b)
 	if c := e.Custody; c != nil && c.Tree != "" {
@@ -239,6 +257,18 @@ func (e *explanation) write(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeHolders writes who has the port that was asked for, where that isn't one process
+// that listens there.
+func (e *explanation) writeHolders(b *strings.Builder) {
+	if len(e.Holders) == 0 || len(e.Holders) == 1 && e.Holders[0].Sockets[0].use == proc.Listening {
+		return
+	}
+	fmt.Fprintf(b, "\nWho has port %d:\n", e.Port)
+	for _, p := range e.Holders {
+		fmt.Fprintf(b, "  - %s %s\n", called(p.process), p.words())
+	}
 }
 
 // writeReasons writes whether it is an orphan, and why.
@@ -274,16 +304,19 @@ func (e *explanation) writeFacts(b *strings.Builder) {
 	row("group", "%s", e.groupWords)
 	row("session", "%s", e.sessionWords)
 	if len(e.LivesOn) > 0 {
-		row("lives on", "%s", livesOnWords(e.LivesOn))
+		row("lives on", "%s", livesOnWords(e.LivesOn, true))
 	}
 	switch {
 	case e.Zombie:
 	case e.NoPorts:
 		row("listens at", "not known: its descriptors are hidden from this user")
-	case len(e.Ports) == 0:
+	case len(e.Ports)+len(e.OtherPorts) == 0:
 		row("listens at", "no port")
 	default:
-		row("listens at", "%s", strings.Join(e.Ports, ", "))
+		row("listens at", "%s", strings.Join(portTexts(e.Ports, e.OtherPorts), ", "))
+	}
+	if e.network > 0 {
+		row("network", "another network namespace than this command's (netns %d)", e.network)
 	}
 	switch c := e.Custody; {
 	case c != nil && c.Tree != "":
@@ -307,8 +340,10 @@ func (e *explanation) writeLine(b *strings.Builder) {
 	indent := "  "
 	for i, a := range slices.Backward(e.Parents) {
 		note := ""
-		if a.PID == e.AdoptedBy && e.orphan.Verdict >= proc.Likely {
+		if a.PID == e.AdoptedBy && e.orphan.Verdict == proc.Certain {
 			note = "  (adopted it)"
+		} else if a.PID == e.AdoptedBy && e.orphan.Verdict == proc.Likely {
+			note = "  (likely adopted it)"
 		} else if a.PID == e.BelowOrphan {
 			note = "  (the orphan)"
 		}
@@ -362,8 +397,8 @@ func (r relative) line() string {
 	if r.State == "Z" {
 		line += "  (zombie)"
 	}
-	if len(r.Ports) > 0 {
-		line += "  (" + strings.Join(r.Ports, ", ") + ")"
+	if ports := portTexts(r.Ports, r.OtherPorts); len(ports) > 0 {
+		line += "  (" + strings.Join(ports, ", ") + ")"
 	}
 	return line
 }

@@ -16,6 +16,13 @@ import (
 
 // stateMeans says what the state of a process means for who wants to be rid of it.
 func stateMeans(p *proc.Process) string {
+	if p.FirstThreadEnded() {
+		return plainState(p) + fmt.Sprintf(". That is its thread %d: its first thread has ended, and others go on", p.Thread)
+	}
+	return plainState(p)
+}
+
+func plainState(p *proc.Process) string {
 	switch {
 	case p.Zombie():
 		return "it has ended. What is left is its line in the process table, with its exit status, until its parent asks for that. It can't be killed: it is dead"
@@ -48,21 +55,16 @@ func verdictWords(v proc.Verdict) string {
 // summary is the one sentence that comes first.
 func (h *host) summary(e *explanation) string {
 	who := called(e.process)
-	port := ""
-	if len(e.Ports) > 0 {
-		port = " It listens at " + strings.Join(e.Ports, ", ") + "."
-	}
+	port := e.portSentences()
 	switch {
 	case e.Zombie:
-		line := fmt.Sprintf("%s is a zombie: it has ended, and its parent, %s, hasn't asked how.", who, h.calledPID(e.PPID))
-		if len(e.LivesOn) > 0 {
-			line += " What it started lives on: " + livesOnWords(e.LivesOn) + "."
-		}
-		return line
+		return fmt.Sprintf("%s is a zombie: it has ended, and its parent, %s, hasn't asked how.%s", who, h.calledPID(e.PPID), e.livesOnSentences())
 	case e.Custody != nil && e.Custody.Tree != "":
 		return fmt.Sprintf("%s is in the custody of foster's tree %s.%s", who, e.Custody.Tree, port)
 	case e.Custody != nil:
 		return fmt.Sprintf("%s is in the custody of a foster of another user.%s", who, port)
+	case e.Foster:
+		return fmt.Sprintf("%s is foster itself: it watches over what it has started, and needs no parent for that.%s", who, port)
 	case e.LostTree != "":
 		return fmt.Sprintf("%s is what is left of foster's tree %s, whose foster and shim were killed.%s", who, e.LostTree, port)
 	case e.orphan.Verdict == proc.Certain:
@@ -82,6 +84,32 @@ func (h *host) summary(e *explanation) string {
 		return who + " is the first process: it adopts the orphans that nobody else adopts, and has to reap them." + port
 	}
 	return fmt.Sprintf("%s is neither orphan nor zombie: its parent, %s, is there.%s", who, h.calledPID(e.PPID), port)
+}
+
+// portSentences say where it listens, and who has the port that was asked for.
+func (e *explanation) portSentences() (text string) {
+	if len(e.Ports) > 0 {
+		text = " It listens at " + strings.Join(e.Ports, ", ") + "."
+	}
+	if len(e.OtherPorts) > 0 {
+		text += " In another network namespace, it listens at " + strings.Join(portTexts(nil, e.OtherPorts), ", ") + "."
+	}
+	if len(e.Holders) == 0 {
+		return text
+	}
+	if s := e.Holders[0].Sockets[0]; s.use != proc.Listening {
+		text += fmt.Sprintf(" It holds port %d: it %s.", e.Port, e.Holders[0].words())
+	}
+	var others []string
+	for _, p := range e.Holders[1:] {
+		if !p.elsewhere() {
+			others = append(others, called(p.process))
+		}
+	}
+	if len(others) > 0 {
+		text += fmt.Sprintf(" Port %d is also held by %s.", e.Port, strings.Join(others, ", "))
+	}
+	return text
 }
 
 func (h *host) calledPID(pid int) string {
@@ -104,8 +132,10 @@ func (h *host) reaper(e *explanation) string {
 	if e.Zombie {
 		line = fmt.Sprintf("%s, its parent, and nobody else while that lives.", parent)
 	}
-	if e.orphan.Verdict >= proc.Likely && e.AdoptedBy > 0 {
+	if e.orphan.Verdict == proc.Certain && e.AdoptedBy > 0 {
 		line = fmt.Sprintf("%s, which has adopted it.", parent)
+	} else if e.orphan.Verdict == proc.Likely && e.AdoptedBy > 0 {
+		line = fmt.Sprintf("%s, which has likely adopted it.", parent)
 	}
 	if next := h.adopter(e.PPID); next != nil {
 		line += fmt.Sprintf(" If that ended, %s would adopt it.", called(next))
@@ -151,6 +181,17 @@ const startAgain = "start it, or the script that ran it, like this the next time
 
 // advise says what to type, the most fitting first.
 func (h *host) advise(e *explanation) []advice {
+	list := h.adviseProcess(e)
+	for _, p := range e.Holders[min(1, len(e.Holders)):] {
+		if !p.elsewhere() {
+			list = append(list, advice{fmt.Sprintf("foster explain %d", p.PID),
+				fmt.Sprintf("tells about %s, too: port %d is free when all who hold it have ended", called(p.process), e.Port)})
+		}
+	}
+	return list
+}
+
+func (h *host) adviseProcess(e *explanation) []advice {
 	again := advice{"foster run -- " + startCommand(e.process), startAgain}
 	switch p := e.process; {
 	case e.Zombie:
@@ -163,6 +204,8 @@ func (h *host) advise(e *explanation) []advice {
 		}
 	case e.Custody != nil:
 		return []advice{{"foster ls", "as the user whose tree it is: shows it; foster stop ID ends it"}}
+	case e.Foster:
+		return []advice{{"foster ls", "lists the trees of this user; foster stop ID ends one, foster down a project"}}
 	case e.LostTree != "":
 		return []advice{
 			{"foster recover --list", "shows what is left of that tree"},
@@ -191,7 +234,7 @@ func (h *host) advise(e *explanation) []advice {
 	if e.PPID == 0 {
 		return []advice{}
 	}
-	return []advice{{fmt.Sprintf("foster explain %d", e.PPID), "tells about its parent, which is who started it"}}
+	return []advice{{fmt.Sprintf("foster explain %d", e.PPID), "tells about its parent"}}
 }
 
 func (h *host) adviseService(e *explanation) []advice {
@@ -209,6 +252,9 @@ func (h *host) adviseZombie(e *explanation) []advice {
 	var list []advice
 	if len(e.LivesOn) > 0 {
 		list = append(list, advice{fmt.Sprintf("foster explain %d", e.LivesOn[0].PID), "tells about who lives on, and how to end that"})
+	} else if e.unproven > 0 {
+		list = append(list, advice{"foster orphans", fmt.Sprintf("lists the orphans of this host: %s of its session began while it lived, and nothing proves who started %s",
+			plural(e.unproven, "one", fmt.Sprint(e.unproven)), plural(e.unproven, "it", "them"))})
 	}
 	if e.habit != nil && e.habit.Told == proc.ToldStopped {
 		list = append(list, advice{fmt.Sprintf("kill -CONT %d", e.PPID), "lets the parent go on, which is stopped"})

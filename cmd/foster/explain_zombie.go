@@ -2,43 +2,64 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/foster-init/foster/proc"
 )
 
-// livesOn finds who lives of what a zombie was the start script of: who is in the group or
-// the session that it led, and the orphans in another's that it was in. The orphans come
-// first, since whom they are the parents of ends with them.
-func (h *host) livesOn(z *proc.Process) (list []*proc.Process) {
-	above := h.table.Ancestors(z.PID)
-	for _, p := range append(h.table.Group(z.PGID), h.table.Session(z.Session)...) {
-		led := z.PGID == z.PID && p.PGID == z.PID || z.Session == z.PID && p.Session == z.PID
-		if p.Zombie() || slices.Contains(above, p) || slices.Contains(list, p) || h.spared(p) != "" {
-			continue
-		}
-		if led || h.isOrphan(p) || h.orphanAbove(p) != nil {
-			list = append(list, p)
+// livesOn finds who lives of what a zombie has started, as far as that is proven, and counts
+// the orphans of its session that began while it lived and that it may have started, too.
+func (h *host) livesOn(z *proc.Process) (list []relative, unproven int) {
+	named := map[int]bool{}
+	for _, l := range h.table.LeftBy(z.PID) {
+		named[l.PID] = true
+		if h.spared(l.Process) == "" {
+			r := newRelative(l.Process, 0, h.ports[l.PID])
+			r.Verdict, r.Reason = l.Verdict.String(), l.Reason
+			list = append(list, r)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *proc.Process) int {
-		rank := map[bool]int{true: 0, false: 1}
-		return rank[h.isOrphan(a)] - rank[h.isOrphan(b)]
-	})
-	return list
+	for _, p := range h.table.Session(z.Session) {
+		began := p.Started()
+		if !named[p.PID] && !p.Zombie() && h.spared(p) == "" && h.custody(p.PID) == nil && orphanhood(h.table, p.PID).Verdict >= proc.Likely &&
+			!began.Before(z.Started()) && (z.Ended.IsZero() || began.Before(z.Ended.Add(time.Second))) {
+			unproven++
+		}
+	}
+	return list, unproven
 }
 
-func (h *host) isOrphan(p *proc.Process) bool { return h.table.Orphan(p.PID).Verdict >= proc.Likely }
+// livesOnSentences say who lives on, and how certain it is that the zombie started that.
+func (e *explanation) livesOnSentences() (text string) {
+	var certain, likely []relative
+	for _, r := range e.LivesOn {
+		if r.Verdict == proc.Certain.String() {
+			certain = append(certain, r)
+		} else {
+			likely = append(likely, r)
+		}
+	}
+	if len(certain) > 0 {
+		text = " What it started lives on: " + livesOnWords(certain, false) + " (certain: in the session that it made)."
+	}
+	if len(likely) > 0 {
+		text += " What it started likely lives on: " + livesOnWords(likely, false) + " (orphans of the process group that it led, and what is below them)."
+	}
+	return text
+}
 
-// livesOnWords say who lives on, and what each listens at.
-func livesOnWords(list []relative) string {
+// livesOnWords say who lives on, what each listens at, and how certain it is.
+func livesOnWords(list []relative, verdicts bool) string {
 	const most = 5
 	var names []string
 	for _, r := range list[:min(len(list), most)] {
 		name := named(r.Name, r.PID)
-		if len(r.Ports) > 0 {
-			name += ", which listens at " + strings.Join(r.Ports, ", ")
+		if ports := portTexts(r.Ports, r.OtherPorts); len(ports) > 0 {
+			name += ", which listens at " + strings.Join(ports, ", ")
+		}
+		if verdicts {
+			name += " (" + r.Verdict + ")"
 		}
 		names = append(names, name)
 	}

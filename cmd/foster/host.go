@@ -25,6 +25,10 @@ type host struct {
 	above   map[int]bool   // this process, and those above it
 	ports   map[int][]proc.Port
 	noPorts map[int]bool // whose ports this user may not see
+
+	network     uint64      // the network namespace of this command; 0: unknown
+	held        []proc.Held // the sockets of the port that was asked for
+	boundHidden error       // why those that are only bound aren't among them
 }
 
 // ownProc is an error where /proc shows another PID namespace: there, a number that is
@@ -94,14 +98,17 @@ func (h *host) findTrees() {
 	}
 }
 
-// readPorts fills in the ports.
-func (h *host) readPorts() error {
-	ports, unknown, err := h.table.Ports()
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+// readPorts fills in the ports, and who has one; 0: nobody is asked for.
+func (h *host) readPorts(port uint16) error {
+	sockets, err := h.table.Sockets(port)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	h.ports = ports
-	for _, pid := range unknown {
+	h.ports, h.network, h.held, h.boundHidden = sockets.Listening, sockets.Namespace, sockets.Held, sockets.BoundHidden
+	for _, pid := range sockets.Unknown {
 		h.noPorts[pid] = true
 	}
 	return nil
@@ -216,8 +223,8 @@ func userOf(p *proc.Process) string {
 }
 
 // workingDir is the folder that a process is in; "" where this user may not know.
-func workingDir(pid int) string {
-	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+func workingDir(p *proc.Process) string {
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.Thread))
 	if err != nil {
 		return ""
 	}
@@ -236,23 +243,6 @@ func size(n uint64) string {
 	return fmt.Sprintf("%d KiB", n/kib)
 }
 
-// portNames writes ports as tcp *:8080.
-func portNames(list []proc.Port) []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, p := range list {
-		addr := p.Address.String()
-		if p.Address.Addr().IsUnspecified() {
-			addr = fmt.Sprintf("*:%d", p.Address.Port())
-		}
-		if name := p.Network + " " + addr; !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // completeOrphans completes the numbers of orphans.
 func completeOrphans(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	t, err := proc.Take(proc.ForOrphans)
@@ -261,6 +251,9 @@ func completeOrphans(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 	}
 	var list []string
 	for _, o := range t.Orphans() {
+		if isFoster(o.Process) {
+			continue
+		}
 		list = append(list, fmt.Sprintf("%d\t%s", o.Process.PID, printable(o.Process.Name)))
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp

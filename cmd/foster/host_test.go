@@ -107,11 +107,13 @@ func firstRole() {
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
-// prelude is what the scripts begin with: until waits for a condition, and status runs
-// a command and prints how it ended.
+// prelude is what the scripts begin with: until_ waits for a condition, status runs a
+// command and prints how it ended, and alive says whether a process is there and no zombie:
+// which state a living process is in is chance, but where nothing can wake it.
 const prelude = `
 until_() { n=0; until eval "$1" 2>/dev/null; do n=$((n+1)); [ $n -lt 2000 ] || { echo "never: $1"; exit 99; }; sleep 0.01; done; }
 status() { "$@" 2>&1 </dev/null; echo "status $?"; }
+alive() { case "$(state $1)" in ''|Z|X) return 1; esac; }
 state() { sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null; }
 orphaned() { for d in /proc/[0-9]*; do
 	[ "$(sed 's/.*) . //; s/ .*//' $d/stat 2>/dev/null)" = 1 ] && tr '\0' ' ' <$d/cmdline 2>/dev/null | grep -q -- "$1" && echo ${d#/proc/} && return

@@ -18,23 +18,24 @@ import (
 
 // orphanRow is an orphan as the commands show it; the keys of its JSON are kept.
 type orphanRow struct {
-	PID       int       `json:"pid"`
-	Name      string    `json:"name"`
-	Args      []string  `json:"args,omitempty"`
-	User      string    `json:"user"`
-	Verdict   string    `json:"verdict"`
-	Reasons   []string  `json:"reasons"`
-	AdoptedBy int       `json:"adopted_by,omitempty"`
-	Started   time.Time `json:"started,omitzero"`
-	Memory    uint64    `json:"memory_bytes"`
-	Below     int       `json:"processes_below"`
-	Ports     []string  `json:"ports,omitempty"`
-	NoPorts   bool      `json:"ports_unknown,omitempty"`
-	From      string    `json:"from"`
-	Dir       string    `json:"directory,omitempty"`
-	Group     int       `json:"pgid"`
-	Session   int       `json:"session"`
-	Custody   *custody  `json:"custody,omitempty"`
+	PID        int         `json:"pid"`
+	Name       string      `json:"name"`
+	Args       []string    `json:"args,omitempty"`
+	User       string      `json:"user"`
+	Verdict    string      `json:"verdict"`
+	Reasons    []string    `json:"reasons"`
+	AdoptedBy  int         `json:"adopted_by,omitempty"`
+	Started    time.Time   `json:"started,omitzero"`
+	Memory     uint64      `json:"memory_bytes"`
+	Below      int         `json:"processes_below"`
+	Ports      []string    `json:"ports,omitempty"`
+	OtherPorts []otherPort `json:"ports_elsewhere,omitempty"`
+	NoPorts    bool        `json:"ports_unknown,omitempty"`
+	From       string      `json:"from"`
+	Dir        string      `json:"directory,omitempty"`
+	Group      int         `json:"pgid"`
+	Session    int         `json:"session"`
+	Custody    *custody    `json:"custody,omitempty"`
 
 	process *proc.Process
 	verdict proc.Verdict
@@ -84,7 +85,7 @@ orphans. --stop with neither a PID nor --all is an error, and ends nothing.`,
 			if err != nil {
 				return err
 			}
-			if err := h.readPorts(); err != nil {
+			if err := h.readPorts(0); err != nil {
 				return err
 			}
 			list := h.orphans(all)
@@ -117,7 +118,7 @@ func pidsOrAll(cmd *cobra.Command, flag string, args []string, all bool) error {
 func (h *host) orphans(all bool) []orphanRow {
 	list := []orphanRow{}
 	for i := range h.table.Processes {
-		o := h.table.Orphan(h.table.Processes[i].PID)
+		o := orphanhood(h.table, h.table.Processes[i].PID)
 		held := h.custody(o.Process.PID)
 		if o.Verdict < proc.Possible || !all && (o.Verdict < proc.Likely || held != nil) ||
 			o.Process.Zombie() || h.spared(o.Process) != "" {
@@ -134,12 +135,14 @@ func (h *host) orphans(all bool) []orphanRow {
 
 func (h *host) orphanRow(o proc.Orphanhood, held *custody) orphanRow {
 	p := o.Process
-	return orphanRow{
+	row := orphanRow{
 		PID: p.PID, Name: p.Name, Args: p.Args, User: userOf(p), Verdict: o.Verdict.String(), Reasons: o.Reasons,
 		AdoptedBy: o.AdoptedBy, Started: p.Started(), Memory: p.Resident, Below: len(h.table.Descendants(p.PID)),
-		Ports: portNames(h.portsOf(p)), NoPorts: h.noPorts[p.PID], From: h.from(o), Dir: workingDir(p.PID),
+		NoPorts: h.noPorts[p.PID], From: h.from(o), Dir: workingDir(p),
 		Group: p.PGID, Session: p.Session, Custody: held, process: p, verdict: o.Verdict, age: p.Age(),
 	}
+	row.Ports, row.OtherPorts = portNames(h.portsOf(p))
+	return row
 }
 
 // portsOf are the ports that a process or one below it listens at: those that are
@@ -199,10 +202,11 @@ func writeOrphans(w io.Writer, list []orphanRow, hidden bool) error {
 }
 
 func portCell(o orphanRow) string {
-	if len(o.Ports) == 0 && o.NoPorts {
+	ports := portTexts(o.Ports, o.OtherPorts)
+	if len(ports) == 0 && o.NoPorts {
 		return "?"
 	}
-	return dash(strings.Join(o.Ports, ", "))
+	return dash(strings.Join(ports, ", "))
 }
 
 func dash(s string) string {

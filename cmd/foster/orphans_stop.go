@@ -161,6 +161,9 @@ func (h *host) mayEnd(p *proc.Process) error {
 	if p.Zombie() {
 		return hinted{fmt.Errorf("%s is a zombie: it has ended, and only its parent, %d, can reap it", called(p), p.PPID), "foster zombies"}
 	}
+	if isFoster(p) {
+		return h.fosterKept(p)
+	}
 	o := h.table.Orphan(p.PID)
 	if o.Verdict == proc.No {
 		hint := fmt.Sprintf("foster explain %d tells more", p.PID)

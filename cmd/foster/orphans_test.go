@@ -60,10 +60,17 @@ What to do:
 `
 
 func TestExplainTellsAnOrphanInWords(t *testing.T) {
-	out := ownHost(t, startAndKill+`
-until_ '[ "$(state $sub)" = S ] && ps -o args= --ppid $sub | grep -q sleep'
+	// Once it has started sleep, which runs that program by now, it waits for it, and stays
+	// in that state.
+	out := ownHost(t, `
+EXAMPLES=$PWD/scene; mkdir scene
+printf '#!/bin/sh\necho "start.sh: pid $$"\n./sub.sh\n:\n' >scene/start.sh
+printf '#!/bin/sh\necho "sub.sh: pid $$"\necho "sub.sh: 1"\nsleep 1000\n:\n' >scene/sub.sh
+chmod +x scene/*.sh`+startAndKill+`
+until_ 'ps -o args= --ppid $sub | grep -q "^sleep 1000"'
+until_ '[ "$(state $sub)" = S ]'
 foster explain $sub
-kill -9 $sub`)
+kill -9 $(ps -o pid= --ppid $sub) $sub`)
 	if got := masked(out); got != explained {
 		t.Errorf("got\n%s\nwant\n%s", got, explained)
 	}
@@ -92,7 +99,7 @@ status foster explain :$(cat port)
 		`^foster: there is no process \d+$`, `did you mean the port\? foster explain :\d+`, `^status 1$`,
 		`^foster: listen \(pid \d+\) is no orphan`, `^hint: it belongs to an orphan, sh`, `^status 1$`,
 		`certain +.* tcp 127.0.0.1:\d+ `, `^status 0$`,
-		`nothing is left: ended sh .*listen`, `^status 0$`, `no process listens at port`, `^status 1$`)
+		`nothing is left: ended sh .*listen`, `^status 0$`, `nothing listens on port`, `^status 1$`)
 	var e explanation
 	jsonOf(t, out, &e)
 	if e.Name != "listen" || e.BelowOrphan == 0 || len(e.Ports) != 1 || len(e.Advice) == 0 || e.Orphan != "no" {
@@ -121,7 +128,7 @@ func TestStopWithoutAPIDEndsTheCertainOnesOnlyAndNobodyElse(t *testing.T) {
 sleep 300 & bystander=$!
 setsid sleep 301 & leader=$!`+startAndKill+`
 echo BEGIN; foster orphans --stop --all --yes -o json; echo END
-for p in $bystander $leader; do [ "$(state $p)" = S ] && echo spared; done
+for p in $bystander $leader; do alive $p && echo spared; done
 until_ '[ -z "$(state $sub)" ]'; echo gone
 kill $bystander $leader
 `)
@@ -149,7 +156,7 @@ status foster orphans 5
 status foster orphans --stop --all --yes
 status foster orphans --all
 status foster explain $below
-[ "$(state $own)$(state $below)" = SS ] && echo untouched
+alive $own && alive $below && echo untouched
 foster stop web; kill $own
 until_ '! kill -0 $runner 2>/dev/null'
 `)

@@ -110,8 +110,8 @@ var psColumns = []psColumn{
 	words(proc.Start, "?", "STARTED", func(r *psRow) string { return timeText(r, "Mon Jan _2 15:04:05 2006") }, "lstart").
 		sortedBy(true, func(r *psRow) float64 { return -float64(r.Age()) }),
 	words(0, "-", "MARK", func(r *psRow) string { return r.view.marks(r.Process) }, "mark"),
-	words(0, "?", "ORPHAN", func(r *psRow) string { return r.view.Orphan(r.PID).Verdict.String() }, "orphan").
-		sortedBy(false, func(r *psRow) float64 { return float64(r.view.Orphan(r.PID).Verdict) }),
+	words(0, "?", "ORPHAN", func(r *psRow) string { return r.view.orphan(r.PID).Verdict.String() }, "orphan").
+		sortedBy(false, func(r *psRow) float64 { return float64(r.view.orphan(r.PID).Verdict) }),
 	{names: []string{"ports"}, head: "PORTS", text: portsText},
 	words(0, "-", "TREE", func(r *psRow) string { return proc.Printable(r.view.tree(r.PID)) }, "tree"),
 }

@@ -35,6 +35,7 @@ type psProcess struct {
 	Name          string       `json:"name"`
 	Args          []string     `json:"args,omitempty"`
 	Ports         []psPort     `json:"ports,omitzero"`
+	OtherPorts    []otherPort  `json:"ports_elsewhere,omitempty"`
 	Tree          string       `json:"tree,omitempty"`
 	Children      []*psProcess `json:"children,omitzero"`
 }
@@ -49,7 +50,7 @@ type psPort struct {
 const jsonNeeds = proc.Wait | proc.Locked
 
 func describeProcess(v *view, p *proc.Process) *psProcess {
-	orphan := v.Orphan(p.PID)
+	orphan := v.orphan(p.PID)
 	d := &psProcess{
 		PID: p.PID, Kernel: p.Kernel, Zombie: p.Zombie(), WaitsIn: p.WaitsIn, Started: p.Started(),
 		Orphan: orphan.Verdict.String(), Name: p.Name, Args: p.Args, Tree: v.tree(p.PID),
@@ -79,6 +80,10 @@ func describeProcess(v *view, p *proc.Process) *psProcess {
 		d.Ports = []psPort{}
 	}
 	for _, port := range ports {
+		if port.Elsewhere {
+			d.OtherPorts = append(d.OtherPorts, otherPort{port.Network, port.Address.String(), port.Namespace})
+			continue
+		}
 		d.Ports = append(d.Ports, psPort{port.Network, port.Address.String()})
 	}
 	return d

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -95,10 +96,19 @@ func (v *view) ports(pid int) ([]proc.Port, bool) {
 	return v.listening[pid], !v.closed[pid]
 }
 
+// orphan says whether a process is an orphan, and why.
+func (v *view) orphan(pid int) proc.Orphanhood { return orphanhood(v.Table, pid) }
+
+// portText are ports as tcp:127.0.0.1:8080, in another network namespace with its number
+// behind an @.
 func portText(list []proc.Port) string {
 	var words []string
 	for _, p := range list {
-		words = append(words, p.Network+":"+p.Address.String())
+		word := p.Network + ":" + p.Address.String()
+		if p.Elsewhere {
+			word += fmt.Sprintf("@%d", p.Namespace)
+		}
+		words = append(words, word)
 	}
 	return strings.Join(slices.Compact(words), ",")
 }
@@ -148,7 +158,7 @@ func (v *view) marks(p *proc.Process) string {
 	if p.Zombie() {
 		words = append(words, "zombie")
 	}
-	switch o := v.Orphan(p.PID).Verdict; {
+	switch o := v.orphan(p.PID).Verdict; {
 	case o >= proc.Likely && v.tree(p.PID) != "":
 		words = append(words, "held") // its parent is gone, but it isn't lost
 	case o == proc.Certain:

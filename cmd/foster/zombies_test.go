@@ -32,8 +32,8 @@ kill -9 $sub
 `)
 	wants(t, out,
 		`^1 zombie of \d+ neglect`, `has a handler for SIGCHLD`, `it has reaped none within`, `killed by SIGKILL +start.sh$`, `^status 0$`,
-		`^start.sh \(pid \d+\) is a zombie: it has ended, and its parent, neglect \(pid \d+\), hasn't asked how\. What it started lives on: sub.sh \(pid \d+\)`,
-		`It can't be killed`, `it was killed by SIGKILL`, `foster zombies --nudge \d+`, `--reap-by-ending-parent \d+`, `^status 0$`,
+		`^start.sh \(pid \d+\) is a zombie: it has ended, and its parent, neglect \(pid \d+\), hasn't asked how\.$`,
+		`It can't be killed`, `it was killed by SIGKILL`, `^  foster orphans$`, `one of its session began while it lived, and nothing proves who started it`, `foster zombies --nudge \d+`, `--reap-by-ending-parent \d+`, `^status 0$`,
 		`^neglect \(pid \d+\): 0 zombies reaped, 1 left$`, `^hint: the last resort`, `^status 123$`,
 		`is a zombie itself`, `^status 1$`, `nobody can be asked`, `^status 2$`,
 		`it has no living children`, `1 zombie reaped, none left`, `^status 0$`, `^reaped$`, `^no zombies$`)
@@ -74,7 +74,7 @@ func TestEndingAParentTellsWhoIsOrphanedByIt(t *testing.T) {
 setsid sh -c 'sleep 300 & echo $! >child; exec neglect 1' &
 until_ '[ -s neglect.pid ] && [ $(zombies $(cat neglect.pid)) = 1 ]'
 status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes
-[ "$(state $(cat child))" = S ] && echo lives
+alive $(cat child) && echo lives
 kill $(cat child)
 `)
 	wants(t, out, `a child of it lives on as an orphan: sleep \(pid \d+\); sh \(pid 1\) adopts`, `1 zombie reaped`, `^status 0$`, `^lives$`)
@@ -150,8 +150,8 @@ orphan=$(orphaned ./sub)
 status foster explain $orphan
 foster orphans --stop $orphan --yes
 `)
-	wants(t, out, `is a zombie: .* What it started lives on: sh \(pid \d+\); listen \(pid \d+\), which listens at tcp 127.0.0.1:\d+\.$`,
-		`^group: +\d+, which it led itself, until it ended$`, `^lives on: +sh \(pid \d+\); listen`, `tells about who lives on`, `^status 0$`,
+	wants(t, out, `is a zombie: .* What it started lives on: sh \(pid \d+\); listen \(pid \d+\), which listens at tcp 127.0.0.1:\d+ \(certain: in the session that it made\)\.$`,
+		`^group: +\d+, which it led itself, until it ended$`, `^lives on: +sh \(pid \d+\) \(certain\); listen`, `tells about who lives on`, `^status 0$`,
 		`^group: +\d+; its leader, setsid|^group: +\d+; its leader, sh \(pid \d+\), is a zombie`, `^status 0$`)
 }
 
