@@ -92,8 +92,8 @@ func newExplain(stdout io.Writer) *cobra.Command {
 		Short: "Say in plain words what a process is, and what to do about it",
 		Long: `Say in plain words what a process is: its state, its line of parents, who reaps it,
 whether it is an orphan or a zombie and why, which foster holds it, at which ports
-it listens, and what to type. With a port, it's about the process that listens
-there.
+it listens, and what to type. With a port, it's about the process that holds it in
+this network namespace.
 
   foster explain 4711
   foster explain :8080`,
@@ -125,7 +125,7 @@ there.
 		},
 	}
 	outputFlag(cmd, &form)
-	cmd.Flags().StringVarP(&port, "port", "p", "", "the process that listens at this `port`")
+	cmd.Flags().StringVarP(&port, "port", "p", "", "the process that holds this `port`")
 	return cmd
 }
 
