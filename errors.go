@@ -117,6 +117,27 @@ func (e *SurvivorsError) Error() string {
 	return "couldn't be ended: " + strings.Join(names, "; ")
 }
 
+// UnprovenError names processes that may be left of a lost tree.
+type UnprovenError struct {
+	Unproven []Unproven
+}
+
+// Error is one phrase for each thing that the processes share with the tree.
+func (e *UnprovenError) Error() string {
+	var shared []string
+	names := map[string][]string{}
+	for _, u := range e.Unproven {
+		if names[u.In] == nil {
+			shared = append(shared, u.In)
+		}
+		names[u.In] = append(names[u.In], fmt.Sprintf("%s (pid %d)", u.Name, u.PID))
+	}
+	for i, in := range shared {
+		shared[i] = fmt.Sprintf("members of the %s that foster can't prove to be its own: %s", in, strings.Join(names[in], ", "))
+	}
+	return "may be left: " + strings.Join(shared, "; ")
+}
+
 // ExitError is a run that didn't end well: the leader's status isn't 0, or Err
 // says what else went wrong.
 type ExitError struct {

@@ -93,7 +93,10 @@ func endLost(folder, id string) (left []procfs.Stat, err error) {
 	if !mine {
 		return nil, errors.New("another recovers it")
 	}
-	return left, one.Err
+	if one.Err == nil && len(left) > 0 {
+		return left, nil
+	}
+	return nil, one.Left()
 }
 
 // errHandedOn says why a lost subreaper's tree isn't known to be empty.
@@ -112,8 +115,7 @@ func (o *owner) endHandedOn() (left []procfs.Stat, err error) {
 	}
 	r.close()
 	o.registered = nil // it is theirs who recover it
-	left, err = endLost(r.folder, r.id)
-	if err == nil && len(left) == 0 {
+	if left, err = endLost(r.folder, r.id); err == nil && len(left) == 0 {
 		err = errHandedOn
 	}
 	return left, err

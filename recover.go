@@ -3,11 +3,13 @@ package foster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // Recovered is a tree that was left by both its sides: the program that had started it
@@ -16,9 +18,31 @@ type Recovered struct {
 	ID          string
 	Command     []string
 	Containment Containment
-	Found       []Process  // what was left of it
+	Found       []Process  // what is proven to be left of it
 	Survivors   []Survivor // what couldn't be ended
+	Unproven    []Unproven // what else may be left of it, and isn't signalled
 	Err         error      // why it couldn't be looked for, or ended
+}
+
+// Unproven is a process that may be of a lost tree, and for which there is no proof.
+type Unproven struct {
+	Process
+	In string // what it shares with the tree: "process group 4101"
+}
+
+// Left is an error that says what of the tree is left or may be, as far as it isn't ended by
+// Recover: then the tree stays in the journal, and keeps its name. It is nil where the tree is
+// over.
+func (r Recovered) Left() error {
+	switch {
+	case r.Err != nil:
+		return r.Err
+	case len(r.Survivors) > 0:
+		return &SurvivorsError{r.Survivors}
+	case len(r.Unproven) > 0:
+		return &UnprovenError{r.Unproven}
+	}
+	return nil
 }
 
 // RecoverOption changes what Recover does.
@@ -33,8 +57,9 @@ type recovery struct{ listOnly bool }
 // them in the orderly way that was agreed on at their start. It finds them by the
 // journal, which is believed only in the boot and the PID namespace that it was
 // written in, and signals only what is proven to be of such a tree; where a PID
-// namespace held it, the kernel has ended it before. Two that recover at once don't
-// act on the same tree. problems are entries that aren't whole, or not this user's;
+// namespace held it, the kernel has ended it before. A tree of which something may be
+// left stays in the journal: the next Recover looks again, and Forget drops it. Two that
+// recover at once don't act on the same tree. problems are entries that aren't whole, or not this user's;
 // they're passed over. A cgroup that was made for a tree and has none, since its maker was
 // killed before the journal had its entry, is removed after a minute.
 //
@@ -54,7 +79,9 @@ func Recover(ctx context.Context, options ...RecoverOption) (lost []Recovered, p
 		return nil, nil, err
 	}
 	for _, p := range wrong {
-		problems = append(problems, p)
+		if !p.Held || !errors.Is(p.Err, journal.ErrForeign) { // else it lives elsewhere
+			problems = append(problems, p)
+		}
 	}
 	for _, f := range found {
 		if f.State != journal.Lost {
@@ -87,21 +114,56 @@ func (r *recovery) one(ctx context.Context, folder string, f journal.Found) (one
 	if f.State != journal.Lost {
 		return one, nil, false // another was at it since it was looked at
 	}
+	if f.Torn && (e.Containment == wire.Group || e.Containment == wire.Subreaper) {
+		one.Err = errNoMembers
+		return one, nil, true
+	}
 	lost := contain.NewLost(e, f.Life)
-	left, err = lost.Find()
-	one.Found = processList(left)
+	left, unproven, err := lost.Find()
+	one.Found, one.Unproven = processList(left), unprovenList(unproven)
 	if r.listOnly || err != nil {
 		one.Err = err
 		return one, left, true
 	}
-	_, left, err = lost.End(ctx, e.Stop)
+	_, left, unproven, err = lost.End(ctx, e.Stop)
 	one.Err = err
-	one.Survivors = leftOver(left)
-	if err == nil && len(left) == 0 {
+	one.Survivors, one.Unproven = leftOver(left), unprovenList(unproven)
+	if one.Left() == nil {
 		_ = os.Remove(e.SocketPath) // the lock is held: it's nobody else's
 		one.Err = record.Remove(folder)
 	}
 	return one, left, true
+}
+
+// errNoMembers says why a tree can't be recovered whose members only its file tells.
+var errNoMembers = errors.New("its file isn't whole any more: who was in it isn't known")
+
+// Forget drops a tree from the journal that both its sides have left, whatever may be left
+// of it: nobody is signalled. It is for a tree that Recover can't prove to be over, once
+// somebody has looked. The error is ErrUnknown where the journal has no such tree, and
+// ErrTaken where the tree lives or another recovers it.
+func Forget(id string) error {
+	state, runtime, err := journal.Folders()
+	if err == nil {
+		err = journal.Forget(state, runtime, id)
+	}
+	switch {
+	case errors.Is(err, journal.ErrUnknown):
+		err = ErrUnknown
+	case errors.Is(err, journal.ErrTaken):
+		err = ErrTaken
+	}
+	if err != nil {
+		return fmt.Errorf("forget %q: %w", id, err)
+	}
+	return nil
+}
+
+func unprovenList(list []contain.Unproven) (unproven []Unproven) {
+	for _, u := range list {
+		unproven = append(unproven, Unproven{process(u.Stat), u.In})
+	}
+	return unproven
 }
 
 func processList(stats []procfs.Stat) (list []Process) {

@@ -167,7 +167,7 @@ func lostTree(pid int) string {
 		if f.State != journal.Lost {
 			continue
 		}
-		left, _ := contain.NewLost(f.Entry, f.Life).Find() // what can't be proven isn't its
+		left, _, _ := contain.NewLost(f.Entry, f.Life).Find() // what can't be proven isn't its
 		for _, s := range left {
 			if s.PID == pid {
 				return f.Entry.ID

@@ -110,7 +110,7 @@ func (s *stopping) run(ctx context.Context, args []string) error {
 	ctx, calm := interruptible(ctx)
 	defer calm()
 	for i := range trees {
-		_, trees[i].survivors, trees[i].err = trees[i].lost.End(ctx, plan)
+		_, trees[i].survivors, _, trees[i].err = trees[i].lost.End(ctx, plan)
 	}
 	return s.report(trees)
 }
@@ -182,7 +182,7 @@ func (h *host) orphanTrees(chosen []*proc.Process, named bool, stderr io.Writer)
 		t := orphanTree{process: p, lost: contain.Lost{
 			Containment: wire.Subreaper, Members: []wire.Member{{PID: p.PID, Start: p.ID().Start, Name: p.Name}},
 		}}
-		t.found, err = t.lost.Find()
+		t.found, _, err = t.lost.Find()
 		if errors.Is(err, contain.ErrInside) {
 			err = fmt.Errorf("this command runs below %s: it is not ended", called(p))
 		}

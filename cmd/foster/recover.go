@@ -11,74 +11,129 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/journal"
 )
 
 // newRecover is foster recover.
 func newRecover(stdout, stderr io.Writer) *cobra.Command {
 	var list bool
+	var forget []string
 	var form string
 	cmd := &cobra.Command{
 		Use:   "recover [flags]",
 		Short: "End what an earlier foster left",
 		Long: `Find the trees whose foster and whose shim were both killed, and end what is left of
 them, in the orderly way that was agreed on when they were started. Only what is
-proven to belong to such a tree is signalled. foster run does so by itself before it
-starts anything.`,
-		Args: noArguments,
+proven to belong to such a tree is signalled. What may belong to it, too, is named, and
+the tree stays in the journal until it is gone, or until --forget drops it. foster run
+does the same by itself before it starts anything, but for --forget.`,
+		Example: "  foster recover\n  foster recover --list\n  foster recover --forget web",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := validOutput(form); err != nil {
 				return err
 			}
-			var options []foster.RecoverOption
-			if list {
-				options = append(options, foster.ListOnly())
-			}
-			ctx, calm := interruptible(cmd.Context())
-			defer calm()
-			lost, problems, err := foster.Recover(ctx, options...)
-			if err != nil {
-				return err
-			}
-			for _, p := range problems {
-				fmt.Fprintln(stderr, "foster: "+printable(p.Error())+": passed over")
-			}
-			if form == "json" {
-				if err := writeJSON(stdout, recoveredJSON(lost, list)); err != nil {
-					return err
+			if len(forget) > 0 {
+				for _, other := range []string{"list", "output"} {
+					if cmd.Flags().Changed(other) {
+						return usageError{fmt.Errorf("--forget and --%s can't be given together", other)}
+					}
 				}
-			} else if len(lost) == 0 {
-				fmt.Fprintln(stdout, "nothing was left")
+				return forgetTrees(cmd.Context(), forget, stdout)
 			}
-			for _, r := range lost {
-				if form != "json" {
-					fmt.Fprintln(stdout, recoveredLine(r, list))
-				}
-			}
-			return recoverError(lost)
+			return recoverAll(cmd.Context(), list, form, stdout, stderr)
 		},
 	}
 	outputFlag(cmd, &form)
 	cmd.Flags().BoolVarP(&list, "list", "n", false, "only list it, and end nothing")
+	cmd.Flags().StringArrayVar(&forget, "forget", nil, "drop the lost tree of this `ID` from the journal, and end nothing; may be given again")
 	return cmd
+}
+
+func recoverAll(ctx context.Context, list bool, form string, stdout, stderr io.Writer) error {
+	var options []foster.RecoverOption
+	if list {
+		options = append(options, foster.ListOnly())
+	}
+	ctx, calm := interruptible(ctx)
+	defer calm()
+	lost, problems, err := foster.Recover(ctx, options...)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		fmt.Fprintln(stderr, "foster: "+printable(p.Error())+": passed over")
+	}
+	switch {
+	case form == "json":
+		if err := writeJSON(stdout, recoveredJSON(lost, list)); err != nil {
+			return err
+		}
+	case len(lost) > 0:
+		for _, r := range lost {
+			fmt.Fprintln(stdout, recoveredLine(r, list))
+		}
+	case len(problems) > 0:
+		fmt.Fprintln(stdout, "nothing else was left")
+	default:
+		fmt.Fprintln(stdout, "nothing was left")
+	}
+	return recoverError(lost, problems, list, stderr)
+}
+
+// forgetTrees drops lost trees from the journal, and says what is left of them.
+func forgetTrees(ctx context.Context, ids []string, stdout io.Writer) error {
+	lost, _, err := foster.Recover(ctx, foster.ListOnly())
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		line := id
+		for _, r := range lost {
+			if r.ID == id {
+				line = recoveredLine(r, true)
+			}
+		}
+		err := foster.Forget(id)
+		switch {
+		case errors.Is(err, foster.ErrTaken):
+			return refusalError{hinted{fmt.Errorf("tree %q lives: it isn't forgotten", id), "foster stop " + id + " ends it"}}
+		case errors.Is(err, foster.ErrUnknown):
+			return refusalError{hinted{fmt.Errorf("there is no tree %q", id), "foster ls --all lists the trees"}}
+		case err != nil:
+			return err
+		}
+		fmt.Fprintln(stdout, line+": forgotten")
+	}
+	return nil
 }
 
 // recoveredLine says what was found of a tree, and what became of it.
 func recoveredLine(r foster.Recovered, listOnly bool) string {
-	what := fmt.Sprintf("%s (%s, in a %s)", r.ID, commandLine(r.Command), r.Containment)
-	switch {
-	case r.Err != nil:
-		return fmt.Sprintf("%s: %s", what, printable(r.Err.Error()))
-	case len(r.Found) == 0:
-		return what + ": nothing was left of it"
-	}
+	said := []string{fmt.Sprintf("%s (%s, in a %s)", r.ID, commandLine(r.Command), r.Containment)}
+	say := func(format string, args ...any) { said = append(said, printable(fmt.Sprintf(format, args...))) }
 	left := processNames(r.Found, len(r.Found))
 	switch {
-	case listOnly:
-		return fmt.Sprintf("%s: left: %s", what, left)
+	case r.Err != nil && len(r.Found) == 0:
+	case len(r.Found) > 0 && (listOnly || r.Err != nil):
+		say("left: %s", left)
 	case len(r.Survivors) > 0:
-		return fmt.Sprintf("%s: left: %s; %s couldn't be ended", what, left, count(len(r.Survivors), "process"))
+		say("left: %s; %s couldn't be ended", left, count(len(r.Survivors), "process"))
+	case len(r.Found) > 0:
+		say("ended: %s", left)
+	case len(r.Unproven) > 0:
+	case r.Containment == foster.Subreaper: // who has left its sessions can't be found
+		say("nothing of it was found")
+	default:
+		say("nothing was left of it")
 	}
-	return fmt.Sprintf("%s: ended: %s", what, left)
+	switch {
+	case r.Err != nil:
+		say("%v", r.Err)
+	case len(r.Unproven) > 0:
+		say("%v", &foster.UnprovenError{Unproven: r.Unproven})
+	}
+	return strings.Join(said, ": ")
 }
 
 type recovered struct {
@@ -88,6 +143,7 @@ type recovered struct {
 	Found       []member `json:"found"`
 	Ended       bool     `json:"ended"`
 	Survivors   []member `json:"survivors,omitempty"`
+	Unproven    []member `json:"unproven,omitempty"`
 	Error       string   `json:"error,omitempty"`
 }
 
@@ -101,30 +157,62 @@ func recoveredJSON(lost []foster.Recovered, listOnly bool) []recovered {
 		for _, s := range r.Survivors {
 			one.Survivors = append(one.Survivors, member{PID: s.PID, Name: s.Name, Why: s.String()})
 		}
+		for _, u := range r.Unproven {
+			one.Unproven = append(one.Unproven, member{PID: u.PID, Name: u.Name, Why: "in the " + u.In})
+		}
 		if r.Err != nil {
 			one.Error = r.Err.Error()
 		}
-		one.Ended = !listOnly && r.Err == nil && len(r.Survivors) == 0
+		one.Ended = !listOnly && r.Left() == nil
 		list = append(list, one)
 	}
 	return list
 }
 
-// recoverError is the status of a recovery that has left something.
-func recoverError(lost []foster.Recovered) error {
-	var failed []string
+// recoverError is the status of a recovery that has left something, or may have.
+func recoverError(lost []foster.Recovered, problems []error, listOnly bool, stderr io.Writer) error {
+	var failed, survived, unproven []string
 	for _, r := range lost {
-		if len(r.Survivors) > 0 {
-			return statusError(exitSurvivors)
-		}
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			failed = append(failed, r.ID)
+		case len(r.Survivors) > 0:
+			survived = append(survived, r.ID)
+		case len(r.Unproven) > 0:
+			unproven = append(unproven, r.ID)
 		}
 	}
-	if len(failed) > 0 {
+	foreign := ""
+	for _, p := range problems {
+		if p, ok := errors.AsType[journal.Problem](p); ok && p.MayBeLeft() {
+			foreign = p.ID()
+			failed = append(failed, foreign)
+		}
+	}
+	if len(unproven) > 0 && !listOnly {
+		fmt.Fprintln(stderr, "hint: "+unprovenHint(unproven[0]))
+	}
+	switch {
+	case len(survived) > 0:
+		return statusError(exitSurvivors)
+	case len(failed) > 0 && foreign != "":
+		return hinted{errors.New("not recovered: " + strings.Join(failed, ", ")), foreignHint(foreign)}
+	case len(failed) > 0:
 		return errors.New("not recovered: " + strings.Join(failed, ", "))
+	case len(unproven) > 0 && !listOnly:
+		return statusError(exitSurvivors)
 	}
 	return nil
+}
+
+// unprovenHint says what to do about processes that may be of a lost tree.
+func unprovenHint(id string) string {
+	return "foster explain PID tells what each is; end those that are of the tree, and run foster recover again; foster recover --forget " + id + " drops the tree"
+}
+
+// foreignHint says what to do about an entry that isn't obeyed here.
+func foreignHint(id string) string {
+	return "run foster recover where the tree was started; if that is gone, foster recover --forget " + id + " drops the tree"
 }
 
 // recoverFirst ends what an earlier foster left, before something is started that
@@ -140,7 +228,7 @@ func (r *runner) recoverFirst(ctx context.Context) error {
 		return nil
 	}
 	for _, one := range lost {
-		if (len(one.Found) > 0 || one.Err != nil) && !r.quiet {
+		if (len(one.Found) > 0 || one.Left() != nil) && !r.quiet {
 			fmt.Fprintln(r.stderr, "foster: left by an earlier foster: "+recoveredLine(one, false))
 		}
 	}

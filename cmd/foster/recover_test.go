@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/procfs"
@@ -325,4 +327,139 @@ func TestCtrlCDetaches(t *testing.T) {
 	}
 	output(t, "foster", "stop", "web")
 	forgotten(t)
+}
+
+// bothKilledUnseen starts a tree in a group, has it fork when its shim can't call the roll
+// any more, and kills foster and the shim. It gives the process that was forked.
+func bothKilledUnseen(t *testing.T, id string) (unseen int) {
+	t.Helper()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "go")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "--id", id, "--contain", "group", "--dir", dir, "--", "sh", "-c",
+		"echo ready $$; read line <go; sleep 1000 & echo unseen $!; read line <go")
+	leader := p.out.pid(`^ready (\d+)$`)
+	shim := inspected(t, id).Shim
+	stopped(t, shim)
+	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	unseen = p.out.pid(`^unseen (\d+)$`)
+	p.signal(syscall.SIGKILL)
+	kill(t, shim)
+	p.ends(128 + 9)
+	leaktest.Eventually(t, "its leader is reaped", func() bool {
+		reapZombies(t, 0)
+		return syscall.Kill(leader, 0) == syscall.ESRCH
+	})
+	t.Cleanup(func() { p.out.r.Close() })
+	return unseen
+}
+
+// isAlive says whether a process runs.
+func isAlive(pid int) bool {
+	s, err := procfs.Read(pid)
+	return err == nil && !procfs.Dying(s)
+}
+
+func TestBothKilledWhatIsNotProvenIsNamed(t *testing.T) {
+	leaktest.Check(t)
+	unseen := bothKilledUnseen(t, "web")
+	may := fmt.Sprintf(`^web \(sh -c .*, in a group\): may be left: members of the process group \d+ that foster can't prove to be its own: sleep \(pid %d\)`, unseen)
+	for range 2 { // it stays
+		p := begin(t, "foster", "recover")
+		p.out.next(may + "$")
+		p.err.next(`^hint: foster explain PID .* foster recover --forget web `)
+		p.ends(exitSurvivors)
+	}
+	if told := inspected(t, "web"); told.State != "lost" || !strings.HasPrefix(told.Problem, "may be left: ") {
+		t.Errorf("it is %s, with the problem %q", told.State, told.Problem)
+	}
+	p := begin(t, "foster", "recover", "--list")
+	p.out.next(may + "$")
+	p.ends(0)
+	p = begin(t, "foster", "recover", "-o", "json")
+	var list []recovered
+	if err := json.Unmarshal([]byte(strings.Join(p.out.rest(), "\n")), &list); err != nil || len(list) != 1 || list[0].Ended ||
+		len(list[0].Found) > 0 || len(list[0].Unproven) != 1 || list[0].Unproven[0].PID != unseen {
+		t.Errorf("in JSON: %+v, %v", list, err)
+	}
+	p.ends(exitSurvivors)
+	p = begin(t, "foster", "run", "--id", "web", "--", "sh", "-c", "echo started")
+	p.err.next(`^foster: left by an earlier foster: ` + may[1:])
+	p.err.next(`^hint: foster recover `)
+	p.ends(exitFoster)
+	if said := p.out.rest(); len(said) > 0 {
+		t.Errorf("a second tree of that name said %q", said)
+	}
+	if !isAlive(unseen) {
+		t.Error("it was ended without a proof")
+	}
+	// Somebody has looked, and drops the tree.
+	p = begin(t, "foster", "recover", "--forget", "web")
+	p.out.next(may + ": forgotten$")
+	p.ends(0)
+	if said := output(t, "foster", "recover"); len(said) != 1 || said[0] != "nothing was left" {
+		t.Errorf("then recover says %q", said)
+	}
+	if !isAlive(unseen) {
+		t.Error("it was ended by --forget")
+	}
+	kill(t, unseen)
+	leaktest.ReapOrphans(t)
+}
+
+func TestBothKilledWhatWasEndedByHandIsForgotten(t *testing.T) {
+	leaktest.Check(t)
+	unseen := bothKilledUnseen(t, "web")
+	p := begin(t, "foster", "recover")
+	p.ends(exitSurvivors)
+	kill(t, unseen)
+	leaktest.ReapOrphans(t)
+	if said := output(t, "foster", "recover"); len(said) != 1 || !strings.HasSuffix(said[0], ", in a group): nothing was left of it") {
+		t.Errorf("recover says %q", said)
+	}
+	output(t, "foster", "run", "--id", "web", "--", "true") // the name is free
+	forgotten(t)
+}
+
+func TestForgetLeavesLivingTreesAlone(t *testing.T) {
+	leaktest.Check(t)
+	output(t, "foster", "run", "--id", "web", "-d", "--", "sleep", "1000")
+	p := begin(t, "foster", "recover", "--forget", "web")
+	p.err.next(`^foster: tree "web" lives: `)
+	p.ends(exitRefused)
+	p = begin(t, "foster", "recover", "--forget", "nobody")
+	p.err.next(`^foster: there is no tree "nobody"$`)
+	p.ends(exitRefused)
+	for _, wrong := range [][]string{{"--list"}, {"-o", "json"}} {
+		p = begin(t, "foster", append([]string{"recover", "--forget", "web"}, wrong...)...)
+		p.ends(exitUsage)
+	}
+	if state := inspected(t, "web").State; state != "running" {
+		t.Errorf("it is %s", state)
+	}
+	output(t, "foster", "stop", "web")
+	forgotten(t)
+}
+
+// TestBothKilledIsRecoveredInAnotherTimeNamespace: there, /proc shows other start times.
+func TestBothKilledIsRecoveredInAnotherTimeNamespace(t *testing.T) {
+	hosttest.NeedRoot(t)
+	away := []string{"-T", "--boottime", "86400", "foster"}
+	leaktest.Need(t, "time namespaces", exec.Command("unshare", append(away, "version")...).Run())
+	for _, contain := range []string{"group", "subreaper", "cgroup"} {
+		t.Run(contain, func(t *testing.T) {
+			leaktest.Need(t, "containment "+contain, canHave(foster.Containment(contain)))
+			leaktest.Check(t)
+			bothKilled(t, contain, "web")
+			p := begin(t, "unshare", append(away, "recover")...)
+			endsWhileReaping(t, p, 0)
+			p.out.next(`^web \(sh -c .*\): ended: .*\(pid \d+\)`)
+			leaktest.ReapOrphans(t)
+			nothingIsLeft(t)
+		})
+	}
 }

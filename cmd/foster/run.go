@@ -327,7 +327,10 @@ func startError(c *foster.Cmd, err error) error {
 			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}
 		}
 		if errors.Is(err, journal.ErrLost) {
-			return hinted{fmt.Errorf("--id: %q: foster and the shim of the tree that had this name were killed", c.ID), "foster recover ends what is left of it"}
+			return hinted{fmt.Errorf("--id: %q: foster and the shim of the tree that had this name were killed", c.ID), "foster recover ends what is left of it, and names what it can't prove to be of it"}
+		}
+		if errors.Is(err, journal.ErrForeign) {
+			return hinted{fmt.Errorf("--id: %w", start.Err), foreignHint(c.ID)}
 		}
 		return hinted{start.Err, "XDG_STATE_HOME and XDG_RUNTIME_DIR say where foster keeps what it needs to find a tree"}
 	case foster.StageConfig:

@@ -172,9 +172,16 @@ func describe(found journal.Found) (journal.Found, tree) {
 	}
 	switch {
 	case found.State == journal.Lost:
-		left, err := contain.NewLost(e, found.Life).Find()
-		if err != nil {
+		left, unproven, err := contain.NewLost(e, found.Life).Find()
+		switch {
+		case err != nil:
 			t.Problem = err.Error()
+		case len(unproven) > 0:
+			var told foster.UnprovenError
+			for _, u := range unproven {
+				told.Unproven = append(told.Unproven, foster.Unproven{Process: foster.Process{PID: u.PID, Name: u.Comm}, In: u.In})
+			}
+			t.Problem = told.Error()
 		}
 		for _, s := range left {
 			t.Members = append(t.Members, newProcess(s))

@@ -80,8 +80,8 @@ func KillLostGroup(leader int, _ uint64, _ time.Duration) (killed, left []procfs
 	return nil, nil, nil
 }
 
-func findLost(Lost) ([]procfs.Stat, error) { return nil, notHere("recovery") }
+func findLost(Lost) ([]procfs.Stat, []Unproven, error) { return nil, nil, notHere("recovery") }
 
-func endLost(context.Context, Lost, wire.Plan) (ended, left []procfs.Stat, err error) {
-	return nil, nil, notHere("recovery")
+func endLost(context.Context, Lost, wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
+	return nil, nil, nil, notHere("recovery")
 }

@@ -16,8 +16,14 @@ type Lost struct {
 	CgroupPath  string
 	CgroupInode uint64
 	Groups      []string      // of version 1, for its limits
-	Members     []wire.Member // who was seen in the tree, living or not
-	Shim        wire.Member   // zero where its number isn't known here
+	Members     []wire.Member // who was seen in the tree, living or not; the leader comes first
+	Shim        wire.Member
+}
+
+// Unproven is a process that may be of a lost tree, and for which there is no proof.
+type Unproven struct {
+	procfs.Stat
+	In string // what it shares with the tree: "process group 4101"
 }
 
 // Errors of a tree that isn't to be ended from here.
@@ -28,27 +34,28 @@ var (
 	ErrShimLives = errors.New("the shim of that tree lives")
 	// ErrNotATree says that what the journal names can't be a tree's.
 	ErrNotATree = errors.New("not what foster makes for a tree")
+	// ErrHidden says that something of the tree may live that /proc doesn't show.
+	ErrHidden = errors.New("/proc doesn't show it to this user (see hidepid in proc(5)): recover it as root")
 )
 
 // NewLost takes from the journal what ending a tree needs; life may be nil.
 func NewLost(e *wire.Entry, life *wire.Life) Lost {
-	l := Lost{Containment: e.Containment, CgroupPath: e.CgroupPath, CgroupInode: e.CgroupInode, Groups: e.Groups}
-	if !e.ShimSelf {
-		l.Shim = e.Shim
-	}
+	l := Lost{Containment: e.Containment, CgroupPath: e.CgroupPath, CgroupInode: e.CgroupInode, Groups: e.Groups, Shim: e.Shim}
 	if life != nil {
 		l.Members = append([]wire.Member{life.Leader}, life.Members...)
 	}
 	return l
 }
 
-// Find lists what is proven to be left of the tree, and signals nobody.
-func (l Lost) Find() ([]procfs.Stat, error) { return findLost(l) }
+// Find lists what is proven to be left of the tree, and who else may be of it. It signals
+// nobody.
+func (l Lost) Find() (left []procfs.Stat, unproven []Unproven, err error) { return findLost(l) }
 
 // End ends what is proven to be left of the tree: by the steps of the plan in turn,
 // each sent to all that are left, whatever its scope, and then by SIGKILL, until the
-// tree is empty or it's time to give up. It returns whom it saw end, and who is left.
+// tree is empty or it's time to give up. It returns whom it saw end, who is left, and who
+// else may be of the tree: those it doesn't signal.
 // When the context is done, it leaves at once who is left then.
-func (l Lost) End(ctx context.Context, plan wire.Plan) (ended, left []procfs.Stat, err error) {
+func (l Lost) End(ctx context.Context, plan wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
 	return endLost(ctx, l, plan)
 }

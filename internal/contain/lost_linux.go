@@ -21,25 +21,28 @@ import (
 // giveUpDefault bounds a plan that doesn't say when to give up.
 const giveUpDefault = 10 * time.Second
 
-func findLost(l Lost) ([]procfs.Stat, error) {
-	r, err := newRemains(l)
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
-	err = r.scan(nil)
-	return r.living(), err
-}
-
-func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.Stat, err error) {
+func findLost(l Lost) (left []procfs.Stat, unproven []Unproven, err error) {
 	r, err := newRemains(l)
 	if err != nil {
 		return nil, nil, err
+	}
+	defer r.close()
+	if err := r.scan(nil); err != nil {
+		return r.living(), nil, err
+	}
+	unproven, err = r.unproven()
+	return r.living(), unproven, err
+}
+
+func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
+	r, err := newRemains(l)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	defer r.close()
 	e, err := newEnding(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer e.close()
 	err = e.run(plan)
@@ -47,7 +50,10 @@ func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.
 	if len(left) == 0 && err == nil {
 		err = errors.Join(r.removeCgroup(), r.removeGroups())
 	}
-	return r.ended(), left, err
+	if err == nil {
+		unproven, err = r.unproven()
+	}
+	return r.ended(), left, unproven, err
 }
 
 // ending is an End under way.

@@ -171,7 +171,7 @@ var impatient = wire.Plan{
 
 func mustFind(t *testing.T, l Lost, want ...procfs.Stat) {
 	t.Helper()
-	found, err := l.Find()
+	found, _, err := l.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func mustFind(t *testing.T, l Lost, want ...procfs.Stat) {
 // mustEnd ends a lost tree, and wants these to have ended and nobody to be left.
 func mustEnd(t *testing.T, l Lost, plan wire.Plan, want ...procfs.Stat) {
 	t.Helper()
-	ended, left, err := l.End(context.Background(), plan)
+	ended, left, _, err := l.End(context.Background(), plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ wait`)
 			endAtCleanup(t, s.PID)
 		}
 	}
-	ended, left, err := l.End(context.Background(), impatient)
+	ended, left, _, err := l.End(context.Background(), impatient)
 	if err != nil || len(left) > 0 {
 		t.Fatalf("left %v, %v", left, err)
 	}
@@ -345,7 +345,7 @@ func TestAStoppedMemberActsOnTheSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is stopped", func() bool { return stat(t, a.leader.PID).State == 'T' })
-	if _, left, err := lost(a.leader).End(context.Background(), term); err != nil || len(left) > 0 {
+	if _, left, _, err := lost(a.leader).End(context.Background(), term); err != nil || len(left) > 0 {
 		t.Fatal(left, err)
 	}
 	if line, err := a.out.ReadString('\n'); line != "farewell 1\n" {
@@ -360,7 +360,7 @@ func TestWhoIsForkedWhileEndingIsEnded(t *testing.T) {
 trap 'setsid sh -c "echo late \$\$; exec sleep 100" &' TERM
 echo self $$
 while :; do sleep 0.01; done`)
-		ended, left, err := lost(a.leader).End(context.Background(), wire.Plan{
+		ended, left, _, err := lost(a.leader).End(context.Background(), wire.Plan{
 			Steps:  []wire.Step{{Signal: syscall.SIGTERM, Wait: wait}},
 			GiveUp: 20 * time.Second,
 		})
@@ -413,7 +413,7 @@ for i in 1 2 3 4 5 6 7 8; do next 500 & done
 echo self $$
 sleep 20`)
 	t.Cleanup(func() { reap(t) })
-	ended, left, err := lost(a.leader).End(context.Background(), impatient)
+	ended, left, _, err := lost(a.leader).End(context.Background(), impatient)
 	if err != nil || len(left) > 0 || len(ended) < 2+8 {
 		t.Fatalf("ended %d, left %v, %v", len(ended), left, err)
 	}
@@ -437,10 +437,10 @@ func TestATreeWithThisProcessInItIsNotTouched(t *testing.T) {
 			continue // /proc may hide those of others
 		}
 		l := lost(a.leader, s)
-		if _, err := l.Find(); !errors.Is(err, ErrInside) {
+		if _, _, err := l.Find(); !errors.Is(err, ErrInside) {
 			t.Errorf("%s: find: %v", name, err)
 		}
-		if ended, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrInside) || len(ended) > 0 {
+		if ended, _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrInside) || len(ended) > 0 {
 			t.Errorf("%s: ended %v, %v", name, ended, err)
 		}
 	}
@@ -462,10 +462,10 @@ func TestATreeWhoseShimLivesIsNotLost(t *testing.T) {
 	b := bystander(t, nil)
 	l := lost(b)
 	l.Shim = recorded(b)[0]
-	if _, err := l.Find(); !errors.Is(err, ErrShimLives) {
+	if _, _, err := l.Find(); !errors.Is(err, ErrShimLives) {
 		t.Errorf("find: %v", err)
 	}
-	if _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrShimLives) {
+	if _, _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrShimLives) {
 		t.Errorf("end: %v", err)
 	}
 }
@@ -495,7 +495,7 @@ func TestAnUnknownContainmentIsNotObeyed(t *testing.T) {
 	for _, level := range []wire.Containment{0, 5, 255} {
 		l := lost(b)
 		l.Containment = level
-		if _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrNotATree) {
+		if _, _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrNotATree) {
 			t.Errorf("%d: %v", level, err)
 		}
 	}
@@ -508,7 +508,7 @@ func TestEndingStopsWhenItsContextIsDone(t *testing.T) {
 		_, _ = a.out.ReadString('\n') // the signal has come
 		cancel()
 	}()
-	_, left, err := lost(a.leader).End(ctx, term)
+	_, left, _, err := lost(a.leader).End(ctx, term)
 	if !errors.Is(err, context.Canceled) || !slices.ContainsFunc(left, func(s procfs.Stat) bool { return s.PID == a.leader.PID }) {
 		t.Errorf("left %v, %v", left, err)
 	}
@@ -524,8 +524,7 @@ func TestNewLostTakesWhatIsKnown(t *testing.T) {
 	if l.Shim.PID != 4 || len(l.Members) != 2 || l.CgroupInode != 3 || l.Containment != wire.Cgroup {
 		t.Errorf("got %+v", l)
 	}
-	e.ShimSelf = true
-	if l := NewLost(e, nil); l.Shim.PID != 0 || len(l.Members) > 0 {
+	if l := NewLost(e, nil); l.Shim.PID != 4 || len(l.Members) > 0 {
 		t.Errorf("got %+v", l)
 	}
 }
@@ -542,10 +541,10 @@ func TestEndingLeavesNoDescriptor(t *testing.T) {
 	a := startApp(t, 4, daemons)
 	before := count()
 	l := lost(a.leader, a.members["daemon"])
-	if _, err := l.Find(); err != nil {
+	if _, _, err := l.Find(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.End(context.Background(), term); err != nil {
+	if _, _, _, err := l.End(context.Background(), term); err != nil {
 		t.Fatal(err)
 	}
 	if after := count(); after > before {

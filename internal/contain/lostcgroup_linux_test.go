@@ -148,7 +148,7 @@ func TestACgroupThatIsNotTheTreesIsNotTouched(t *testing.T) {
 		{CgroupPath: plain, CgroupInode: sys.Inode(info)},
 	} {
 		l.Containment = wire.Cgroup
-		if _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrNotATree) {
+		if _, _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrNotATree) {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}
@@ -164,10 +164,10 @@ func TestACgroupWithThisProcessInItIsNotTouched(t *testing.T) {
 		join(t, filepath.Dir(c.Path), os.Getpid())
 		join(t, filepath.Dir(c.Path), b.PID)
 	})
-	if _, err := l.Find(); !errors.Is(err, ErrInside) {
+	if _, _, err := l.Find(); !errors.Is(err, ErrInside) {
 		t.Errorf("find: %v", err)
 	}
-	if _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrInside) {
+	if _, _, _, err := l.End(context.Background(), impatient); !errors.Is(err, ErrInside) {
 		t.Errorf("end: %v", err)
 	}
 }

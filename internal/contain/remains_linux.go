@@ -1,11 +1,15 @@
 package contain
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -19,19 +23,26 @@ import (
 //     the line that was read behind a handle;
 //   - the members of the tree's cgroup, which is known by its inode;
 //   - who descends from a proven one, by the same steps as in proof_linux.go;
-//   - who shares a session or a process group with a proven one, where its number is
-//     that of a recorded member, which may itself be dead. Sessions and groups are
-//     inherited, or entered from within. As long as one is in it that was proven, the
-//     number can't have been given to another process (the kernel doesn't give it
-//     out), so it's still the one that a member of the tree made.
+//   - who shares a session or a process group with a proven one, where a member of the
+//     tree has made it: its number is that of a recorded member, which may itself be
+//     dead, or it is the session of a recorded member and not that in which the leader
+//     was started. Sessions and groups are inherited, or entered from within. As long as
+//     one is in it that was proven, the number can't have been given to another process
+//     (the kernel doesn't give it out), so it's still the one that a member of the tree
+//     made. A recorded member that is a zombie proves that as well.
 //
-// Whose parent ended before it was seen, and who left cgroup, session and group, is
-// found by none of these.
+// Who is in such a session or group beside nobody that is proven may be of the tree, or of
+// a stranger that was given the number since: see [remains.unproven]. Whose parent ended
+// before it was seen, and who left cgroup, session and group, is found by none of these.
 type remains struct {
 	lost     Lost
 	cgroup   *os.Root // nil: none, or gone
 	recorded bool     // the recorded members were looked for
+	hidden   bool     // a recorded member may live that /proc doesn't show
 	numbers  map[int][]uint64
+	sessions map[int]bool // those that members have made, by their numbers
+	first    uint64       // when the leader began
+	anchors  []held       // recorded members that are zombies
 	found    []held
 	byPid    map[int]int
 	seen     map[procfs.Identity]procfs.Stat
@@ -56,7 +67,7 @@ func newRemains(l Lost) (*remains, error) {
 			return nil, err
 		}
 	}
-	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, seen: map[procfs.Identity]procfs.Stat{}, others: map[int]bool{}}
+	r := &remains{lost: l, byPid: map[int]int{}, numbers: map[int][]uint64{}, sessions: map[int]bool{}, seen: map[procfs.Identity]procfs.Stat{}, others: map[int]bool{}}
 	if l.Containment == wire.PIDNS {
 		return r, nil // the kernel ended all with the shim; the members' numbers mean nothing here
 	}
@@ -67,6 +78,12 @@ func newRemains(l Lost) (*remains, error) {
 		if m.PID > 1 && m.Start > 0 {
 			r.numbers[m.PID] = append(r.numbers[m.PID], m.Start)
 		}
+		if leader := l.Members[0]; leader.Session != 0 && m.Session != 0 && (m.Session != leader.Session || leader.Session == leader.PID) {
+			r.sessions[m.Session] = true
+		}
+	}
+	if len(l.Members) > 0 {
+		r.first = l.Members[0].Start
 	}
 	if l.Containment == wire.Cgroup {
 		var err error
@@ -79,6 +96,7 @@ func newRemains(l Lost) (*remains, error) {
 
 func (r *remains) close() {
 	release(r.found)
+	release(r.anchors)
 	if r.cgroup != nil {
 		r.cgroup.Close()
 	}
@@ -182,8 +200,27 @@ func (r *remains) try(seen procfs.Stat, proven func(now procfs.Stat) bool) {
 func (r *remains) addRecorded() {
 	for pid, starts := range r.numbers {
 		for _, start := range starts {
-			r.try(procfs.Stat{PID: pid, Start: start, State: '?'}, func(procfs.Stat) bool { return true })
+			seen := procfs.Stat{PID: pid, Start: start, State: '?'}
+			r.try(seen, func(procfs.Stat) bool { return true })
+			if _, lives := r.byPid[pid]; !lives {
+				r.addAnchor(seen)
+			}
 		}
+	}
+}
+
+// addAnchor holds a recorded member that is a zombie: its number is its own until it is
+// reaped.
+func (r *remains) addAnchor(seen procfs.Stat) {
+	h, err := hold(seen)
+	switch {
+	case err == nil && h.stat.Zombie():
+		r.anchors = append(r.anchors, h)
+	case err == nil:
+		release([]held{h})
+	case isGone(err) && errors.Is(sys.Kill(seen.PID, 0), unix.EPERM):
+		_, err := procfs.Read(seen.PID)
+		r.hidden = r.hidden || isGone(err)
 	}
 }
 
@@ -206,19 +243,20 @@ func (r *remains) addBelow(snapshot []procfs.Stat) {
 
 // addSharing adds who is in a session or a group of the tree's own.
 func (r *remains) addSharing(snapshot []procfs.Stat) {
-	for _, of := range []func(procfs.Stat) int{sessionOf, groupOf} {
-		witnesses := r.witnesses(snapshot, of)
+	for _, share := range shares {
+		witnesses := r.witnesses(snapshot, share)
 		for _, s := range snapshot {
-			w, ok := witnesses[of(s)]
-			if !ok || s.Start < slices.Min(r.numbers[of(s)]) {
+			n := share.of(s)
+			w, ok := witnesses[n]
+			if since, own := share.since(r, n); !ok || !own || s.Start < since {
 				continue // who is older than the one that made it can't be of the tree
 			}
 			r.try(s, func(now procfs.Stat) bool {
 				// The witness is read last: it was there before and after, so the
 				// number was that of one session or group all the while.
 				then, err := procfs.Read(w.stat.PID)
-				return of(now) == of(s) && err == nil && of(then) == of(s) &&
-					then.Start == w.stat.Start && !then.Zombie() && answers(w.pidfd)
+				return share.of(now) == n && err == nil && share.of(then) == n &&
+					then.Start == w.stat.Start && answers(w.pidfd)
 			})
 		}
 	}
@@ -227,24 +265,48 @@ func (r *remains) addSharing(snapshot []procfs.Stat) {
 // known are those by which others can be proven: see witnesses.
 func (r *remains) known() map[procfs.Identity]bool {
 	those := map[procfs.Identity]bool{}
-	for _, of := range []func(procfs.Stat) int{sessionOf, groupOf} {
-		for _, h := range r.witnesses(nil, of) {
+	for _, share := range shares {
+		for _, h := range r.witnesses(nil, share) {
 			those[h.stat.Identity()] = true
 		}
 	}
 	return those
 }
 
-func sessionOf(s procfs.Stat) int { return s.Session }
+// share is what processes of a tree have in common: a session or a process group. since
+// says whether a member of the tree has made the one of that number, and since when there
+// can be somebody of the tree in it.
+type share struct {
+	of    func(procfs.Stat) int
+	since func(*remains, int) (uint64, bool)
+}
 
-func groupOf(s procfs.Stat) int { return s.PGID }
+var shares = []share{
+	{func(s procfs.Stat) int { return s.Session }, func(r *remains, n int) (uint64, bool) {
+		if r.sessions[n] && len(r.numbers[n]) == 0 {
+			return r.first, true
+		}
+		return r.began(n)
+	}},
+	{func(s procfs.Stat) int { return s.PGID }, (*remains).began},
+}
+
+// began is when the recorded member of a number began, the first where there were more.
+func (r *remains) began(n int) (uint64, bool) {
+	starts := r.numbers[n]
+	if len(starts) == 0 {
+		return 0, false
+	}
+	return slices.Min(starts), true
+}
 
 // witnesses gives one proven process for each session or group of the tree's own.
-func (r *remains) witnesses(snapshot []procfs.Stat, of func(procfs.Stat) int) map[int]held {
+func (r *remains) witnesses(snapshot []procfs.Stat, share share) map[int]held {
 	found := map[int]held{}
-	for _, h := range r.found {
-		n := of(h.stat)
-		if _, known := found[n]; known || len(r.numbers[n]) == 0 || h.stat.Zombie() || !answers(h.pidfd) {
+	for _, h := range slices.Concat(r.found, r.anchors) {
+		n := share.of(h.stat)
+		_, known := found[n]
+		if _, own := share.since(r, n); known || !own || !answers(h.pidfd) {
 			continue
 		}
 		found[n] = h // the first: who came later, in a storm, goes sooner

@@ -112,6 +112,35 @@ func (r *Record) Remove(folder string) error {
 	return ignoreMissing(os.Remove(path))
 }
 
+// Forget removes what the journal has of a tree that nobody holds, whatever it says, and the
+// tree's socket. It is ErrUnknown where that is nothing, and ErrTaken where the tree lives or
+// another recovers it.
+func Forget(folder, runtime, id string) error {
+	if err := ValidID(id); err != nil {
+		return err
+	}
+	path := treePath(folder, id)
+	f, err := open(path, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	locked, err := lockAlone(f)
+	switch {
+	case err != nil:
+		return err
+	case !locked:
+		return ErrTaken
+	case !isAt(f, path):
+		return ErrUnknown // it was removed, or replaced, before it was locked
+	}
+	removeOutputs(folder, id)
+	return errors.Join(ignoreMissing(os.Remove(SocketPath(runtime, id))), ignoreMissing(os.Remove(path)))
+}
+
 // isAt says whether a path still names the open file.
 func isAt(f *os.File, path string) bool {
 	mine, err := f.Stat()

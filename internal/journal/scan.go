@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,7 +30,14 @@ type Found struct {
 type Problem struct {
 	Path string
 	Err  error
+	Held bool // its tree lives, wherever that is, or another recovers it
 }
+
+// ID is the name of the tree that the file is of.
+func (p Problem) ID() string { return strings.TrimSuffix(filepath.Base(p.Path), treeSuffix) }
+
+// MayBeLeft says whether the file may be that of a tree which both its sides have left.
+func (p Problem) MayBeLeft() bool { return !p.Held && !errors.Is(p.Err, ErrAlien) }
 
 func (p Problem) Error() string { return fmt.Sprintf("journal: %s: %v", p.Path, p.Err) }
 
@@ -54,10 +62,10 @@ func Scan(folder string) (found []Found, problems []Problem, err error) {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // removed meanwhile
 		case err != nil:
-			problems = append(problems, Problem{path, err})
+			problems = append(problems, Problem{path, err, one.State == Living})
 			continue
 		case one.Torn:
-			problems = append(problems, Problem{path, errTornLife})
+			problems = append(problems, Problem{path, errTornLife, one.State == Living})
 		}
 		found = append(found, one)
 	}
@@ -147,9 +155,12 @@ func open(path string, flag int) (*os.File, error) {
 
 // place is where an entry may be obeyed.
 type place struct {
-	boot  string
-	pidns uint64
-	uid   int
+	boot    string
+	pidns   uint64
+	uid     int
+	machine string        // "": not known
+	clock   time.Duration // by how much the time namespace is ahead
+	noClock error         // why that isn't known
 }
 
 // whereabouts are those of this process, of which only the user can change.
@@ -163,11 +174,16 @@ var fixed = sync.OnceValues(func() (p place, err error) {
 	if p.boot, err = sys.BootID(); err == nil {
 		p.pidns, err = sys.PIDNamespace()
 	}
+	p.machine = sys.MachineID()
+	p.clock, p.noClock = sys.BootOffset()
 	return p, err
 })
 
 func (p place) fill(e *wire.Entry) {
-	e.Version, e.Boot, e.PIDNS, e.UID = Version, p.boot, p.pidns, p.uid
+	e.Version, e.Boot, e.PIDNS, e.UID, e.Machine = Version, p.boot, p.pidns, p.uid, p.machine
+	if e.Clock = ""; p.noClock == nil {
+		e.Clock = strconv.FormatInt(int64(p.clock), 10)
+	}
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
@@ -189,7 +205,11 @@ func (p place) look(path string) (Found, error) {
 		// it isn't enough to close it.
 		defer func() { _ = sys.Unlock(f) }()
 	}
-	return p.read(path, f, free)
+	found, err := p.read(path, f, free)
+	if err != nil && !free {
+		found.State = Living
+	}
+	return found, err
 }
 
 // read reads an open file, whose lock is free or held by the caller, or isn't.
@@ -214,17 +234,57 @@ func (p place) read(path string, f *os.File, free bool) (Found, error) {
 	}
 	torn := errors.Is(err, errTornLife)
 	if err != nil && !torn {
-		if free && isRuined(info, err) {
+		if free && p.isRuined(info, err) {
 			err = fmt.Errorf("%w: %w", errRuined, err)
 		}
 		return Found{}, err
 	}
 	found := Found{Path: path, Entry: c.entry, Life: c.life, Torn: torn}
 	found.State, err = p.judge(path, found, free)
+	if err == nil && found.State != Gone {
+		err = p.translate(found)
+	}
 	if err != nil {
 		return Found{}, err
 	}
 	return found, nil
+}
+
+// tick is the unit of start times: see procfs.Stat.
+const tick = 10 * time.Millisecond
+
+// translate puts the start times of another time namespace into those that /proc shows to
+// this process. It's an error where they can't be known to the tick: by those, a living
+// process would be taken for one that has ended.
+func (p place) translate(f Found) error {
+	e := f.Entry
+	if e.Clock == "" {
+		return nil // a foster wrote it that didn't know of time namespaces
+	}
+	clock, err := strconv.ParseInt(e.Clock, 10, 64)
+	if err = errors.Join(err, p.noClock); err != nil {
+		return fmt.Errorf("%w: its start times can't be told here: %w", ErrForeign, err)
+	}
+	ahead := p.clock - time.Duration(clock)
+	if ahead%tick != 0 {
+		return fmt.Errorf("%w: it is of another time namespace, whose clock differs by %v, which is no whole number of ticks", ErrForeign, ahead)
+	}
+	move := func(m *wire.Member) {
+		if m.Start != 0 {
+			m.Start += uint64(ahead / tick) // a negative number wraps around, and so back
+		}
+	}
+	move(&e.Shim)
+	move(&e.Owner)
+	if l := f.Life; l != nil {
+		move(&l.Leader)
+		for _, list := range [][]wire.Member{l.Members, l.LeaderEnd.Left, l.End.Survivors} {
+			for i := range list {
+				move(&list[i])
+			}
+		}
+	}
+	return nil
 }
 
 // judge says how a tree stands, or why its entry isn't to be obeyed.
@@ -240,6 +300,8 @@ func (p place) judge(path string, f Found, free bool) (State, error) {
 	case e.Boot != p.boot && !free:
 		// A folder that several machines share.
 		return 0, fmt.Errorf("%w: it is of another boot, yet its lock is held: of another machine", ErrForeign)
+	case e.Boot != p.boot && e.Machine != "" && p.machine != "" && e.Machine != p.machine:
+		return 0, fmt.Errorf("%w: it is of another machine", ErrForeign)
 	case e.Boot != p.boot:
 		return Gone, nil
 	case e.PIDNS != p.pidns:
@@ -256,12 +318,12 @@ func (p place) judge(path string, f Found, free bool) (State, error) {
 // tree can't live, whatever it was.
 var errRuined = errors.New("of an earlier boot")
 
-func isRuined(info fs.FileInfo, err error) bool {
+func (p place) isRuined(info fs.FileInfo, err error) bool {
 	if !errors.Is(err, ErrTorn) && !errors.Is(err, ErrNewer) {
 		return false
 	}
-	up := time.Duration(sys.BootTime())
-	return up > 0 && info.ModTime().Before(time.Now().Add(-up))
+	up := time.Duration(sys.BootTime()) - p.clock
+	return p.noClock == nil && up > 0 && info.ModTime().Before(time.Now().Add(-up))
 }
 
 // removeRuined removes a file if it still is a ruined one.

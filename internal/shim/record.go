@@ -80,7 +80,7 @@ func (s *server) callRoll() {
 	if list, err := s.held.tree.Members(); err == nil {
 		found := r.life.Members[:0:0]
 		for _, m := range list {
-			found = append(found, wire.Member{PID: m.PID, Start: m.Start})
+			found = append(found, wire.Member{PID: m.PID, Start: m.Start, Group: m.PGID, Session: m.Session})
 		}
 		if others = !slices.Equal(found, r.life.Members); others {
 			r.life.Members = found

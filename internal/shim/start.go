@@ -145,9 +145,11 @@ func (s *server) started(h *holding, f *forker, t *terms) {
 	h.tree.Started(f.pid)
 	s.held = h
 	told := &wire.Started{PID: f.pid, At: time.Now()}
+	leader := wire.Member{PID: f.pid, Name: filepath.Base(f.msg.Path)}
 	if stat, err := procfs.Read(f.pid); err == nil {
-		told.Start = stat.Start
+		leader.Start, leader.Group, leader.Session = stat.Start, stat.PGID, stat.Session
 	}
+	told.Start = leader.Start
 	var fds []int
 	if f.pidfd >= 0 {
 		fds = []int{f.pidfd}
@@ -157,7 +159,7 @@ func (s *server) started(h *holding, f *forker, t *terms) {
 	s.machine.Grace, s.machine.Confirm = f.msg.Grace, f.msg.Confirm && !f.msg.OwnerNamed
 	s.step(Started, f.msg.OwnerGone)
 	t.start.Args, t.start.Env = nil, nil // they may be large, and have served
-	s.begin(t, wire.Member{PID: f.pid, Start: told.Start, Name: filepath.Base(f.msg.Path)})
+	s.begin(t, leader)
 	if s.many != nil {
 		s.many.hold(s)
 	}

@@ -64,9 +64,9 @@ func (s *Supervisor) recoverLost() []foster.Recovered {
 	lost, _, err := foster.Recover(s.patient)
 	s.problem("recovery", err)
 	for _, one := range lost {
-		switch {
-		case one.Err != nil:
-			s.event(nil, "supervisor", "%s is lost, and can't be ended: %v", one.ID, one.Err)
+		switch left := one.Left(); {
+		case left != nil:
+			s.event(nil, "supervisor", "%s was lost: %v", one.ID, left)
 		case len(one.Found) > 0:
 			s.event(nil, "supervisor", "%s was lost: %d processes were left of it, and were ended", one.ID, len(one.Found))
 		}
@@ -273,11 +273,11 @@ func attachAgain(id string) (*foster.Tree, error) {
 	return nil, errors.Join(err, rerr)
 }
 
-// leftOf names who is left of a tree that both its sides have left, and can't be ended.
+// leftOf names who is left of a tree that both its sides have left, or may be.
 func leftOf(lost []foster.Recovered, id string) error {
 	for _, one := range lost {
-		if one.ID == id && len(one.Survivors) > 0 {
-			return &foster.SurvivorsError{Survivors: one.Survivors}
+		if one.ID == id {
+			return one.Left()
 		}
 	}
 	return nil

@@ -73,10 +73,14 @@ func (l *launching) start(ctx context.Context) (*foster.Tree, error) {
 	defer done()
 	tree, err := l.startTree()
 	if errors.Is(err, journal.ErrLost) { // of a supervisor that was killed in the middle of a start
-		_, _, rerr := foster.Recover(ctx)
-		if tree, err = l.startTree(); err != nil {
-			err = errors.Join(err, rerr)
+		lost, _, rerr := foster.Recover(ctx)
+		if tree, err = l.startTree(); err == nil {
+			return tree, nil
 		}
+		if left := leftOf(lost, l.id); left != nil {
+			return nil, fmt.Errorf("%w: %w", err, left)
+		}
+		err = errors.Join(err, rerr)
 	}
 	return tree, err
 }

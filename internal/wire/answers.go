@@ -100,6 +100,8 @@ type Member struct {
 	Name  string
 	State uint8
 	Error syscall.Errno // why it couldn't be signalled
+
+	Group, Session int // 0: not known
 }
 
 // Usage is what processes used up to their end (getrusage(2)).

@@ -243,6 +243,8 @@ func (m *Entry) fields(c *codec) {
 	c.bool(16, &m.ShimSelf)
 	c.bool(17, &m.Many)
 	c.strings(18, &m.Groups)
+	c.string(19, &m.Clock)
+	c.string(20, &m.Machine)
 }
 
 func (m *Life) fields(c *codec) {
@@ -299,6 +301,8 @@ func (v *Member) fields(c *codec) {
 	c.string(3, &v.Name)
 	num(c, 4, &v.State)
 	num(c, 5, &v.Error)
+	num(c, 6, &v.Group)
+	num(c, 7, &v.Session)
 }
 
 func (v *Orphan) fields(c *codec) {

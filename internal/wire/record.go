@@ -24,6 +24,8 @@ type Entry struct {
 	ShimSelf    bool     // the shim's numbers are those of a PID namespace of its own
 	Many        bool     // the shim holds other trees as well
 	Groups      []string // folders of cgroups for its limits, which are removed with it
+	Clock       string   // by how many nanoseconds its time namespace is ahead, as to CLOCK_BOOTTIME
+	Machine     string   // machine-id(5)
 }
 
 // SharedCgroup is the cgroup by which a tree is told from others of its shim; "" where
