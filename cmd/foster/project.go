@@ -77,7 +77,7 @@ func loadNearest(files []string) (*config.Project, error) {
 	}
 	var missing error
 	for dir := "."; ; dir = filepath.Join("..", dir) {
-		project, err := config.Load(config.Source{Dir: dir, Files: files, Environ: os.Environ()})
+		project, err := config.Load(config.Source{Dir: dir, Files: files, Environ: os.Environ(), Found: dir != "."})
 		if missing == nil {
 			missing = err
 		}

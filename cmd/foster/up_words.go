@@ -140,5 +140,8 @@ func configError(err error) error {
 		}
 		return usageError{hinted{err, smallest}}
 	}
+	if refused, ok := errors.AsType[*config.DistrustError](err); ok {
+		return usageError{hinted{err, refused.Hint}}
+	}
 	return err
 }

@@ -17,6 +17,9 @@ type decoder struct {
 	app      *app // that is being read
 	files    int  // that were read
 	bytes    int  // of them
+
+	// found is the file of a project that was found and not named: see trusted.
+	found string
 }
 
 // wrong tells of a value of the wrong type.
@@ -111,6 +114,10 @@ const (
 
 // read reads a file, which may be a pipe, as in a shell's <(…).
 func (d *decoder) read(path string) ([]byte, error) {
+	path, err := d.trusted(path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

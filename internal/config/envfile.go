@@ -143,11 +143,19 @@ func (d *decoder) readEnvAt(at place) (vars []variable) {
 		}
 		more, err := d.readEnv(name, d.path(below, name))
 		if err != nil {
-			d.problems.add(below, "", "%s", fileProblem(err))
+			d.problems.add(below, fileHint(err), "%s", fileProblem(err))
 		}
 		vars = append(vars, more...)
 	}
 	return vars
+}
+
+// fileHint is what can be done about a file that isn't read.
+func fileHint(err error) string {
+	if d, ok := err.(*DistrustError); ok {
+		return d.Hint
+	}
+	return ""
 }
 
 // fileProblem is why a file can't be read, without its name twice.

@@ -15,6 +15,9 @@ type Source struct {
 	Dir     string   // "": the current folder
 	Files   []string // relative to Dir; none: foster.yaml, foster.yml or Procfile, whichever is found first
 	Environ []string // nil: that of this process
+	// Found is set where nobody named Dir: files that another user could have written are
+	// refused with a *DistrustError.
+	Found bool
 }
 
 // defaultFiles are looked for where none is named.
@@ -40,6 +43,12 @@ func Load(src Source) (*Project, error) {
 			return nil, err
 		}
 		names = []string{name}
+		if src.Found {
+			l.found = filepath.Join(dir, name)
+			if _, err := l.trusted(l.found); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return l.load(dir, names)
 }
@@ -94,7 +103,7 @@ func (l *loader) load(dir string, names []string) (*Project, error) {
 		}
 		if first == "" {
 			first = filepath.Dir(path)
-			l.readDotenv(first)
+			l.readDotenv(first, path)
 		}
 		shown := name
 		if l.src.Dir != "" && !filepath.IsAbs(name) {
@@ -114,11 +123,20 @@ func (l *loader) load(dir string, names []string) (*Project, error) {
 	return p, nil
 }
 
-// readDotenv reads the file .env of a folder, which need not be there.
-func (l *loader) readDotenv(dir string) {
-	vars, err := l.readEnv(filepath.Join(l.src.Dir, ".env"), filepath.Join(dir, ".env"))
+// readDotenv reads the file .env of a folder, which need not be there. beside is the
+// project's file.
+func (l *loader) readDotenv(dir, beside string) {
+	path := filepath.Join(dir, ".env")
+	var vars []variable
+	err := error(nil)
+	if len(l.src.Files) > 0 {
+		err = trustedBeside(path, beside)
+	}
+	if err == nil {
+		vars, err = l.readEnv(filepath.Join(l.src.Dir, ".env"), path)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.problems.put(Problem{File: ".env", Text: fileProblem(err)})
+		l.problems.put(Problem{File: ".env", Text: fileProblem(err), Hint: fileHint(err)})
 	}
 	l.dotenv = vars
 	for _, v := range vars {
@@ -141,9 +159,9 @@ func (l *loader) tree(name, path string, by place) *node {
 	data, err := l.read(path)
 	if err != nil {
 		if by.node != nil {
-			l.problems.add(by, "", "%s", fileProblem(err))
+			l.problems.add(by, fileHint(err), "%s", fileProblem(err))
 		} else {
-			l.problems.put(Problem{File: name, Text: fileProblem(err)})
+			l.problems.put(Problem{File: name, Text: fileProblem(err), Hint: fileHint(err)})
 		}
 		return nil
 	}

@@ -16,6 +16,14 @@ func Owner(info os.FileInfo) int {
 	return -1
 }
 
+// Group is the group that a file belongs to, and -1 where that isn't known.
+func Group(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Gid)
+	}
+	return -1
+}
+
 // Inode is the number of a file on its file system.
 func Inode(info os.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

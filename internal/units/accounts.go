@@ -54,6 +54,22 @@ func findGroup(name string) (uint32, bool) {
 	return uint32(gid), err == nil
 }
 
+// privateGroup says whether a group is that of one user, and of nobody else as far as the
+// user database tells.
+func privateGroup(a account, gid uint32) bool {
+	line := find("group", groupFile, 2, strconv.FormatUint(uint64(gid), 10))
+	if a.gid != gid || len(line) < 4 || line[0] != a.name || line[3] != "" && line[3] != a.name {
+		return false
+	}
+	b, err := os.ReadFile(passwdFile)
+	for line := range entries(b) {
+		if other, ok := parseAccount(line); ok && other.gid == gid && other.uid != a.uid {
+			return false
+		}
+	}
+	return err == nil
+}
+
 // groupsOf are the groups that a user is in, the primary one first.
 func groupsOf(a account) ([]uint32, error) {
 	groups := []uint32{a.gid}

@@ -31,6 +31,9 @@ func findGroup(name string) (uint32, bool) {
 	return uint32(gid), err == nil
 }
 
+// privateGroup is never true: users of macOS share a group.
+func privateGroup(account, uint32) bool { return false }
+
 func groupsOf(a account) ([]uint32, error) {
 	u, err := user.Lookup(a.name)
 	if err != nil {

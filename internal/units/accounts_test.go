@@ -108,3 +108,23 @@ func TestAccountsOfOtherSources(t *testing.T) {
 		t.Errorf("root is not in the files: %+v", a)
 	}
 }
+
+func TestAPrivateGroupHasOneUser(t *testing.T) {
+	const passwd = "me:x:42001:42001::/home/me:/bin/sh\nyou:x:42002:42002::/home/you:/bin/sh\nguest:x:42003:42002::/:/bin/sh\nteam:x:42004:100::/:/bin/sh\n"
+	setDatabase(t, passwd, "me:x:42001:\nyou:x:42002:\nusers:x:100:\nself:x:42005:\nteam:x:42006:me\n", "passwd: files\ngroup: files\n")
+	for _, try := range []struct {
+		uid, gid int
+		want     bool
+	}{
+		{42001, 42001, true},
+		{42001, 42002, false}, // another's
+		{42002, 42002, false}, // guest has it as primary group
+		{42004, 100, false},   // a common one
+		{42004, 42006, false}, // of its name, with another member
+		{42009, 42009, false}, // nobody knows that user
+	} {
+		if got := PrivateGroup(try.uid, try.gid); got != try.want {
+			t.Errorf("the group %d of user %d: %v, want %v", try.gid, try.uid, got, try.want)
+		}
+	}
+}

@@ -94,6 +94,13 @@ func UserName(uid int) string {
 	return u.name
 }
 
+// PrivateGroup says whether a group is the primary one of a user, has the user's name, and
+// has no other member.
+func PrivateGroup(uid, gid int) bool {
+	u, ok := findAccountOf(uint32(uid))
+	return ok && privateGroup(u, uint32(gid))
+}
+
 // UserNumber is the number of a user, by its name or number.
 func UserNumber(name string) (int, error) {
 	if u, ok := lookupUser(name); ok {
