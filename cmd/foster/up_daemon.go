@@ -51,7 +51,24 @@ func (u *upper) daemon(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	return u.tellStart(ctx, c)
+	if err = u.tellStart(ctx, c); errors.Is(err, client.ErrNotRunning) {
+		return u.tellEarlyEnd(ctx, err)
+	}
+	return err
+}
+
+// tellEarlyEnd says with which application the project has ended while it was waited for.
+func (u *upper) tellEarlyEnd(ctx context.Context, err error) error {
+	var last client.Event
+	for e, rerr := range (&left{folder: u.folder}).Events(ctx, 0, false) {
+		if rerr == nil && e.Kind == supervise.KindEnding {
+			last = e
+		}
+	}
+	if last.Cause == "" {
+		return err
+	}
+	return refusalError{hinted{fmt.Errorf("%s has ended: %s", u.project.Name, last.Cause), "foster logs shows what it has said, foster events what has happened"}}
 }
 
 // exitOutrun is what a daemon tells that found the project taken. No command exits so.

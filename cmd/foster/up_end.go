@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/foster-init/foster/client"
 )
 
 // How foster up ends. Whoever reads its output may have stopped reading, by Ctrl-S, or in
@@ -39,7 +41,8 @@ func (s *server) told(watching *sync.WaitGroup, err error) bool {
 		close(all)
 	}()
 	// What has ended by itself may be read as slowly as somebody likes.
-	leisure := func() bool { return s.rested.Load() && s.asked.Load() == 0 }
+	rested := s.rested.Load() || s.supervisor.EndedBy() != nil
+	leisure := func() bool { return rested && s.asked.Load() == 0 }
 	if !awaitReader(all, &s.show.written, leisure) {
 		s.show.abandoned.Store(true)
 		return false
@@ -65,10 +68,27 @@ func (s *server) verdict(err error, told bool) error {
 		return statusError(complain(io.Discard, failedError(err)))
 	case err != nil:
 		return failedError(err)
+	case s.supervisor.EndedBy() != nil:
+		return statusOfProject(*s.supervisor.EndedBy())
 	case s.failed.Load() && s.asked.Load() == 0 && !s.supervisor.Left():
 		return statusError(exitRefused)
 	}
 	return nil
+}
+
+// statusOfProject is the exit status of an instance with which the project has ended.
+func statusOfProject(i client.Instance) error {
+	status := 0
+	if i.Exit != nil {
+		status = endOfInstance(i).status()
+	}
+	if status == 0 && i.State == client.Failed { // by its policy, or since it couldn't be started
+		status = exitRefused
+	}
+	if status == 0 {
+		return nil
+	}
+	return statusError(status)
 }
 
 // atRest says whether nothing runs, nor will by itself, nor when a file is changed.

@@ -59,7 +59,7 @@ func (u *upper) serve(ctx context.Context) error {
 		s.show.say(yellow, "goes on without a lock in the folder of its state: "+u.lockless.Error())
 	}
 	for _, a := range u.project.Apps {
-		s.show.app(a.Name, a.Replicas, a.Readiness != nil || a.Notify)
+		s.show.app(a.Name, a.Replicas, a.Readiness != nil || a.Notify || a.Forking)
 	}
 	if tty := openTerminal(); tty != nil {
 		s.terminal = true

@@ -70,7 +70,7 @@ func changeWords(c client.Change, would bool) string {
 func keyOf(field string) string {
 	if key, ok := map[string]string{
 		"Dir": "working_dir", "Env": "environment", "DependsOn": "depends_on", "OnLeaderLoss": "on_leader_loss",
-		"Groups": "supplementary_groups", "StartTimeout": "start_timeout", "RemainAfterExit": "remain_after_exit", "Readiness": "readiness_probe", "Liveness": "liveness_probe",
+		"Groups": "supplementary_groups", "EndsProject": "ends_project", "StartTimeout": "start_timeout", "RemainAfterExit": "remain_after_exit", "Readiness": "readiness_probe", "Liveness": "liveness_probe",
 		"Grace": "grace, for what is started from now on",
 	}[field]; ok {
 		return key

@@ -59,6 +59,8 @@ type App struct {
 	Forking      bool // it is ready when its leader has exited with 0, and its daemon lives on
 	StartTimeout time.Duration
 
+	EndsProject EndsProject // "": never
+
 	// RemainAfterExit has it count as active until it is stopped, when it has completed:
 	// its stop command runs then.
 	RemainAfterExit bool
@@ -89,6 +91,16 @@ const (
 	LossStop     LossPolicy = "stop"
 	LossRestart  LossPolicy = "restart"
 	LossFail     LossPolicy = "fail"
+)
+
+// EndsProject says which end of an application, that no restart follows, ends the project.
+type EndsProject string
+
+// The ends.
+const (
+	EndsNever     EndsProject = "no"
+	EndsOnExit    EndsProject = "on_exit"
+	EndsOnFailure EndsProject = "on_failure"
 )
 
 // Limits are those of the tree's cgroup; 0 is none.

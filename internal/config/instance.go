@@ -88,7 +88,7 @@ func (p *Probe) instance(port int, each func([]string) []string, fill func(strin
 // softFields are those of App that a living instance need not be restarted for.
 var softFields = []string{
 	"Description", "Autostart", "Replicas", "Stop", "Restart", "DependsOn",
-	"Readiness", "Liveness", "StartTimeout", "RemainAfterExit", "Schedule", "Watch", "Hooks",
+	"Readiness", "Liveness", "StartTimeout", "RemainAfterExit", "EndsProject", "Schedule", "Watch", "Hooks",
 }
 
 // soft says whether what runs can take over what another configuration says of a field. Of

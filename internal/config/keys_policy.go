@@ -93,9 +93,9 @@ func stop() shape[Stop] {
 func restart() shape[Restart] {
 	return mapOf(map[string]string{
 		"max_retries": "max_restarts", "retries": "max_restarts", "max_attempts": "max_restarts", "max": "max_restarts",
-		"backoff_seconds": "backoff", "delay": "backoff has the key initial", "exit_codes": "success_exit_codes", "exitcodes": "success_exit_codes", "condition": "policy", "exit_on_end": "foster up --wait",
+		"backoff_seconds": "backoff", "delay": "backoff has the key initial", "exit_codes": "success_exit_codes", "exitcodes": "success_exit_codes", "condition": "policy", "exit_on_end": "an application has the key ends_project",
 	},
-		at("policy", word(map[string]string{"never": "no", "false": "no", "on-failure": "on_failure", "onfailure": "on_failure", "unless-stopped": "unless_stopped", "true": "always", "yes": "always", "exit_on_failure": "on_failure", "unexpected": "on_failure"},
+		at("policy", word(map[string]string{"never": "no", "false": "no", "on-failure": "on_failure", "onfailure": "on_failure", "unless-stopped": "unless_stopped", "true": "always", "yes": "always", "exit_on_failure": "no, and ends_project: on_failure", "unexpected": "on_failure"},
 			RestartNo, RestartOnFailure, RestartAlways, RestartUnlessStopped), func(r *Restart) *RestartPolicy { return &r.Policy },
 			"Which ends are followed by a new start. always and unless_stopped differ after the supervisor was restarted: what was stopped by hand stays stopped with the latter.").or("on_failure"),
 		at("backoff", short("initial", []kind{scalar}, backoff()), func(r *Restart) *Backoff { return &r.Backoff }, "The pause before a restart.").or("{}"),

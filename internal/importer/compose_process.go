@@ -179,7 +179,9 @@ func (c *project) availability(n *node) error {
 			case "no", "on_failure", "always", "unless_stopped":
 			case "exit_on_failure":
 				policy = "no"
-				c.process.remark(n.remark("foster goes on when it has failed: foster wait tells others"))
+				if c.process.get("ends_project") == nil {
+					c.process.set("ends_project", "on_failure")
+				}
 			default:
 				return n.wrong("%q is none of no, on_failure, always, exit_on_failure", clip(policy))
 			}
@@ -199,14 +201,23 @@ func (c *project) availability(n *node) error {
 		},
 		"exit_on_end": func(n *node) error {
 			if truth(n.text) {
-				c.process.remark(n.remark("foster up goes on when it has ended: foster wait tells of its end, foster down ends all"))
+				c.process.set("ends_project", "on_exit")
 			}
 			return nil
 		},
-		"exit_on_skipped": nil,
+		"exit_on_skipped": func(n *node) error {
+			if truth(n.text) && c.process.get("ends_project") == nil {
+				c.process.remark(n.remark("ends_project: on_failure ends the project, also where it isn't started since what it waits for has failed"))
+			}
+			return nil
+		},
 	}, c.process.remark)
 	if err != nil {
 		return err
+	}
+	if policy == "always" && c.process.get("ends_project") != nil && restart.get("max_restarts") == nil {
+		c.process.unset("ends_project")
+		c.process.remark(n.remark("it never ends, since it is always restarted: nothing ends with it"))
 	}
 	if policy == "no" {
 		restart.unset("max_restarts")

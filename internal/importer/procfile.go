@@ -46,7 +46,7 @@ func (r *reader) procfile(inputs []input) error {
 			a.set("working_dir", dir)
 		}
 	}
-	r.draft.general = append(r.draft.general, Remark{in.path, 0, "", "foreman stops all where one ends; foster goes on, and restarts what has failed"})
+	r.draft.general = append(r.draft.general, Remark{in.path, 0, "", "foreman stops all where one ends; foster goes on, and restarts what has failed: ends_project: on_exit, with restart: \"no\", is foreman's way"})
 	if env := filepath.Join(in.dir(), ".env"); r.exists(env) {
 		r.draft.project.set("env_file", r.folder(env))
 	}

@@ -22,8 +22,11 @@ import (
 func single(name, dir string) config.App {
 	return script(name, fmt.Sprintf(`exec 9>%[1]s/lock.%[2]s; flock -n 9 || echo a second %[2]s >> %[1]s/out
 trap 'echo stop %[2]s >> %[1]s/out; exit 0' TERM
-echo start %[2]s >> %[1]s/out; while :; do sleep 0.01; done`, dir, name))
+echo start %[2]s >> %[1]s/out; %[3]s`, dir, name, awaitsSignal))
 }
+
+// awaitsSignal is how a script waits so that it can't miss a signal.
+const awaitsSignal = "while :; do sleep 0.01; done"
 
 func oneApp(app config.App) *config.Project {
 	return &config.Project{Name: "test", Apps: []config.App{app}}

@@ -1,11 +1,14 @@
 package supervise
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/leaktest"
 )
 
 func TestWhichEndsAreASuccess(t *testing.T) {
@@ -54,5 +57,41 @@ func TestWhatIsNotKnownToBeOverIsLeft(t *testing.T) {
 		if cause, left := c.e.remains(); !c.want && (len(left) != c.left || cause == "") {
 			t.Errorf("%s: %q, %q", c.name, cause, left)
 		}
+	}
+}
+
+// A project ends with an application of which a restart follows no more.
+func TestTheProjectEndsWithAnApplication(t *testing.T) {
+	dir := t.TempDir()
+	p := sleepers(dir)
+	test := script("test", "exit 3")
+	test.EndsProject = config.EndsOnFailure
+	test.Restart = config.Restart{Policy: config.RestartOnFailure, MaxRestarts: 1, Backoff: test.Restart.Backoff}
+	test.DependsOn = []config.Dependency{{App: "web", Condition: config.Started}}
+	p.Apps = append(p.Apps, test)
+	leaktest.Check(t)
+	s := New(p, Options{State: t.TempDir()})
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if i := s.EndedBy(); i == nil || i.App != "test" || i.Restarts != 1 || i.Exit.Code == nil || *i.Exit.Code != 3 {
+		t.Errorf("%+v", i)
+	}
+	if got := lines(t, dir+"/out"); !strings.HasSuffix(got, "stop web, stop db") {
+		t.Errorf("%s", got)
+	}
+}
+
+// What is stopped by hand doesn't end the project.
+func TestAStopByHandDoesntEndTheProject(t *testing.T) {
+	app := script("test", "sleep 1000 & wait")
+	app.EndsProject = config.EndsOnExit
+	s, _ := running(t, oneApp(app), Options{})
+	awaitState(t, s, "test", client.Running)
+	if err := s.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if i := awaitState(t, s, "test", client.Stopped); s.Status().Project == "" {
+		t.Errorf("the project has ended: %+v", i)
 	}
 }

@@ -36,12 +36,12 @@ func storm(dir string) *config.Project {
 	}
 	p.Apps[0].Readiness = quickly(config.Probe{Exec: []string{"/bin/true"}})
 	crash := single("crash", dir)
-	crash.Command[2] = strings.Replace(crash.Command[2], "sleep 1000 & wait", "exit 1", 1)
+	crash.Command[2] = strings.Replace(crash.Command[2], awaitsSignal, "exit 1", 1)
 	crash.Restart.Policy = config.RestartAlways
 	lost := single("lost", dir)
-	lost.Command[2] = strings.Replace(lost.Command[2], "& wait", "& exit 0", 1)
+	lost.Command[2] = strings.Replace(lost.Command[2], awaitsSignal, "sleep 1000 & exit 0", 1)
 	job := single("job", dir)
-	job.Command[2] = strings.Replace(job.Command[2], "sleep 1000 & wait", "sleep 0.05", 1)
+	job.Command[2] = strings.Replace(job.Command[2], awaitsSignal, "sleep 0.05", 1)
 	job.Schedule = &config.Schedule{Cron: "@every 1s", Overlap: config.OverlapReplace, OnStart: true}
 	p.Apps = append(p.Apps, crash, lost, job)
 	return p

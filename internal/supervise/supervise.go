@@ -53,10 +53,11 @@ type Supervisor struct {
 	past      past
 	problems  map[string]string
 	unsettled bool
-	waiting   int         // instances whose state is that
-	alarm     *time.Timer // of the schedules
-	ending    bool        // all is to be stopped, and then the loop ends
-	resigned  bool        // nothing is started any more, and the loop ends
+	waiting   int              // instances whose state is that
+	alarm     *time.Timer      // of the schedules
+	ending    bool             // all is to be stopped, and then the loop ends
+	resigned  bool             // nothing is started any more, and the loop ends
+	endedBy   *client.Instance // with which the project ended; nil: not with one
 
 	terminated termination
 
@@ -274,7 +275,35 @@ func (s *Supervisor) moved(i *instance, from client.State, cause string) {
 		s.readiness(i)
 	}
 	s.unlisten(i)
+	s.endWith(i)
 }
+
+// KindEnding is the kind of the event that an application ends the project.
+const KindEnding = "ending"
+
+// endWith ends the project, where it ends with an instance that has ended.
+func (s *Supervisor) endWith(i *instance) {
+	ends := i.spec.EndsProject
+	switch {
+	case s.ending || s.resigned || i.removed:
+	case i.m.State == client.Completed && ends == config.EndsOnExit, i.m.State == client.Failed && (ends == config.EndsOnExit || ends == config.EndsOnFailure):
+		ended := i.report()
+		s.endedBy = &ended
+		s.event(nil, KindEnding, "the project ends with %s, which %s", i.name(), endedWords(i))
+		s.end()
+	}
+}
+
+func endedWords(i *instance) string {
+	if i.m.State == client.Failed {
+		return "has failed: " + i.cause
+	}
+	return "has completed: " + i.cause
+}
+
+// EndedBy gives, when Run has returned, the instance with which the project has ended; nil: it
+// was ended by something else.
+func (s *Supervisor) EndedBy() *client.Instance { return s.endedBy }
 
 func (s *Supervisor) do(i *instance, a Act) {
 	switch a {
