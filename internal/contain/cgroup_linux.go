@@ -175,11 +175,40 @@ func (c *Cgroup) file(name string) string { return filepath.Join(c.Path, name) }
 
 // Kill sends SIGKILL to all members, those included that are being forked.
 func (c *Cgroup) Kill() error {
+	_, err := c.kill()
+	return err
+}
+
+// kill is Kill. The kernel's cgroup.kill doesn't reach a process whose first thread has ended
+// while others run: those are signalled one by one, and are what comes back. What they fork
+// meanwhile is for the next call.
+func (c *Cgroup) kill() (Sent, error) {
 	err := os.WriteFile(c.file("cgroup.kill"), []byte("1"), 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed: it was empty
+		return Sent{}, nil // removed: it was empty
 	}
-	return err
+	if err != nil {
+		return Sent{}, err
+	}
+	root, err := os.OpenRoot(c.Path)
+	if isGone(err) {
+		return Sent{}, nil
+	}
+	if err != nil {
+		return Sent{}, err
+	}
+	defer root.Close()
+	missed, full := heldIn(root, func(pid int) bool {
+		s, err := procfs.Read(pid)
+		return err == nil && !s.FirstEnded
+	})
+	defer release(missed)
+	sent := signal(missed, syscall.SIGKILL, nil)
+	sent.Again = len(sent.Reached) > 0
+	if !full {
+		return sent, syscall.EMFILE
+	}
+	return sent, nil
 }
 
 // Populated says whether the cgroup, or one below it, has a living member.
@@ -212,10 +241,24 @@ func populated(f *os.File) (bool, error) {
 // (state D), or is frozen.
 func (c *Cgroup) End(bound time.Duration) (killed, left []procfs.Stat, err error) {
 	killed, _ = c.members() // unseen: killed all the same
-	if err := c.Kill(); err != nil {
-		return nil, nil, err
+	over := time.Now().Add(bound)
+	for wait := firstLook; ; wait = min(2*wait, lastLook) {
+		sent, kerr := c.kill()
+		if kerr != nil && kerr != syscall.EMFILE { // whom no handle was left for is tried again
+			return nil, nil, kerr
+		}
+		if len(sent.Reached) > 0 {
+			wait = firstLook
+		}
+		next := time.Now().Add(wait)
+		if next.After(over) {
+			next = over
+		}
+		err = c.awaitEmpty(next)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || next.Equal(over) {
+			break
+		}
 	}
-	err = c.awaitEmpty(time.Now().Add(bound))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		left, err = c.members()
 		if err == nil && len(left) == 0 {
@@ -333,20 +376,21 @@ func (t *cgroup) Prepare(attr *syscall.SysProcAttr) {
 // Kill kills the cgroup; called again, since something was left, also what has
 // left the cgroup.
 func (t *cgroup) Kill() (Sent, error) {
-	var sent Sent
+	var members []procfs.Stat
 	for _, pid := range t.dir.procs() {
 		if s, err := procfs.Read(pid); err == nil && !s.Ended() {
-			sent.Reached = append(sent.Reached, s)
+			members = append(members, s)
 		}
 	}
-	err := t.dir.Kill()
+	sent, err := t.dir.kill()
+	sent.addOthers(Sent{Reached: members})
 	if !t.killed {
 		t.killed = true
 		return sent, err
 	}
 	rest, serr := t.subreaper.Kill()
-	sent.Reached = append(sent.Reached, rest.Reached...)
-	sent.Denied, sent.Again = rest.Denied, rest.Again
+	sent.addOthers(rest)
+	sent.Again = true
 	return sent, errors.Join(err, serr)
 }
 

@@ -79,10 +79,12 @@ func (t *sharedCgroup) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (
 
 func (t *sharedCgroup) Kill() (Sent, error) {
 	members, err := t.Members()
-	if err == nil {
-		err = t.dir.Kill()
+	if err != nil {
+		return Sent{}, err
 	}
-	return Sent{Reached: members}, err
+	sent, err := t.dir.kill()
+	sent.addOthers(Sent{Reached: members})
+	return sent, err
 }
 
 // heldIn proves who is a member of a cgroup, but for those that skip leaves out. The

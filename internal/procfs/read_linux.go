@@ -53,7 +53,35 @@ func Read(pid int) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
+	if s.Exiting() && s.Threads > 1 {
+		s.lookAtOthers()
+	}
 	return s, nil
+}
+
+// lookAtOthers finds out in what state a process is whose first thread has ended: the
+// kernel shows that thread's, as if the process were a zombie.
+func (s *Stat) lookAtOthers() {
+	const most = 256 // of a process with more threads that end, it shows at the next look
+	s.FirstEnded = true
+	folder := "/proc/" + strconv.Itoa(s.PID) + "/task/"
+	dir, err := os.Open(folder)
+	if err != nil {
+		return // it has ended
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(most) // unreadable: it has ended
+	var buf [1024]byte
+	for _, tid := range names {
+		n, err := sys.ReadInto(folder+tid+"/stat", buf[:])
+		if err != nil {
+			continue
+		}
+		if other, err := parseStat(buf[:n]); err == nil && !other.Exiting() {
+			s.State, s.Flags = other.State, other.Flags
+			return
+		}
+	}
 }
 
 // ReadStatus reads what only /proc/PID/status has of one process.

@@ -23,6 +23,10 @@ type Stat struct {
 	Flags   uint64 // PF_* of the kernel's sched.h
 	Threads uint64
 	Start   uint64 // clock ticks after boot: with PID, the identity of a process
+
+	// FirstEnded says that the first thread has ended, or is about to, while others are
+	// there. State and Flags are then those of one that runs on, if there is any.
+	FirstEnded bool
 }
 
 // Identity tells a process from a later one with the same number.
@@ -76,12 +80,11 @@ func parseStat(b []byte) (Stat, error) {
 
 const pfExiting = 0x4 // PF_EXITING of the kernel's sched.h
 
-// Exiting says that the first thread has ended or is on its way to; others may run on.
+// Exiting says that the thread that State and Flags are of has ended or is on its way to.
 func (s Stat) Exiting() bool { return s.State == 'Z' || s.State == 'X' || s.Flags&pfExiting != 0 }
 
 // Ended says that the process is a zombie, or is on its way to be one and runs
-// no code of its own any more. A process whose first thread has ended while
-// others run on looks like a zombie but for the number of its threads.
+// no code of its own any more.
 func (s Stat) Ended() bool {
 	return s.Exiting() && s.Threads <= 1
 }
