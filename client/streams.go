@@ -38,6 +38,9 @@ func (q LogQuery) values() url.Values {
 		}
 		v.Add("target", t.App+"."+strconv.Itoa(t.Replica))
 	}
+	if q.Unfinished {
+		v.Set("unfinished", "true")
+	}
 	if q.Stream != "" {
 		v.Set("stream", q.Stream)
 	}

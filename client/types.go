@@ -139,6 +139,8 @@ type Line struct {
 	Stream  string    `json:"stream"`        // "stdout" or "stderr"
 	Text    string    `json:"text"`          // may hold any byte, but for the end of the line
 	Raw     []byte    `json:"raw,omitempty"` // instead of Text where it isn't UTF-8
+	// Unfinished says that the line has no end yet: it comes once more when it has.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // Change is one step of an update.
@@ -166,6 +168,9 @@ type LogQuery struct {
 	Since   time.Time `json:"since,omitzero"`
 	Until   time.Time `json:"until,omitzero"`
 	Follow  bool      `json:"follow,omitempty"`
+	// Unfinished asks also for lines that have begun and not ended, as a prompt, when nothing
+	// more of them has come for a moment.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // Environment is what an application's command runs with.

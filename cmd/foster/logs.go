@@ -166,7 +166,8 @@ func (l *logsCommand) show(ctx context.Context, past lookback, status client.Sta
 			s.app(a.Name, a.Replicas, false)
 		}
 	}
-	defer s.flush()
+	defer s.end()
+	query.Unfinished = s.stdout.terminal && l.form != "json" && status.Version == version() // another may not know it
 	encoder := escape.JSON(l.stdout)
 	for line, err := range past.Logs(ctx, query) {
 		if err == nil && l.form == "json" {

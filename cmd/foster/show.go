@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // show writes what many applications say, each line with the name of who said it, and
@@ -33,13 +35,28 @@ type show struct {
 	replicas map[string]int
 	probed   map[string]bool // says by a probe of its own, or sd_notify(3), that it's ready
 	dirty    *screen         // the one with something that isn't written yet
+	begun    map[source]*begun
+	open     *begun // whose line the last piece of text is, without its end; nil: a line ended
 	timer    *time.Timer
 }
 
 // screen is one of the two outputs.
 type screen struct {
-	w       *bufio.Writer
-	colours bool
+	w        *bufio.Writer
+	colours  bool
+	terminal bool // shared by the applications, and by foster
+}
+
+// source is one output of an instance.
+type source struct {
+	client.Target
+	stream string
+}
+
+// begun is a line of which a part was shown, since it was quiet: a prompt, say.
+type begun struct {
+	shown  []byte // as it was written
+	screen *screen
 }
 
 // stampLayout is the time before a line.
@@ -51,10 +68,11 @@ var palette = []colour{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94
 // newShow makes the show for two outputs.
 func newShow(stdout, stderr *os.File, noColour bool) *show {
 	s := &show{
-		names: map[client.Target]string{}, colours: map[string]colour{}, replicas: map[string]int{}, probed: map[string]bool{},
+		names: map[client.Target]string{}, colours: map[string]colour{}, replicas: map[string]int{}, probed: map[string]bool{}, begun: map[source]*begun{},
 	}
 	on := func(f *os.File) screen {
-		return screen{bufio.NewWriterSize(counted{f, &s.written}, 32<<10), canvasOf(f).colours && !noColour}
+		w := bufio.NewWriterSize(counted{f, &s.written}, 32<<10)
+		return screen{w, canvasOf(f).colours && !noColour, f != nil && sys.IsTerminal(f)}
 	}
 	s.stdout, s.stderr = on(stdout), on(stderr)
 	return s
@@ -107,7 +125,7 @@ func (s *show) colour(app string) colour {
 	return c
 }
 
-// line shows a line of output.
+// line shows a line of output, or the beginning of one. A terminal gets it cleaned.
 func (s *show) line(l client.Line) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,6 +133,85 @@ func (s *show) line(l client.Line) error {
 	if l.Stream == "stderr" && !s.answer {
 		to = &s.stderr
 	}
+	text := l.Raw
+	if text == nil {
+		text = []byte(l.Text)
+	}
+	if !to.terminal {
+		if l.Unfinished {
+			return nil // it comes once more
+		}
+		s.head(to, l)
+		to.w.Write(text)
+		return to.w.WriteByte('\n') // the error of a buffer stays
+	}
+	key := source{client.Target{App: l.App, Replica: l.Replica}, l.Stream}
+	b := s.begun[key]
+	if b != nil && bytes.HasPrefix(text, b.shown) {
+		text = text[len(b.shown):]
+	} else {
+		b = nil
+	}
+	if l.Unfinished {
+		s.beginning(to, l, key, b, text)
+		return nil
+	}
+	delete(s.begun, key)
+	onward := b != nil && s.open == b
+	if rest := cleaned(text); onward && !rewrites(text) {
+		to.write(rest)
+	} else if b == nil || len(rest) > 0 {
+		s.endOpen()
+		s.head(to, l)
+		to.write(rest)
+	} else if !onward {
+		return nil // all of it was shown
+	}
+	s.turn(to)
+	s.open = nil
+	return to.w.WriteByte('\n')
+}
+
+// beginning shows what is new of a line that has no end yet. What goes on to be written over
+// is no prompt: it's shown when it has ended.
+func (s *show) beginning(to *screen, l client.Line, key source, b *begun, text []byte) {
+	if b == nil {
+		text = bytes.TrimLeft(text, "\r") // of a line before
+	}
+	rest, used := clean(text, false)
+	if rewrites(text) || len(rest) == 0 {
+		return
+	}
+	if b == nil || s.open != b {
+		s.endOpen()
+		s.head(to, l)
+	}
+	shown := []byte{}
+	if b != nil {
+		shown = b.shown
+	}
+	b = &begun{slices.Concat(shown, text[:used]), to}
+	s.begun[key], s.open = b, b
+	s.turn(to)
+	to.write(rest)
+}
+
+// rewrites says whether a text goes back in its line.
+func rewrites(text []byte) bool {
+	return bytes.IndexByte(bytes.TrimRight(text, "\r"), '\r') >= 0 || bytes.IndexByte(text, '\b') >= 0
+}
+
+// endOpen ends the line that has none, since another is to be shown.
+func (s *show) endOpen() {
+	if s.open != nil {
+		s.turn(s.open.screen)
+		s.open.screen.w.WriteByte('\n')
+		s.open = nil
+	}
+}
+
+// head is what is before a line.
+func (s *show) head(to *screen, l client.Line) {
 	s.turn(to)
 	if s.timestamps {
 		to.w.WriteString(l.Time.Local().Format(stampLayout) + " ")
@@ -125,16 +222,14 @@ func (s *show) line(l client.Line) error {
 		to.paint(s.colour(l.App), name+strings.Repeat(" ", s.width-cells(name))+" |")
 		to.w.WriteByte(' ')
 	}
-	text := l.Raw
-	if text == nil {
-		to.w.WriteString(l.Text)
-	} else {
-		to.w.Write(text)
+}
+
+// write writes what was cleaned.
+func (s *screen) write(text []byte) {
+	s.w.Write(text)
+	if bytes.IndexByte(text, '\x1b') >= 0 {
+		s.w.WriteString("\x1b[0m") // its colour isn't that of what follows
 	}
-	if to.colours && (strings.IndexByte(l.Text, '\x1b') >= 0 || bytes.IndexByte(text, '\x1b') >= 0) {
-		to.w.WriteString("\x1b[0m") // its colour isn't that of the next line
-	}
-	return to.w.WriteByte('\n') // the error of a buffer stays
 }
 
 // say tells what foster has to say.
@@ -144,6 +239,7 @@ func (s *show) say(c colour, text string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endOpen()
 	s.turn(&s.stderr)
 	if s.timestamps {
 		s.stderr.w.WriteString(time.Now().Format(stampLayout) + " ")
@@ -176,6 +272,14 @@ func (s *show) turn(to *screen) {
 	if s.timer == nil {
 		s.timer = time.AfterFunc(20*time.Millisecond, s.flush)
 	}
+}
+
+// end ends a line that was shown without its end, and writes all.
+func (s *show) end() {
+	s.mu.Lock()
+	s.endOpen()
+	s.mu.Unlock()
+	s.flush()
 }
 
 // flush writes what isn't written yet.

@@ -37,7 +37,7 @@ func (s *server) told(watching *sync.WaitGroup, err error) bool {
 	go func() {
 		watching.Wait()
 		s.tellEnd(err)
-		s.show.flush()
+		s.show.end()
 		close(all)
 	}()
 	// What has ended by itself may be read as slowly as somebody likes.

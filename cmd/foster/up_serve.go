@@ -221,7 +221,7 @@ func (s *server) watchEvents(ctx context.Context) {
 }
 
 func (s *server) watchLogs(ctx context.Context) {
-	for line, err := range s.supervisor.Logs(ctx, client.LogQuery{Newest: -1, Follow: true}) {
+	for line, err := range s.supervisor.Logs(ctx, client.LogQuery{Newest: -1, Follow: true, Unfinished: s.show.stdout.terminal || s.show.stderr.terminal}) {
 		if err != nil {
 			s.show.say(red, "the output can't be shown: "+err.Error())
 			return

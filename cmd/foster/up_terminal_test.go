@@ -68,6 +68,36 @@ func TestNamesHaveColoursOnATerminalOnly(t *testing.T) {
 	}
 }
 
+// Applications share the terminal of foster up and logs: none clears it, and a prompt is seen.
+func TestSharedTerminalIsClearedByNobody(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	yaml := inProject(t, `
+name: shared
+apps:
+  ui:
+    command: [sh, -c, 'printf "\033[2J\033[H\033c\033]0;title\007\033[32mbuilt\033[0m\n10%%\r20%%\rall\nsure? "; until [ -e "$0" ]; do sleep 0.05; done; echo yes; sleep 1000', `+dir+`/go]
+`)
+	p := sit(t, "foster", "up", "-f", yaml)
+	p.sees(`ui \| \x1b\[32mbuilt\x1b\[0m\x1b\[0m\r\nui \| all\r\n`)
+	p.sees(`ui \| sure\? $`)
+	logs := sit(t, "foster", "logs", "--follow", "-f", yaml)
+	logs.sees(`ui \| \x1b\[32mbuilt\x1b\[0m\x1b\[0m\r\nui \| all\r\nui \| sure\? $`)
+	piped := output(t, "foster", "logs", "-f", yaml)
+	if want := "ui | \x1b[2J\x1b[H\x1bc\x1b]0;title\a\x1b[32mbuilt\x1b[0m ui | 10%\r20%\rall"; strings.Join(piped, " ") != want {
+		t.Errorf("a pipe gets %q", piped)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.sees(`^yes\r\n`)
+	logs.sees(`^yes\r\n`)
+	p.types(ctrlC)
+	p.sees(`nothing is left`)
+	logs.leavesOthers()
+	p.leaves(0)
+}
+
 // SIGHUP is an update; but from a terminal that is gone, it's the end.
 func TestUpEndsWithItsTerminal(t *testing.T) {
 	leaktest.Check(t)

@@ -232,7 +232,7 @@ func TestLogsAreAskedForAndStreamed(t *testing.T) {
 	c, _ := serveFake(t, f)
 	since := time.Date(2026, 11, 25, 13, 0, 0, 5, time.UTC)
 	query := client.LogQuery{
-		Targets: []client.Target{{App: "web"}, {App: "a.2"}, {App: "db", Replica: 3}}, Stream: "stderr", Newest: -1, Since: since, Follow: false,
+		Targets: []client.Target{{App: "web"}, {App: "a.2"}, {App: "db", Replica: 3}}, Stream: "stderr", Newest: -1, Since: since, Follow: false, Unfinished: true,
 	}
 	var got []client.Line
 	for line, err := range c.Logs(t.Context(), query) {
@@ -245,7 +245,7 @@ func TestLogsAreAskedForAndStreamed(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	want := "logs {Targets:[{App:web Replica:0 All:false} {App:a.2 Replica:0 All:false} {App:db Replica:3 All:false}] Stream:stderr Newest:-1 Since:" +
-		since.String() + " Until:" + time.Time{}.String() + " Follow:false}"
+		since.String() + " Until:" + time.Time{}.String() + " Follow:false Unfinished:true}"
 	if f.last() != want {
 		t.Errorf("%s, want %s", f.last(), want)
 	}

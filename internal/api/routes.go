@@ -36,7 +36,7 @@ func (s *server) table() []route {
 		{"POST", "/v1/down", nil, s.end(s.supervisor.Down)},
 		{"POST", "/v1/leave", nil, s.end(s.supervisor.Leave)},
 		{"GET", "/v1/events", []string{"after", "follow"}, s.events},
-		{"GET", "/v1/logs", []string{"target", "stream", "newest", "since", "until", "follow"}, s.logs},
+		{"GET", "/v1/logs", []string{"target", "stream", "newest", "since", "until", "follow", "unfinished"}, s.logs},
 		{"GET", "/v1/history", []string{"app", "replica", "newest"}, s.history},
 		{"GET", "/v1/environment", []string{"app", "replica"}, s.environment},
 		{"GET", "/v1/terminal", []string{"app", "replica"}, s.terminal},

@@ -34,7 +34,7 @@ func (s *server) logs(w http.ResponseWriter, r *http.Request) error {
 	q := question{values: r.URL.Query()}
 	query := client.LogQuery{
 		Targets: q.targets("target"), Stream: q.choice("stream", "stdout", "stderr"), Newest: q.signed("newest"),
-		Since: q.moment("since"), Until: q.moment("until"), Follow: q.flag("follow"),
+		Since: q.moment("since"), Until: q.moment("until"), Follow: q.flag("follow"), Unfinished: q.flag("unfinished"),
 	}
 	if q.err != nil {
 		return q.err

@@ -34,7 +34,8 @@ type cursor struct {
 	long  []byte
 	join  map[string][]byte // parts of lines, by stream
 	last  time.Time
-	torn  bool // the last line's beginning was before where the cursor began
+	begun [2]begun // by stream
+	torn  bool     // the last line's beginning was before where the cursor began
 }
 
 func (c *cursor) close() {

@@ -113,8 +113,17 @@ func (r *reading) follow(ctx context.Context, yield func(client.Line) bool) erro
 		case last:
 			return nil
 		}
+		again, err := r.giveBegun(quietTime, yield)
+		if err != nil {
+			return err
+		}
+		var clock <-chan time.Time
+		if again > 0 {
+			clock = time.After(again)
+		}
 		select {
 		case <-r.news:
+		case <-clock:
 		case <-r.Quiet:
 			last = true
 		case <-ctx.Done():

@@ -71,7 +71,11 @@ func (r *reading) run(ctx context.Context, yield func(client.Line) bool) error {
 	if err := r.addLogs(since); err != nil {
 		return err
 	}
-	if err := r.backlog(ctx, yield); err != nil || !r.Follow {
+	if err := r.backlog(ctx, yield); err != nil {
+		return err
+	}
+	if !r.Follow {
+		_, err := r.giveBegun(0, yield)
 		return err
 	}
 	return r.follow(ctx, yield)

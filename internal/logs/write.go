@@ -32,6 +32,9 @@ func (l *Log) turn(s *spool, from *sys.PipeReader) (n int, err error) {
 	if err := l.write(s, b, false); err != nil {
 		return n, err
 	}
+	if s.used < s.end() {
+		l.watchers.tell() // a line has begun
+	}
 	return n, s.renew(b)
 }
 
