@@ -67,7 +67,7 @@ func Attach(ctx context.Context, id string, options ...AttachOption) (*Tree, err
 		o(a)
 	}
 	if err := a.connect(); err != nil {
-		return nil, fmt.Errorf("attach to %q: %w", id, err)
+		return nil, &fromLibrary{fmt.Errorf("attach to %q: %w", id, err)}
 	}
 	return a.tree(ctx), nil
 }

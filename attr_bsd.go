@@ -2,21 +2,8 @@
 
 package foster
 
-import (
-	"errors"
-	"reflect"
-	"syscall"
-)
+import "syscall"
 
-var errSysProcAttr = errors.New("foster: the exec.Cmd has a SysProcAttr with more than " +
-	"Credential, Setsid and Setpgid, which foster can't take over")
+func (c *Cmd) takeSystemAttr(_, _ *syscall.SysProcAttr) error { return nil }
 
-// unusableAttr says whether an attribute is set that foster has no equal for.
-func unusableAttr(a *syscall.SysProcAttr) error {
-	rest := *a
-	rest.Credential, rest.Setsid, rest.Setpgid = nil, false, false
-	if !reflect.ValueOf(rest).IsZero() {
-		return errSysProcAttr
-	}
-	return nil
-}
+const callsCancel = false

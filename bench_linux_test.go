@@ -59,7 +59,7 @@ func stopCrowd(b *testing.B, c foster.Containment) time.Duration {
 		return len(members)
 	})
 	t0 := time.Now()
-	if _, err := tree.StopWith(b.Context(), foster.KillAtOnce); err != nil {
+	if _, err := tree.StopWith(b.Context(), foster.KillAtOnce()); err != nil {
 		b.Fatal(err)
 	}
 	return time.Since(t0)

@@ -102,7 +102,7 @@ func BenchmarkStop(b *testing.B) {
 					b.Fatal(err)
 				}
 				t0 := time.Now()
-				if _, err := tree.StopWith(b.Context(), foster.KillAtOnce); err != nil {
+				if _, err := tree.StopWith(b.Context(), foster.KillAtOnce()); err != nil {
 					b.Fatal(err)
 				}
 				stopping += time.Since(t0)

@@ -2,12 +2,14 @@ package foster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,8 +24,9 @@ type Cmd struct {
 	Dir  string   // working directory; "": this program's
 
 	// Stdin is read by the program. nil is /dev/null; an *os.File is handed over as
-	// it is; anything else is copied to a pipe, in a goroutine that Wait doesn't
-	// wait for: it ends when Stdin's Read does.
+	// it is; anything else is copied to a pipe, in a goroutine. An error of Stdin's Read
+	// is one of the run. Wait doesn't wait for a Read that blocks: what it gives when the
+	// tree has ended is lost.
 	Stdin io.Reader
 
 	// Stdout and Stderr take what the program writes. nil is /dev/null; an *os.File
@@ -45,6 +48,13 @@ type Cmd struct {
 	// program may end: who attaches gets them with WithKept. For listening sockets, the
 	// other side of a terminal and the like; nobody reads them meanwhile.
 	Keep []*os.File
+
+	// Chroot is the folder that is the program's root (chroot(2)); "": this program's. Path,
+	// Dir and the rest are looked up in it. Only root may.
+	Chroot string
+	// AmbientCaps are capabilities that the program keeps though it isn't root
+	// (capabilities(7)). Linux.
+	AmbientCaps []uintptr
 
 	Credential *syscall.Credential // the user that the program runs as; nil: this program's
 	Rlimits    []Rlimit            // resource limits of the program
@@ -107,7 +117,13 @@ type Cmd struct {
 	// PATH failed.
 	Err error
 
+	// Exit is how the run ended, be it well or not, once Run or Tree.Wait has returned; nil
+	// before. It has what os/exec has in ProcessState, and more.
+	Exit *Exit
+
 	ctx        context.Context
+	taken      *takeover   // of os/exec; nil: it isn't one
+	attr       attributes  // of os/exec
 	unusable   error       // a field of an exec.Cmd that has no equal here
 	started    bool        //
 	childFiles []*os.File  // closed once the program was started, or failed to
@@ -117,6 +133,7 @@ type Cmd struct {
 	kept       []*output // whose pipes the shim holds, too
 	pipes      []*output // that are this program's own to read: see Pipes
 	inputs     []*input
+	stdinPipes []*os.File // closed when the run is over
 }
 
 // Rlimit is a resource limit (setrlimit(2)). RlimInfinity is no limit.
@@ -140,10 +157,21 @@ func CommandContext(ctx context.Context, name string, args ...string) *Cmd {
 	return From(ctx, exec.Command(name, args...))
 }
 
-// From takes over a command of os/exec that wasn't started. What has no equal here
-// makes Start fail: Cancel, WaitDelay (a stop has a timeout of its own, and a run
-// never waits for a pipe that outlives its tree), and of SysProcAttr all but
-// Credential and Setsid, and Setpgid and Pdeathsig, whose purpose is foster's own.
+// From takes over a command of os/exec that wasn't started. The tree is ended when ctx is
+// done or, with a command of exec.CommandContext, when its own context is.
+//
+// Cancel and WaitDelay keep their meaning. When the context is done, Cancel is called: that
+// of exec.CommandContext sends SIGKILL, here to the whole tree at once; one of your own finds
+// the leader in cmd.Process, and once the leader has ended by it, the rest is stopped as
+// Cmd.Stop says. WaitDelay later, what is left gets SIGKILL. WaitDelay also is how long
+// others may outlive the leader: then they are stopped, and the error is exec.ErrWaitDelay.
+// For all other stops, it is Cmd.Stop.Timeout. If Cmd.Stop is set after From, it takes the
+// place of the Cancel of exec.CommandContext: the tree is stopped in the orderly way.
+//
+// Of SysProcAttr, Credential, Chroot, Setsid, Setctty, Foreground, Ctty, Noctty, AmbientCaps,
+// the namespaces and their mappings are taken over. Setpgid and Pdeathsig aren't needed:
+// their purpose is foster's own. Another field that is set makes Start fail with an error
+// that names it.
 func From(ctx context.Context, cmd *exec.Cmd) *Cmd {
 	if ctx == nil {
 		panic("foster: nil context")
@@ -151,21 +179,13 @@ func From(ctx context.Context, cmd *exec.Cmd) *Cmd {
 	c := &Cmd{
 		Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir,
 		Stdin: cmd.Stdin, Stdout: cmd.Stdout, Stderr: cmd.Stderr, ExtraFiles: cmd.ExtraFiles,
-		Err: cmd.Err, ctx: ctx,
+		Err: cmd.Err, ctx: ctx, taken: newTakeover(cmd),
 	}
+	c.Stop = c.taken.plan
 	if a := cmd.SysProcAttr; a != nil {
-		c.Credential, c.Setsid = a.Credential, a.Setsid
-		c.unusable = unusableAttr(a)
+		c.unusable = c.takeAttr(a)
 	}
-	switch {
-	case cmd.Process != nil:
-		c.unusable = errors.New("foster: the exec.Cmd was started")
-	case cmd.Cancel != nil:
-		c.unusable = errors.New("foster: the exec.Cmd has a Cancel, as one of exec.CommandContext: " +
-			"use exec.Command, and hand the context to foster.From")
-	case cmd.WaitDelay != 0:
-		c.unusable = errors.New("foster: the exec.Cmd has a WaitDelay, for which foster has no use: set Cmd.Stop.Timeout")
-	}
+	c.unusable = cmp.Or(c.taken.valid(), c.unusable)
 	return c
 }
 
@@ -196,14 +216,14 @@ func (c *Cmd) Output() ([]byte, error) {
 	}
 	var stdout bytes.Buffer
 	c.Stdout = &stdout
-	var stderr *tail
+	var stderr *excerpt
 	if c.Stderr == nil {
-		stderr = &tail{max: 64 << 10}
+		stderr = new(excerpt)
 		c.Stderr = stderr
 	}
 	err := c.Run()
 	if exit, ok := errors.AsType[*ExitError](err); ok && stderr != nil {
-		exit.Stderr = stderr.kept
+		exit.Stderr = stderr.bytes()
 	}
 	return stdout.Bytes(), err
 }
@@ -221,10 +241,10 @@ func (c *Cmd) CombinedOutput() ([]byte, error) {
 }
 
 // StdinPipe returns a pipe to the standard input of the program. It is closed by
-// the caller, when the program is to see the end of its input.
+// the caller, when the program is to see the end of its input, and when the run is over.
 func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
-	if c.Stdin != nil {
-		return nil, errors.New("foster: Stdin already set")
+	if err := c.canHavePipe("Stdin", c.Stdin != nil); err != nil {
+		return nil, err
 	}
 	r, w, err := c.pipe()
 	if err != nil {
@@ -232,7 +252,18 @@ func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 	}
 	c.Stdin = r
 	c.childFiles, c.ownPipes = append(c.childFiles, r), append(c.ownPipes, w)
+	c.stdinPipes = append(c.stdinPipes, w)
 	return w, nil
+}
+
+func (c *Cmd) canHavePipe(field string, set bool) error {
+	switch {
+	case c.started:
+		return &fromLibrary{fmt.Errorf("%sPipe after Start: %w", field, ErrStarted)}
+	case set:
+		return newError(field + " already set")
+	}
+	return nil
 }
 
 // StdoutPipe returns a pipe from the standard output of the program. It is at its
@@ -244,8 +275,8 @@ func (c *Cmd) StdoutPipe() (io.ReadCloser, error) { return c.outPipe("Stdout", &
 func (c *Cmd) StderrPipe() (io.ReadCloser, error) { return c.outPipe("Stderr", &c.Stderr) }
 
 func (c *Cmd) outPipe(name string, to *io.Writer) (io.ReadCloser, error) {
-	if *to != nil {
-		return nil, fmt.Errorf("foster: %s already set", name)
+	if err := c.canHavePipe(name, *to != nil); err != nil {
+		return nil, err
 	}
 	r, w, err := c.pipe()
 	if err != nil {
@@ -263,16 +294,29 @@ func (c *Cmd) Environ() []string {
 	return (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ()
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	max  int
-	kept []byte
+// excerpt keeps the beginning and the end of what is written to it.
+type excerpt struct {
+	first, last []byte
+	left        int64 // bytes that were left out between them
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.kept = append(t.kept, p...)
-	if over := len(t.kept) - t.max; over > 0 {
-		t.kept = append(t.kept[:0], t.kept[over:]...)
+// excerptPart is how much of each is kept.
+const excerptPart = 32 << 10
+
+func (e *excerpt) Write(p []byte) (int, error) {
+	n := min(len(p), excerptPart-len(e.first))
+	e.first = append(e.first, p[:n]...)
+	e.last = append(e.last, p[n:]...)
+	if over := len(e.last) - excerptPart; over > 0 {
+		e.left += int64(over)
+		e.last = append(e.last[:0], e.last[over:]...)
 	}
 	return len(p), nil
+}
+
+func (e *excerpt) bytes() []byte {
+	if e.left == 0 {
+		return slices.Concat(e.first, e.last)
+	}
+	return slices.Concat(e.first, fmt.Appendf(nil, "\n... omitting %d bytes ...\n", e.left), e.last)
 }

@@ -16,7 +16,7 @@ const confirmBound = 5 * time.Second
 // where it has to be called, and does nothing elsewhere. It waits until the tree has
 // ended, and when it returns, the tree's name is free.
 func (t *Tree) ConfirmEnd() {
-	<-t.done
+	<-t.Done()
 	t.confirming.Do(func() {
 		if t.confirm != nil {
 			t.confirm()

@@ -3,42 +3,75 @@ package foster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
 	"strings"
 	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
 )
 
 var (
 	// ErrShimLost says that the shim was killed. The tree was emptied where its
 	// containment allows that without a shim; see the package's documentation. While
 	// that goes on, it's the answer to whatever needs the shim.
-	ErrShimLost = errors.New("the shim was lost")
+	ErrShimLost = newError("the shim was lost")
 	// ErrLeaderLost says that the leader ended while others of its tree lived on,
 	// and that the policy for this was LossFail.
-	ErrLeaderLost = errors.New("the leader was lost while others of its tree lived on")
-	// ErrEnded says that the tree has ended, so there is nobody to act on.
-	ErrEnded = errors.New("the tree has ended")
+	ErrLeaderLost = newError("the leader was lost while others of its tree lived on")
+	// ErrEnded says that the tree has ended, so there is nobody to act on. errors.Is takes
+	// it for os.ErrProcessDone, too.
+	ErrEnded = &libraryError{"the tree has ended", os.ErrProcessDone}
 	// ErrNotReleasable says that the tree can't be let go: in a PID namespace, in a
 	// group whose leader lives, or while it is being stopped.
-	ErrNotReleasable = errors.New("the tree can't be released")
+	ErrNotReleasable = newError("the tree can't be released")
 	// ErrTaken says that a living tree has the name.
-	ErrTaken = errors.New("a living tree has that name")
+	ErrTaken = newError("a living tree has that name")
 	// ErrUnknown says that there is no tree of that name.
-	ErrUnknown = errors.New("there is no such tree")
+	ErrUnknown = newError("there is no such tree")
 	// ErrOwned says that the tree has an owner, so it can't be claimed.
-	ErrOwned = errors.New("the tree has an owner")
+	ErrOwned = newError("the tree has an owner")
 	// ErrExpired says that the lease was over, and the tree was stopped.
-	ErrExpired = errors.New("the lease is over")
+	ErrExpired = newError("the lease is over")
 	// ErrWatchdog says that the program didn't call its watchdog in time, and the tree
 	// was stopped.
-	ErrWatchdog = errors.New("the watchdog wasn't called in time")
+	ErrWatchdog = newError("the watchdog wasn't called in time")
 	// ErrOwnerGone says that the owner was gone, and the tree was stopped.
-	ErrOwnerGone = errors.New("the owner is gone")
+	ErrOwnerGone = newError("the owner is gone")
 	// ErrNoAnswer says that a tree's shim hasn't answered within 10 s: it was stopped, or
 	// hangs in the kernel. What was asked for may be done yet.
-	ErrNoAnswer = errors.New("the tree's shim doesn't answer")
+	ErrNoAnswer = newError("the tree's shim doesn't answer")
 	// ErrStarted says that a Cmd was started before; a Cmd is used once.
-	ErrStarted = errors.New("already started")
+	ErrStarted = newError("already started")
+	// ErrNotStarted says that a Tree is none that Start or Attach has given.
+	ErrNotStarted = newError("not started: a Tree is given by Cmd.Start or Attach")
 )
+
+// libraryError is an error of this package that others compare with.
+type libraryError struct {
+	text string
+	is   error // the error of the standard library that means the same; nil: none does
+}
+
+func newError(text string) error { return &libraryError{text: text} }
+
+func (e *libraryError) Error() string        { return prefix + e.text }
+func (e *libraryError) Is(target error) bool { return e.is != nil && target == e.is }
+
+// prefix begins each error that this package makes.
+const prefix = "foster: "
+
+// named is the text of an error with the prefix, once.
+func named(text string) string {
+	return prefix + strings.ReplaceAll(strings.TrimPrefix(text, prefix), ": "+prefix, ": ")
+}
+
+// fromLibrary has the text of an error begin with the prefix.
+type fromLibrary struct{ err error }
+
+func (e *fromLibrary) Error() string { return named(e.err.Error()) }
+func (e *fromLibrary) Unwrap() error { return e.err }
 
 // Stage is the step of a start that failed.
 type Stage string
@@ -57,28 +90,52 @@ const (
 	StageRlimit      Stage = "rlimit"
 	StageCredential  Stage = "credential"
 	StageExec        Stage = "exec"
+	StageAttributes  Stage = "attributes" // Chroot, AmbientCaps, or namespaces
 )
 
 // StartError is a start that failed. Nothing of it is left. Err is what the
 // system said: errors.Is finds fs.ErrNotExist, fs.ErrPermission, syscall.ETXTBSY
-// and the like in it, and exec.ErrNotFound where the program wasn't in PATH.
+// and the like in it. As with os/exec, errors.As finds an *exec.Error where the program
+// wasn't found in PATH, and an *fs.PathError where the system refused to run it or to
+// enter Cmd.Dir.
 type StartError struct {
 	Stage Stage
 	Path  string // of the program
 	Err   error
+
+	dir string // of the Cmd
 }
 
 func (e *StartError) Error() string {
 	switch e.Stage {
 	case StageLookup, StageConfig:
-		return e.Err.Error() // it names the program or the field
+		return named(e.Err.Error()) // it names the program or the field
 	case StageExec:
-		return fmt.Sprintf("exec %s: %v", e.Path, e.Err)
+		return named(fmt.Sprintf("exec %s: %v", e.Path, e.Err))
+	case StageDir:
+		return named(fmt.Sprintf("start %s: chdir %s: %v", e.Path, e.dir, e.Err))
 	}
-	return fmt.Sprintf("start %s: %s: %v", e.Path, e.Stage, e.Err)
+	return named(fmt.Sprintf("start %s: %s: %v", e.Path, e.Stage, e.Err))
 }
 
 func (e *StartError) Unwrap() error { return e.Err }
+
+// As gives the *fs.PathError that os/exec would have returned.
+func (e *StartError) As(target any) bool {
+	to, ok := target.(**fs.PathError)
+	if !ok || errors.As(e.Err, to) {
+		return ok
+	}
+	switch e.Stage {
+	case StageFork, StageExec, StageCredential:
+		*to = &fs.PathError{Op: "fork/exec", Path: e.Path, Err: e.Err}
+	case StageDir:
+		*to = &fs.PathError{Op: "chdir", Path: e.dir, Err: e.Err}
+	default:
+		return false
+	}
+	return true
+}
 
 // Survivor is a process that couldn't be ended.
 type Survivor struct {
@@ -114,7 +171,7 @@ func (e *SurvivorsError) Error() string {
 	for i, s := range e.Survivors {
 		names[i] = s.String()
 	}
-	return "couldn't be ended: " + strings.Join(names, "; ")
+	return prefix + "couldn't be ended: " + strings.Join(names, "; ")
 }
 
 // UnprovenError names processes that may be left of a lost tree.
@@ -147,11 +204,13 @@ type ExitError struct {
 	// ErrShimLost, a *SurvivorsError, the error of a Stdout or Stderr that couldn't
 	// be written.
 	Err error
-	// Stderr is the end of what the program wrote to its standard error, at most
-	// 64 KiB, where the run was by Output and Cmd.Stderr was nil.
+	// Stderr is what the program wrote to its standard error, where the run was by Output
+	// and Cmd.Stderr was nil: of more than 64 KiB, the first and the last 32 KiB, and
+	// between them a line that says how much is left out.
 	Stderr []byte
 }
 
+// Error is the leader's status, as with os/exec, where that says it all.
 func (e *ExitError) Error() string {
 	leader := e.Leader.String()
 	if e.OOMKills > 0 {
@@ -161,9 +220,25 @@ func (e *ExitError) Error() string {
 	case e.Err == nil:
 		return leader
 	case e.Leader.Success():
-		return e.Err.Error()
+		return named(e.Err.Error())
 	}
-	return leader + ": " + e.Err.Error()
+	return named(leader + ": " + named(e.Err.Error()))
 }
 
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// As gives the *exec.ExitError that os/exec would have returned: where the leader is known
+// to have ended, and not with 0. Its ProcessState has the leader's PID, status, times and
+// MaxRSS. A Go release whose os.ProcessState has other fields gives none.
+func (e *ExitError) As(target any) bool {
+	to, ok := target.(**exec.ExitError)
+	if !ok || !e.Leader.Known || e.Leader.Success() {
+		return false
+	}
+	state := sys.ProcessState(e.LeaderPID, e.Leader.wait(), e.LeaderUsage.rusage())
+	if state == nil {
+		return false
+	}
+	*to = &exec.ExitError{ProcessState: state, Stderr: e.Stderr}
+	return true
+}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -41,6 +42,18 @@ func (s Status) String() string {
 	return fmt.Sprintf("signal: %v", s.Signal)
 }
 
+// wait is the status as wait(2) gives it.
+func (s Status) wait() syscall.WaitStatus {
+	w := syscall.WaitStatus(s.Code << 8)
+	if s.Signal != 0 {
+		w = syscall.WaitStatus(s.Signal)
+	}
+	if s.Core {
+		w |= 0x80
+	}
+	return w
+}
+
 func newStatus(w syscall.WaitStatus) Status {
 	if w.Signaled() {
 		return Status{Known: true, Signal: w.Signal(), Core: w.CoreDump()}
@@ -56,6 +69,11 @@ type Usage struct {
 	// along through exec what its parent had when it forked, and the shim is a Go program
 	// of some MiB. os/exec has the same.
 	MaxRSS int64
+}
+
+// rusage is the usage as getrusage(2) gives it, as far as it is known.
+func (u Usage) rusage() *syscall.Rusage {
+	return sys.Rusage(u.User, u.System, u.MaxRSS)
 }
 
 func newUsage(u wire.Usage) Usage { return Usage(u) }
@@ -118,6 +136,10 @@ type Exit struct {
 	Survivors       []Survivor
 	Released        bool // the rest of the tree was let go
 }
+
+// ExitCode is the leader's exit code, or -1 where it was ended by a signal or its end isn't
+// known, as with os.ProcessState.
+func (e Exit) ExitCode() int { return e.Leader.ExitCode() }
 
 // LastSeen is the last moment of the run that is known: the tree was empty, or its
 // leader ended, or it was started.

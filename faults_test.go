@@ -161,7 +161,7 @@ func TestAFaultAtAnyStepOfAStartLeavesNothing(t *testing.T) {
 
 // pipesAndStart starts with outputs that need a pipe each.
 func (c *Cmd) pipesAndStart() (*Tree, error) {
-	c.Stdout, c.Stderr = &tail{max: 1}, &tail{max: 1}
+	c.Stdout, c.Stderr = new(excerpt), new(excerpt)
 	t, err := c.Start()
 	if err == nil {
 		_, _ = t.Wait() // the fault was missed: told above

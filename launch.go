@@ -80,8 +80,8 @@ func (s *starter) send() (wire.Message, error) {
 		fds = append(fds, int(s.cgroup.Dir.Fd()))
 		s.msg.CgroupPath = s.cgroup.Path
 	}
-	if t := s.cmd.Terminal; t != nil {
-		fds = append(fds, int(t.Fd()))
+	if s.terminal != nil {
+		fds = append(fds, int(s.terminal.Fd()))
 	}
 	fds = append(fds, s.handles()...)
 	for _, f := range s.files {

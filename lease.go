@@ -37,8 +37,8 @@ func (l Lease) valid() error {
 		return fmt.Errorf("a lease is 0 or more: got %v, at most %v, warning %v before", l.Time, l.Max, l.Warn)
 	case max(l.Time, l.Max) > longestTime:
 		return fmt.Errorf("a lease is at most %v: got %v, at most %v; 0 is for ever", longestTime, l.Time, l.Max)
-	case l.Signal < 0:
-		return fmt.Errorf("a lease's signal is a number of a signal, or 0: got %d", l.Signal)
+	case l.Signal != 0 && validSignal(l.Signal) != nil:
+		return fmt.Errorf("Lease.Signal: %w", validSignal(l.Signal))
 	case l.Time == 0 && (l.Max != 0 || l.Warn != 0 || l.Signal != 0):
 		return fmt.Errorf("a lease without a time has no bound, no warning and no signal")
 	case l.Max != 0 && l.Max < l.Time:

@@ -195,7 +195,7 @@ func TestExtendIsRefusedWhereThereIsNoLeaseOrTheTreeIsStopped(t *testing.T) {
 		if err := tree.Extend(2 * time.Hour); !errors.Is(err, syscall.EBUSY) {
 			t.Errorf("extended while it is stopped: %v", err)
 		}
-		if _, err := tree.StopWith(t.Context(), foster.KillAtOnce); err != nil {
+		if _, err := tree.StopWith(t.Context(), foster.KillAtOnce()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -264,7 +264,7 @@ func TestBadTermsStartNothing(t *testing.T) {
 			t.Errorf("%s: %v; want one line", name, err)
 		}
 		if tree != nil {
-			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce)
+			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce())
 		}
 	}
 }

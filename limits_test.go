@@ -184,7 +184,7 @@ func TestAForkBombBelowALimitIsEnded(t *testing.T) {
 	l := foster.Limits{PIDs: 300}
 	limits(t, l)
 	cmd := foster.Command(storm(t, `"$0" & "$0" & wait`))
-	cmd.Limits, cmd.Stop = l, foster.KillAtOnce
+	cmd.Limits, cmd.Stop = l, foster.KillAtOnce()
 	tree, err := cmd.Start()
 	if err != nil {
 		t.Fatal(err)

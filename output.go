@@ -2,9 +2,12 @@ package foster
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
+	"syscall"
 	"time"
 
 	"github.com/foster-init/foster/internal/sys"
@@ -50,11 +53,19 @@ func (o *output) write(p []byte) error {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", [...]string{1: "Stdout", 2: "Stderr"}[o.stream], err)
+	}
 	return err
 }
 
 // hurry ends the wait for more.
 func (o *output) hurry() { _ = o.r.SetReadDeadline(time.Unix(1, 0)) } // closed: it is at its end
+
+// stdinPatience is how long the end of a run waits for a Stdin that is being read: the
+// error of a reader that doesn't block is always reported, and one that does holds up
+// nobody.
+const stdinPatience = 100 * time.Millisecond
 
 // input copies to the program's standard input.
 type input struct {
@@ -62,9 +73,16 @@ type input struct {
 	w    *os.File
 }
 
-// copy copies until the end of the reader, or until nobody reads the pipe.
-func (i *input) copy() {
-	_, _ = io.Copy(i.w, i.from) // a program need not read its input
+// copy copies until the end of the reader, or until nobody reads the pipe. The error is the
+// reader's, and is given before the program sees the end of its input.
+func (i *input) copy(done chan<- error) {
+	_, err := io.Copy(i.w, i.from)
+	if write, ok := errors.AsType[*fs.PathError](err); ok && write.Op == "write" && write.Path == i.w.Name() {
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+			err = nil // a program need not read its input
+		}
+	}
+	done <- err
 	i.w.Close()
 }
 

@@ -1,8 +1,9 @@
 package foster
 
 import (
+	"context"
 	"errors"
-	"io"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -23,10 +24,17 @@ type owner struct {
 	registered *registration
 	kept       []*output
 
-	messages chan message
-	outputs  []*output
-	copied   chan error
-	copying  int
+	messages    chan message
+	outputs     []*output
+	copied      chan error
+	copying     int
+	doneContext context.Context  // by which the run was canceled; nil: it wasn't
+	canceling   chan error       // has what the Cancel of an exec.Cmd returned; nil: none runs
+	killAfter   <-chan time.Time // after Cancel
+	waitDelay   <-chan time.Time // after the end of the leader
+
+	read    chan error // has how reading a Stdin ended
+	reading int
 
 	exit     Exit
 	failed   []error
@@ -52,6 +60,7 @@ func newOwner(t *Tree, cmd *Cmd) *owner {
 	return &owner{
 		tree: t, cmd: cmd, messages: make(chan message), pending: map[uint64]request{},
 		outputs: cmd.outputs, copied: make(chan error, len(cmd.outputs)), copying: len(cmd.outputs), kept: cmd.kept,
+		read: make(chan error, len(cmd.inputs)), reading: len(cmd.inputs),
 		exit: Exit{
 			ID: t.id, Containment: t.containment, Cause: CauseEnded,
 			LeaderPID: t.leader, Started: t.started,
@@ -61,7 +70,7 @@ func newOwner(t *Tree, cmd *Cmd) *owner {
 
 func (o *owner) run() {
 	for _, in := range o.cmd.inputs {
-		go in.copy()
+		go in.copy(o.read)
 	}
 	for _, out := range o.outputs {
 		go func() {
@@ -73,8 +82,13 @@ func (o *owner) run() {
 		}()
 	}
 	go o.receive()
-	canceled := o.cmd.ctx.Done()
-	for !o.over || o.copying > 0 {
+	canceled, own := o.cmd.ctx.Done(), o.cmd.taken.done()
+	var impatient <-chan time.Time
+	for !o.over || o.copying > 0 || o.reading > 0 || o.canceling != nil {
+		if o.over && o.reading > 0 && impatient == nil {
+			closeInputs(o.cmd) // who writes there ends by that
+			impatient = time.After(stdinPatience)
+		}
 		select {
 		case m := <-o.messages:
 			o.handle(m)
@@ -82,14 +96,37 @@ func (o *owner) run() {
 			o.serve(r)
 		case err := <-o.copied:
 			o.outputEnded(err)
+		case err := <-o.read:
+			o.reading--
+			if err != nil {
+				o.failed = append(o.failed, fmt.Errorf("Stdin: %w", err))
+			}
+		case <-impatient:
+			o.reading = 0
 		case e := <-o.emptying:
 			o.emptiedWithoutShim(e)
 		case <-canceled:
-			canceled = nil
-			o.stop(CauseCanceled, nil)
+			canceled, own = nil, nil
+			o.canceled(o.cmd.ctx)
+		case <-own:
+			canceled, own = nil, nil
+			o.canceled(o.cmd.taken.ctx)
+		case err := <-o.canceling:
+			o.cancelReturned(err)
+		case <-o.killAfter:
+			plan, _ := KillAtOnce().plan() // it is valid
+			o.stop(CauseCanceled, &plan)
+		case <-o.waitDelay:
+			o.delayOver()
 		}
 	}
 	o.finish()
+}
+
+func closeInputs(c *Cmd) {
+	for _, in := range c.inputs {
+		in.w.Close()
+	}
 }
 
 // receive passes on what the shim says, until it says no more.
@@ -166,6 +203,7 @@ func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 	}
 	o.exit.LeaderLost = true
 	o.event(Event{Time: m.At, Kind: EventLeaderLost, Status: o.exit.Leader, Processes: processes(o.hereNumbered(m.Left))})
+	o.leaderLeftOthers()
 }
 
 func processes(list []wire.Member) []Process {
@@ -301,7 +339,7 @@ func (o *owner) endOfTree() {
 
 func (o *owner) outputEnded(err error) {
 	o.copying--
-	if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+	if err != nil {
 		o.failed = append(o.failed, err)
 	}
 	if o.copying == 0 {
@@ -319,8 +357,9 @@ func (o *owner) reusable() bool {
 
 // finish gives back what is held, and tells that the run is over.
 func (o *owner) finish() {
-	for _, in := range o.cmd.inputs {
-		in.w.Close()
+	closeInputs(o.cmd)
+	if !o.exit.Released {
+		closeAll(o.cmd.stdinPipes)
 	}
 	held := o.exit.TreeEmpty.IsZero() && !o.exit.Released // somebody is left, as far as is known
 	if o.confirm = o.confirm && o.told && len(o.exit.Survivors) == 0 && !o.exit.Released; o.confirm {
@@ -348,10 +387,11 @@ func (o *owner) finish() {
 		o.registered.end(held)
 	}
 	if o.exit.Cause == CauseCanceled {
-		o.failed = append(o.failed, o.cmd.ctx.Err())
+		o.failed = append(o.failed, o.doneContext.Err())
 	}
 	t := o.tree
 	t.exit = o.exit
+	o.cmd.Exit = &t.exit
 	err := errors.Join(o.failed...)
 	if len(o.failed) == 1 {
 		err = o.failed[0]

@@ -208,7 +208,7 @@ func TestOfManyClaimantsOneWins(t *testing.T) {
 		first.started()
 		winner := first.pid("claimed")
 		for range many - 1 {
-			if said := first.next("refused "); !strings.HasPrefix(said, "owned=true attach to \"kept\": the tree has an owner") {
+			if said := first.next("refused "); !strings.HasPrefix(said, "owned=true foster: attach to \"kept\": the tree has an owner") {
 				t.Errorf("another was told %q", said)
 			}
 		}
@@ -333,7 +333,7 @@ func TestAnOwnerWithANameIsHeldByAHandle(t *testing.T) {
 		cmd := roleCommand("block")
 		cmd.Owner = other.Process.Pid // reaped: nobody's number, or another's
 		if tree, err := cmd.Start(); err == nil {
-			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce)
+			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce())
 			t.Error("it runs on behalf of a process that has ended")
 		}
 	})

@@ -77,7 +77,7 @@ func begin(t *testing.T, c foster.Containment, set func(*foster.Cmd), args ...st
 	tree, out := read(t, cmd, set)
 	t.Cleanup(func() {
 		if t.Failed() || t.Skipped() {
-			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce) // whatever is left
+			_, _ = tree.StopWith(t.Context(), foster.KillAtOnce()) // whatever is left
 		}
 	})
 	if tree.Containment() != c {

@@ -29,7 +29,7 @@ func TestAReadyShimHoldsOneTreeAfterTheOther(t *testing.T) {
 		keepReady(t, 1)
 		shims := map[int]bool{}
 		for range 5 {
-			tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop = foster.KillAtOnce }, "stubborn")
+			tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop = foster.KillAtOnce() }, "stubborn")
 			for range 3 {
 				out.pid("stubborn")
 			}

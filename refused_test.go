@@ -52,7 +52,7 @@ func refusals(t *testing.T) []refusal {
 			c.Credential = &syscall.Credential{Uid: math.MaxUint32, Gid: nobody}
 		}, foster.StageCredential, syscall.EINVAL, "credential: "},
 		refusal{"a directory that is closed to the user", func(c *foster.Cmd) { other(c); c.Dir = closed },
-			foster.StageDir, fs.ErrPermission, "chdir: "},
+			foster.StageDir, fs.ErrPermission, "chdir "},
 		refusal{"a program that is closed to the user", func(c *foster.Cmd) { other(c); c.Path = filepath.Join(closed, "program") },
 			foster.StageExec, fs.ErrPermission, "exec " + closed})
 }

@@ -41,6 +41,9 @@ const patience = 10 * time.Second
 // request sends a request to the owner's goroutine and waits for the answer, but not for
 // ever: the shim may be hung.
 func (t *Tree) request(r request) (wire.Message, error) {
+	if t.done == nil {
+		return nil, ErrNotStarted
+	}
 	r.answer = make(chan answer, 1)
 	clock := time.NewTimer(patience)
 	defer clock.Stop()
@@ -120,9 +123,9 @@ func (o *owner) replied(id uint64, m wire.Message, errno syscall.Errno, text str
 	case r.kind == askRelease && (errno == syscall.ENOTSUP || errno == syscall.EBUSY):
 		a.err = ErrNotReleasable
 	case text != "":
-		a.err = fmt.Errorf("tree %s: %w", o.tree.id, &remoteError{text, errno})
+		a.err = &fromLibrary{fmt.Errorf("tree %s: %w", o.tree.id, &remoteError{text, errno})}
 	default:
-		a.err = errno
+		a.err = &fromLibrary{fmt.Errorf("tree %s: %w", o.tree.id, errno)}
 	}
 	r.answer <- a
 }

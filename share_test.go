@@ -112,7 +112,7 @@ func TestAStormInOneTreeDoesNotHoldUpAnother(t *testing.T) {
 	if exit := stop(t, trees[0]); exit.Killed != 0 {
 		t.Errorf("%+v", exit)
 	}
-	if exit, err := raging.StopWith(context.Background(), foster.KillAtOnce); err != nil || exit.Killed == 0 {
+	if exit, err := raging.StopWith(context.Background(), foster.KillAtOnce()); err != nil || exit.Killed == 0 {
 		t.Errorf("the storm: %+v, %v", exit, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestNoEndIsLostAmongStarts(t *testing.T) {
 					return
 				}
 				if n%2 == 0 {
-					_, err = tree.StopWith(context.Background(), foster.KillAtOnce)
+					_, err = tree.StopWith(context.Background(), foster.KillAtOnce())
 				} else {
 					_, err = tree.Wait()
 				}

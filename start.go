@@ -7,9 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
@@ -47,6 +45,9 @@ func (c *Cmd) start() (*Tree, error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err
 	}
+	if c.taken != nil && c.taken.ctx != nil && c.taken.ctx.Err() != nil {
+		return nil, c.taken.ctx.Err()
+	}
 	s := starter{cmd: c, id: c.ID, owner: -1}
 	if s.id == "" {
 		s.id = newID()
@@ -64,18 +65,19 @@ func (c *Cmd) start() (*Tree, error) {
 
 // starter is a start under way.
 type starter struct {
-	cmd     *Cmd
-	id      string
-	msg     *wire.Start
-	level   wire.Containment
-	named   bool // the containment was asked for by name
-	cwd     *os.File
-	files   []*os.File
-	cgroup  *contain.Cgroup
-	shim    *shim.Process
-	shared  *sharedShim // which shim is one of; nil: it holds this tree alone
-	started *wire.Started
-	leader  int
+	cmd      *Cmd
+	id       string
+	msg      *wire.Start
+	level    wire.Containment
+	named    bool // the containment was asked for by name
+	cwd      *os.File
+	files    []*os.File
+	terminal *os.File
+	cgroup   *contain.Cgroup
+	shim     *shim.Process
+	shared   *sharedShim // which shim is one of; nil: it holds this tree alone
+	started  *wire.Started
+	leader   int
 
 	owner      int // pidfd of an owner with a name; -1: none
 	listener   *os.File
@@ -84,7 +86,7 @@ type starter struct {
 }
 
 func (s *starter) fail(stage Stage, err error) error {
-	return &StartError{Stage: stage, Path: s.cmd.Path, Err: err}
+	return &StartError{Stage: stage, Path: s.cmd.Path, Err: err, dir: s.cmd.Dir}
 }
 
 // prepare does what can fail before there is a process.
@@ -106,6 +108,9 @@ func (s *starter) prepare() (err error) {
 	}
 	plan, err := c.Stop.plan()
 	if err != nil {
+		return s.fail(StageConfig, fmt.Errorf("Stop: %w", err))
+	}
+	if err := errors.Join(c.validText(), c.validFiles()); err != nil {
 		return s.fail(StageConfig, err)
 	}
 	files, closed, err := c.files()
@@ -113,7 +118,11 @@ func (s *starter) prepare() (err error) {
 		return s.fail(StageFiles, err)
 	}
 	s.files = files
+	if s.terminal, err = c.terminal(files); err != nil {
+		return s.fail(StageConfig, err)
+	}
 	s.msg = c.message(len(files), plan)
+	s.msg.Foreground = s.terminal != nil
 	s.msg.Closed, s.msg.ID = closed, s.id
 	for _, out := range c.kept {
 		s.msg.Outputs = append(s.msg.Outputs, out.stream)
@@ -126,11 +135,6 @@ func (s *starter) prepare() (err error) {
 		s.msg.Notify = "foster-" + s.id + "-" + newID()
 		s.msg.Env = c.notifyEnv(s.msg.Env, s.msg.Notify)
 	}
-	for _, text := range append(append([]string{s.msg.Path, s.msg.Dir}, s.msg.Args...), s.msg.Env...) {
-		if strings.IndexByte(text, 0) >= 0 {
-			return s.fail(StageConfig, fmt.Errorf("%q holds a NUL byte: %w", text, syscall.EINVAL))
-		}
-	}
 	return s.nameOwner()
 }
 
@@ -138,8 +142,15 @@ func (s *starter) prepare() (err error) {
 func (c *Cmd) message(files int, onOwnerGone wire.Plan) *wire.Start {
 	m := &wire.Start{
 		Path: c.Path, Args: c.Args, Env: c.listenEnv(c.Environ()), ListenPID: len(c.ListenNames) > 0, Dir: c.Dir, Files: files,
-		Session: c.Setsid, Foreground: c.Terminal != nil, OwnerGone: onOwnerGone,
+		Session: c.Setsid, OwnerGone: onOwnerGone, Attr: c.attr.Attr,
 		Grace: c.Grace, AfterLeader: string(c.afterLeader()), Lease: wire.Lease(c.Lease), Watchdog: c.Watchdog,
+	}
+	m.Attr.Chroot = c.Chroot
+	if c.Chroot != "" && c.Dir == "" {
+		m.Dir = "/" // in it; else the program would begin outside
+	}
+	for _, n := range c.AmbientCaps {
+		m.Attr.AmbientCaps = append(m.Attr.AmbientCaps, uint64(n))
 	}
 	if len(m.Args) == 0 {
 		m.Args = []string{c.Path}
@@ -346,6 +357,9 @@ func (s *starter) tree() *Tree {
 		t.shared = s.cgroup.Path
 	}
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
+	if s.cmd.taken != nil {
+		s.cmd.taken.handLeader(t.leader, s.started.Start)
+	}
 	s.tellUnmet(t)
 	go o.run()
 	return t

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
 
@@ -65,7 +66,15 @@ type StopStep struct {
 }
 
 // KillAtOnce is the plan without an orderly part.
-var KillAtOnce = StopPlan{Timeout: -1}
+func KillAtOnce() StopPlan { return StopPlan{Timeout: -1} }
+
+// validSignal checks the number of a signal that is to be sent.
+func validSignal(sig syscall.Signal) error {
+	if sig < 1 || sig > sys.LastSignal {
+		return fmt.Errorf("there is no signal %d: want 1 to %d: %w", int(sig), sys.LastSignal, syscall.EINVAL)
+	}
+	return nil
+}
 
 func (p StopPlan) plan() (wire.Plan, error) {
 	plan := wire.Plan{GiveUp: giveUp}
@@ -84,8 +93,11 @@ func (p StopPlan) plan() (wire.Plan, error) {
 		if err != nil {
 			return wire.Plan{}, err
 		}
-		if s.Signal <= 0 || s.Wait < 0 {
-			return wire.Plan{}, fmt.Errorf("a stop's step needs a signal and a time: got signal %d, %v", s.Signal, s.Wait)
+		if err := validSignal(s.Signal); err != nil {
+			return wire.Plan{}, err
+		}
+		if s.Wait < 0 || s.Wait > longestTime {
+			return wire.Plan{}, fmt.Errorf("a step of a stop waits between 0 and %v: got %v", longestTime, s.Wait)
 		}
 		plan.Steps = append(plan.Steps, wire.Step{Signal: s.Signal, Scope: scope, Wait: s.Wait})
 	}

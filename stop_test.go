@@ -86,7 +86,7 @@ func TestAStopOfLeaderOrGroupReachesNoOther(t *testing.T) {
 				if sent.Count != reaches || leader.Status.Signal != syscall.SIGTERM {
 					t.Errorf("it reached %d, and the leader: %v; want %d, and SIGTERM", sent.Count, leader.Status, reaches)
 				}
-				if _, err := tree.StopWith(context.Background(), foster.KillAtOnce); err != nil {
+				if _, err := tree.StopWith(context.Background(), foster.KillAtOnce()); err != nil {
 					t.Error(err)
 				}
 				if c == foster.Group {
@@ -148,7 +148,7 @@ func TestStopIsCutShortByAnotherPlan(t *testing.T) {
 			t.Errorf("a stop that isn't waited for: %v", err)
 		}
 		waitFor(t, tree, foster.EventSignaled)
-		if _, err := tree.StopWith(context.Background(), foster.KillAtOnce); err != nil {
+		if _, err := tree.StopWith(context.Background(), foster.KillAtOnce()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -74,7 +74,7 @@ func TestExponentialForkBombIsEnded(t *testing.T) {
 		script := storm(t, `trap 'exec sleep 100' EXIT; "$0" & "$0" & wait`)
 		cmd := foster.Command(script)
 		cmd.Containment = c
-		cmd.Stop = foster.KillAtOnce
+		cmd.Stop = foster.KillAtOnce()
 		// The limit bounds what this machine has to bear; the promise doesn't need it.
 		cmd.Credential = &syscall.Credential{Uid: 64123, Gid: 64123}
 		cmd.Rlimits = []foster.Rlimit{{Resource: 6 /* RLIMIT_NPROC */, Soft: 1000, Hard: 1000}}

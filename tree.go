@@ -14,7 +14,8 @@ import (
 )
 
 // Tree is a run under way, or over: a leader and every process that descends from
-// it. All methods may be called from any goroutine, also after its end.
+// it. All methods may be called from any goroutine, also after its end. The zero Tree is
+// no run: what can fail returns ErrNotStarted.
 type Tree struct {
 	id          string
 	containment Containment
@@ -84,6 +85,9 @@ func Members(trees []*Tree) (list [][]Process, err error) {
 }
 
 func (t *Tree) members(table *contain.Table) ([]Process, error) {
+	if t.done == nil {
+		return nil, ErrNotStarted
+	}
 	select {
 	case <-t.done:
 		return nil, nil
@@ -115,13 +119,17 @@ func process(s procfs.Stat) Process {
 	return p
 }
 
-// Signal sends a signal once, and nothing after it. The error is ErrEnded where
-// the scope has nobody, syscall.EPERM where all who are left belong to another user, and
+// Signal sends a signal once, and nothing after it. Signal 0 only asks whether somebody is
+// there to get one. The error is ErrEnded where the scope has nobody; it wraps syscall.EINVAL
+// where there is no such signal, syscall.EPERM where all who are left belong to another user, and
 // ErrNoAnswer where the shim hangs, as with all that is asked of a tree.
 func (t *Tree) Signal(sig syscall.Signal, scope Scope) error {
 	number, err := scope.number()
+	if err == nil && sig != 0 {
+		err = validSignal(sig)
+	}
 	if err != nil {
-		return err
+		return &fromLibrary{err}
 	}
 	return t.ask(request{kind: askSignal, signal: sig, scope: number})
 }
@@ -139,12 +147,15 @@ func (t *Tree) Stop(ctx context.Context) (Exit, error) {
 func (t *Tree) StopWith(ctx context.Context, plan StopPlan) (Exit, error) {
 	p, err := plan.plan()
 	if err != nil {
-		return Exit{}, err
+		return Exit{}, &fromLibrary{err}
 	}
 	return t.stop(ctx, request{kind: askStop, plan: &p})
 }
 
 func (t *Tree) stop(ctx context.Context, r request) (Exit, error) {
+	if t.done == nil {
+		return Exit{}, ErrNotStarted
+	}
 	_ = t.ask(r) // that it has ended is what was wanted
 	select {
 	case <-t.done:
@@ -166,16 +177,31 @@ func (t *Tree) Release() error { return t.ask(request{kind: askRelease}) }
 // nil if the leader exited with 0 and all went well, else an *ExitError. It may be
 // called any number of times.
 func (t *Tree) Wait() (Exit, error) {
+	if t.done == nil {
+		return Exit{}, ErrNotStarted
+	}
 	<-t.done
 	return t.exit, t.err
 }
 
 // Done is closed when the run is over.
-func (t *Tree) Done() <-chan struct{} { return t.done }
+func (t *Tree) Done() <-chan struct{} {
+	if t.done == nil {
+		return closedChannel // Wait says why
+	}
+	return t.done
+}
+
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Events gives what happens to the tree, from its start, and ends after the last
 // event, which is EventEnded, or when ctx is done. A reader that is slow holds up
 // nobody: of what it didn't take, the newest 256 events are kept, and an
 // EventMissed stands for the others. Each call reads from the beginning of what is
 // kept.
-func (t *Tree) Events(ctx context.Context) iter.Seq[Event] { return t.log.read(ctx) }
+func (t *Tree) Events(ctx context.Context) iter.Seq[Event] {
+	if t.done == nil {
+		return func(func(Event) bool) {}
+	}
+	return t.log.read(ctx)
+}

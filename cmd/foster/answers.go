@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // What the commands that act print with -o json. The exit status is the same as without,
@@ -57,7 +58,7 @@ func reply(stdout io.Writer, form string, err error, value func(acted) any) erro
 	case ok:
 		a.Failures = failed.Failures
 	case err != nil && !silent:
-		a.Error = err.Error()
+		a.Error = units.ErrorText(err)
 	}
 	if werr := writeJSON(stdout, value(a)); err == nil {
 		return werr

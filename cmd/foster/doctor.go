@@ -13,6 +13,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/proc"
 )
 
@@ -101,7 +102,7 @@ func tryContainment(ctx context.Context, c foster.Containment) (finding, foster.
 	f := finding{Name: string(c), State: stateOK, Value: containmentWords[c]}
 	reached, err := try(ctx, func(cmd *foster.Cmd) { cmd.Containment = c })
 	if err != nil {
-		f.State, f.Why, f.Hint = stateNo, err.Error(), containmentHints[c]
+		f.State, f.Why, f.Hint = stateNo, units.ErrorText(err), containmentHints[c]
 		return f, ""
 	}
 	if c == foster.Auto {
@@ -128,7 +129,7 @@ func try(ctx context.Context, set func(*foster.Cmd)) (reached foster.Containment
 		err = start.Err // it isn't this program that was asked for
 	}
 	if err != nil {
-		err = errors.New(strings.TrimPrefix(err.Error(), "foster: "))
+		err = errors.New(units.ErrorText(err))
 	}
 	return reached, err
 }

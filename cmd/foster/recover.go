@@ -12,6 +12,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // newRecover is foster recover.
@@ -62,7 +63,7 @@ func recoverAll(ctx context.Context, list bool, form string, stdout, stderr io.W
 		return err
 	}
 	for _, p := range problems {
-		fmt.Fprintln(stderr, "foster: "+printable(p.Error())+": passed over")
+		fmt.Fprintln(stderr, "foster: "+printable(units.ErrorText(p))+": passed over")
 	}
 	switch {
 	case form == "json":
@@ -129,9 +130,9 @@ func recoveredLine(r foster.Recovered, listOnly bool) string {
 	}
 	switch {
 	case r.Err != nil:
-		say("%v", r.Err)
+		say("%s", units.ErrorText(r.Err))
 	case len(r.Unproven) > 0:
-		say("%v", &foster.UnprovenError{Unproven: r.Unproven})
+		say("%s", units.ErrorText(&foster.UnprovenError{Unproven: r.Unproven}))
 	}
 	return strings.Join(said, ": ")
 }
@@ -161,7 +162,7 @@ func recoveredJSON(lost []foster.Recovered, listOnly bool) []recovered {
 			one.Unproven = append(one.Unproven, member{PID: u.PID, Name: u.Name, Why: "in the " + u.In})
 		}
 		if r.Err != nil {
-			one.Error = r.Err.Error()
+			one.Error = units.ErrorText(r.Err)
 		}
 		one.Ended = !listOnly && r.Left() == nil
 		list = append(list, one)

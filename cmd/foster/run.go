@@ -21,6 +21,7 @@ import (
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // newRun is foster run.
@@ -273,10 +274,10 @@ func (r *runner) verdict(exit foster.Exit, err error) string {
 	}
 	b.WriteString(reportText(r.report, r.cmd, exit, r.left))
 	if s, ok := errors.AsType[*foster.SurvivorsError](err); ok {
-		line(printable(s.Error()))
+		line(printable(units.ErrorText(s)))
 	}
 	if endOfExit(exit).status() == exitFoster || errors.Is(err, foster.ErrLeaderLost) {
-		line(printable(err.Error()))
+		line(printable(units.ErrorText(err)))
 	}
 	return b.String()
 }

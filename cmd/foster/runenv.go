@@ -114,8 +114,12 @@ func readEnvFile(path string) ([]string, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		if key, _, _ := strings.Cut(line, "="); key == "" || strings.ContainsAny(key, " \t") {
+		key, _, _ := strings.Cut(line, "=")
+		if key == "" || strings.ContainsAny(key, " \t") {
 			return nil, fmt.Errorf("%s:%d: %q is not KEY=VALUE", path, n, line)
+		}
+		if strings.IndexByte(line, 0) >= 0 {
+			return nil, fmt.Errorf("%s:%d: the variable %q holds a NUL byte, which no variable can", path, n, key)
 		}
 		env = append(env, handedOn(line)...)
 	}

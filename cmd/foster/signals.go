@@ -116,7 +116,7 @@ func (r *runner) interrupt() {
 	switch {
 	case !r.signalled.IsZero() && again:
 		r.say("interrupted again: ending the rest with SIGKILL")
-		r.stop(stopAtOnce, foster.KillAtOnce, max(0, leastTime-time.Since(r.signalled)))
+		r.stop(stopAtOnce, foster.KillAtOnce(), max(0, leastTime-time.Since(r.signalled)))
 	case !r.signalled.IsZero(): // it joins the stop that is under way
 	case again:
 		r.say("interrupted again: sending " + units.SignalName(stopSignal) + "; once more ends the rest with SIGKILL")

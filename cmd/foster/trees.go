@@ -175,13 +175,13 @@ func describe(found journal.Found) (journal.Found, tree) {
 		left, unproven, err := contain.NewLost(e, found.Life).Find()
 		switch {
 		case err != nil:
-			t.Problem = err.Error()
+			t.Problem = units.ErrorText(err)
 		case len(unproven) > 0:
 			var told foster.UnprovenError
 			for _, u := range unproven {
 				told.Unproven = append(told.Unproven, foster.Unproven{Process: foster.Process{PID: u.PID, Name: u.Comm}, In: u.In})
 			}
-			t.Problem = told.Error()
+			t.Problem = units.ErrorText(&told)
 		}
 		for _, s := range left {
 			t.Members = append(t.Members, newProcess(s))

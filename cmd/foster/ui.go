@@ -27,6 +27,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/escape"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // Exit statuses. All else is the application's: its code, or 128 and the number of
@@ -72,7 +73,7 @@ func complain(stderr io.Writer, err error) int {
 		}
 		return exitUsage
 	}
-	text := strings.TrimPrefix(err.Error(), "foster: ")
+	text := units.ErrorText(err)
 	fmt.Fprintln(stderr, "foster: "+printable(text))
 	if hint := hintOf(err); hint != "" {
 		first, more, _ := strings.Cut(hint, "\n")

@@ -10,6 +10,7 @@ import (
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/escape"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // badRequest is a request that can't be understood. It says what was expected.
@@ -48,7 +49,7 @@ func refuse(w http.ResponseWriter, status int, e client.RequestError) {
 func fail(w http.ResponseWriter, err error) { write(w, statusOf(err), problemOf(err)) }
 
 func problemOf(err error) problem {
-	p := problem{RequestError: client.RequestError{Code: client.Code(err), Text: err.Error()}}
+	p := problem{RequestError: client.RequestError{Code: client.Code(err), Text: units.ErrorText(err)}}
 	if failed, ok := errors.AsType[*client.FailedError](err); ok {
 		p.Failures = failed.Failures
 	}

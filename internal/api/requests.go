@@ -103,7 +103,7 @@ func planOf(told client.StopPlan) (plan foster.StopPlan, err error) {
 		return plan, badf("timeout: %w", err)
 	}
 	if plan.Timeout == 0 {
-		plan.Timeout = foster.KillAtOnce.Timeout
+		plan.Timeout = foster.KillAtOnce().Timeout
 	}
 	return plan, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/frames"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // terminal leaves HTTP and connects a client to an application's terminal.
@@ -111,7 +112,7 @@ func shown(conn io.Writer, t Terminal) {
 func last(err error) frames.Frame {
 	f := frames.Frame{Kind: frames.End}
 	if err != io.EOF {
-		f.Content = []byte(err.Error())
+		f.Content = []byte(units.ErrorText(err))
 		f.Content = f.Content[:min(len(f.Content), frames.Longest)]
 	}
 	return f

@@ -99,6 +99,10 @@ func (r *envReader) variable(n int) (v variable, lines int, ok bool) {
 			return v, lines, false
 		}
 	}
+	if strings.IndexByte(v.value, 0) >= 0 {
+		r.wrong(n, column, "a zero byte can't be part of the value of %s", name)
+		return v, lines, false
+	}
 	return v, lines, true
 }
 

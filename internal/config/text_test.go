@@ -74,7 +74,7 @@ func TestEnvFile(t *testing.T) {
 	if err != nil || p.err() != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, %v", got, err, p.err())
 	}
-	text = "A\n=b\n1 2=3\nB=\"x\nC=\"x\" y\nD=${NO}\n"
+	text = "A\n=b\n1 2=3\nB=\"x\nC=\"x\" y\nD=${NO}\nE=a\x00b\nF=\"a\x00\"\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +88,7 @@ func TestEnvFile(t *testing.T) {
 	same(t, "problems", lines, []string{
 		`1:1 : "A" is not NAME=value`, `2:1 : "=b" is not NAME=value`, `3:1 : "1 2=3" is not NAME=value`,
 		`4:1 : "x\" y" follows the value of B`, `6:1 : D: the variable NO isn't set`,
+		`7:1 : a zero byte can't be part of the value of E`, `8:1 : a zero byte can't be part of the value of F`,
 	})
 }
 

@@ -73,7 +73,7 @@ func (r *runner) openTerminal() {
 }
 
 func (r *runner) sayStartError(err error) {
-	text := strings.TrimPrefix(err.Error(), "foster: ")
+	text := units.ErrorText(err)
 	r.voice.say(fatal, "%s", text)
 }
 
@@ -202,7 +202,7 @@ func (r *runner) stop(scope foster.Scope) {
 
 func (r *runner) timeOver() {
 	r.voice.say(info, "the time to stop is over")
-	r.stopBy(foster.KillAtOnce)
+	r.stopBy(foster.KillAtOnce())
 }
 
 // stopRest ends what the command has left behind.
@@ -210,7 +210,7 @@ func (r *runner) stopRest() {
 	r.clock.Stop()
 	plan := foster.StopPlan{Signal: syscall.SIGTERM, Timeout: r.o.StopTimeout}
 	if plan.Timeout == 0 {
-		plan = foster.KillAtOnce
+		plan = foster.KillAtOnce()
 	}
 	r.stopBy(plan)
 }

@@ -35,6 +35,9 @@ func (f *forker) throughStage() *failure {
 	}
 	conn := wire.NewConn(mine)
 	defer conn.Close()
+	if what := beforeStage(f.msg.Attr); what != "" {
+		return &failure{StageAttr, fmt.Errorf("%s doesn't go together with Rlimits, ListenNames or the limits of a cgroup of version 1: %w", what, syscall.EINVAL)}
+	}
 	attr := f.attr()
 	fd := len(attr.Files)
 	attr.Files = append(attr.Files, theirs.Fd())
@@ -108,6 +111,11 @@ func prepareLeader(m *wire.Start) *failure {
 	for _, r := range m.Rlimits {
 		if err := sys.Setrlimit(r.Resource, r.Soft, r.Hard); err != nil {
 			return &failure{StageRlimit, fmt.Errorf("%s: %w", units.FormatRlimit(r.Resource, r.Soft, r.Hard), err)}
+		}
+	}
+	if m.Attr.Chroot != "" {
+		if err := sys.Chroot(m.Attr.Chroot); err != nil {
+			return &failure{StageAttr, err}
 		}
 	}
 	if m.Credential.Set {

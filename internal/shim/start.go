@@ -25,6 +25,7 @@ const (
 	StageRlimit      = "rlimit"
 	StageCredential  = "credential"
 	StageExec        = "exec"
+	StageAttr        = "attributes"
 	StageNotify      = "notify"
 	StageLimits      = "limits"
 )
@@ -217,7 +218,8 @@ func (f *forker) run() *failure {
 		return f.throughStage()
 	}
 	attr := f.attr()
-	attr.Dir = f.msg.Dir
+	attr.Dir, attr.Sys.Chroot = f.msg.Dir, f.msg.Attr.Chroot
+	setCaps(attr.Sys, f.msg.Attr.AmbientCaps)
 	if c := f.msg.Credential; c.Set {
 		attr.Sys.Credential = credential(c)
 	}
@@ -240,10 +242,12 @@ func (f *forker) attr() *syscall.ProcAttr {
 	}
 	switch {
 	case f.terminal >= 0 && f.msg.Session:
-		attr.Sys.Setctty, attr.Sys.Ctty = true, 0 // in the child, by its standard input
+		attr.Sys.Setctty, attr.Sys.Ctty = true, f.msg.Attr.Ctty // in the child
 	case f.terminal >= 0:
 		attr.Sys.Foreground, attr.Sys.Ctty = true, f.terminal
 	}
+	attr.Sys.Noctty = f.msg.Attr.Noctty
+	setNamespaces(attr.Sys, f.msg.Attr)
 	f.tree.Prepare(attr.Sys)
 	f.pidfd = -1
 	wantPidfd(attr.Sys, &f.pidfd)
@@ -273,13 +277,17 @@ func guessStage(err error, attr *syscall.ProcAttr) string {
 	switch {
 	case n == syscall.EAGAIN, n == syscall.ENOMEM:
 		return StageFork
-	case attr.Dir != "" && dirFails(attr.Dir):
+	case attr.Sys.Chroot != "" && dirFails(attr.Sys.Chroot):
+		return StageAttr
+	case attr.Dir != "" && dirFails(filepath.Join(attr.Sys.Chroot, attr.Dir)):
 		return StageDir
 	case inCgroup(attr.Sys) && containmentErrno(n) && !canClone(attr.Sys):
 		return StageContainment
+	case special(attr.Sys) && !canHave(attr.Sys):
+		return StageAttr
 	case user != nil && !canBecome(user, ""):
 		return StageCredential
-	case user != nil && attr.Dir != "" && !canBecome(user, attr.Dir):
+	case user != nil && attr.Dir != "" && attr.Sys.Chroot == "" && !canBecome(user, attr.Dir):
 		return StageDir // it's closed to that user
 	}
 	return StageExec

@@ -17,6 +17,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/history"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // actVariable is what the supervisor of another process does at SIGUSR2.
@@ -273,7 +274,7 @@ func TestAStartWaitsForTheEndOfATreeOfItsName(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if i := instanceOf(t, s, "web"); i.State != client.Stuck || !strings.Contains(i.Cause, foster.ErrTaken.Error()) {
+	if i := instanceOf(t, s, "web"); i.State != client.Stuck || !strings.Contains(i.Cause, units.ErrorText(foster.ErrTaken)) {
 		t.Errorf("%s: %q", i.State, i.Cause)
 	}
 	if _, err := other.Stop(t.Context()); err != nil {

@@ -62,5 +62,5 @@ func (s *Supervisor) endAll(cause string, then func(*foster.Tree)) {
 }
 
 func kill(tree *foster.Tree) {
-	_, _ = tree.StopWith(context.Background(), foster.KillAtOnce) // follow tells how it ended
+	_, _ = tree.StopWith(context.Background(), foster.KillAtOnce()) // follow tells how it ended
 }

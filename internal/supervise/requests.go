@@ -385,7 +385,7 @@ func (s *Supervisor) eachTree(targets []client.Target, do func(*foster.Tree) err
 	asked := s.ask(func() {
 		for n, i := range found {
 			if errs[n] != nil {
-				failed.Failures = append(failed.Failures, i.failure(errs[n].Error()))
+				failed.Failures = append(failed.Failures, i.failure(units.ErrorText(errs[n])))
 			} else if done != nil {
 				done(i)
 			}

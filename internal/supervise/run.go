@@ -159,17 +159,17 @@ func command(spec *config.App) (*foster.Cmd, error) {
 // launched takes the news of a start.
 func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err error) {
 	if errors.Is(err, foster.ErrTaken) {
-		s.step(i, CantBeAttached, fmt.Sprintf("can't be started now: %v, and somebody else has started it", err), outcome{})
+		s.step(i, CantBeAttached, fmt.Sprintf("can't be started now: %s, and somebody else has started it", units.ErrorText(err)), outcome{})
 		return
 	}
 	if err != nil {
 		i.facts.ran = !errors.Is(err, context.Canceled)
-		i.exit = &client.Exit{Cause: notStartedWords + err.Error(), Started: time.Now(), Ended: time.Now()}
+		i.exit = &client.Exit{Cause: notStartedWords + units.ErrorText(err), Started: time.Now(), Ended: time.Now()}
 		if i.facts.ran {
 			s.failedRun(i)
 		}
 		i.ends++ // nothing of it is left: who waits for that isn't to wait for the next
-		s.step(i, NotLaunched, err.Error(), i.judgeEnd(outcome{}, 0))
+		s.step(i, NotLaunched, units.ErrorText(err), i.judgeEnd(outcome{}, 0))
 		return
 	}
 	s.hold(i, tree)

@@ -66,7 +66,7 @@ func TestAStopAtOnceCutsAnotherShort(t *testing.T) {
 			first := make(chan error, 1)
 			go func() { first <- s.Stop(context.Background(), nil) }()
 			leaktest.Eventually(t, "the first stop is under way", func() bool { return exists(dir + "/stopping") })
-			if err := s.StopWith(t.Context(), nil, foster.KillAtOnce); err != nil {
+			if err := s.StopWith(t.Context(), nil, foster.KillAtOnce()); err != nil {
 				t.Error(err)
 			}
 			if err := <-first; err != nil {
@@ -86,7 +86,7 @@ func TestAStopAtOnceRunsNoHook(t *testing.T) {
 	app.Hooks.PreStop, app.Stop.Command = untilGo(dir), untilGo(dir)
 	s, _ := running(t, oneApp(app), Options{})
 	awaitState(t, s, "web", client.Running)
-	if err := s.StopWith(t.Context(), nil, foster.KillAtOnce); err != nil {
+	if err := s.StopWith(t.Context(), nil, foster.KillAtOnce()); err != nil {
 		t.Error(err)
 	}
 	if exists(dir + "/stopping") {

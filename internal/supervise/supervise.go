@@ -22,6 +22,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/logs"
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/internal/watch"
 )
 
@@ -421,8 +422,8 @@ func (s *Supervisor) problem(what string, err error) {
 	case err == nil && had:
 		delete(s.problems, what)
 		s.event(nil, "problem", "%s works again", what)
-	case err != nil && old != err.Error():
-		s.problems[what] = err.Error()
+	case err != nil && old != units.ErrorText(err):
+		s.problems[what] = units.ErrorText(err)
 		s.event(nil, "problem", "%s: %v", what, err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Owner is the user that a file belongs to, and -1 where that isn't known.
@@ -44,4 +46,14 @@ func WriteControl(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
+}
+
+// IsOpen says whether a file has a descriptor that is open.
+func IsOpen(f *os.File) bool {
+	fd := f.Fd()
+	if fd == ^uintptr(0) {
+		return false
+	}
+	_, err := unix.FcntlInt(fd, unix.F_GETFD, 0)
+	return err == nil
 }

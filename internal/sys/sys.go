@@ -7,6 +7,7 @@
 package sys
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"slices"
@@ -211,6 +212,30 @@ func SetCredential(c *syscall.Credential) error {
 		return os.NewSyscallError("setgid", err)
 	}
 	return os.NewSyscallError("setuid", syscall.Setuid(int(c.Uid)))
+}
+
+// Chroot makes a folder the root of this process (chroot(2)).
+func Chroot(dir string) error { return os.NewSyscallError("chroot", syscall.Chroot(dir)) }
+
+// OpenProcess gives a handle on a process, which is of that process alone, whoever gets its
+// number later; false where the system has no such handles.
+func OpenProcess(pid int) (*os.Process, bool) {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, false
+	}
+	err = p.WithHandle(func(uintptr) {})
+	return p, err == nil || errors.Is(err, os.ErrProcessDone)
+}
+
+// DoneProcess is a handle on a process that has ended.
+func DoneProcess(pid int) *os.Process {
+	p, err := os.FindProcess(1 << 30) // more than a PID can be: see proc_sys_kernel(5), pid_max
+	if err != nil {
+		return nil
+	}
+	p.Pid = pid
+	return p
 }
 
 // Dup gives another descriptor for the same open file, closed on exec.

@@ -46,8 +46,13 @@ const noteExit = unix.NOTE_EXIT | unix.NOTE_EXITSTATUS
 // MaxRSSBytes is the largest resident set in bytes, as macOS counts it.
 func MaxRSSBytes(r syscall.Rusage) int64 { return r.Maxrss }
 
+const maxRSSUnit = 1
+
 // BootID names this boot of the machine.
 func BootID() (string, error) {
 	id, err := unix.Sysctl("kern.bootsessionuuid")
 	return id, os.NewSyscallError("sysctl", err)
 }
+
+// LastSignal is the highest number of a signal.
+const LastSignal = 31

@@ -59,10 +59,15 @@ func GroupMembers(pgid int) ([]int, error) {
 const noteExit = unix.NOTE_EXIT
 
 // MaxRSSBytes is the largest resident set in bytes; FreeBSD counts it in KiB.
-func MaxRSSBytes(r syscall.Rusage) int64 { return r.Maxrss << 10 }
+func MaxRSSBytes(r syscall.Rusage) int64 { return r.Maxrss * maxRSSUnit }
+
+const maxRSSUnit = 1 << 10
 
 // BootID names this boot of the machine.
 func BootID() (string, error) {
 	b, err := unix.SysctlRaw("kern.boot_id")
 	return hex.EncodeToString(b), os.NewSyscallError("sysctl", err)
 }
+
+// LastSignal is the highest number of a signal.
+const LastSignal = 128

@@ -275,3 +275,6 @@ func GivePipe(f *os.File, uid, gid uint32) error {
 	})
 	return errors.Join(cerr, err)
 }
+
+// LastSignal is the highest number of a signal.
+const LastSignal = 64

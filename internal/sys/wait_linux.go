@@ -105,4 +105,6 @@ func waitid(kind, id, options int) (Wait, error) {
 }
 
 // MaxRSSBytes is the largest resident set in bytes; Linux counts it in KiB.
-func MaxRSSBytes(r syscall.Rusage) int64 { return int64(r.Maxrss) << 10 }
+func MaxRSSBytes(r syscall.Rusage) int64 { return int64(r.Maxrss) * maxRSSUnit }
+
+const maxRSSUnit = 1 << 10

@@ -72,6 +72,25 @@ func (m *Start) fields(c *codec) {
 	list(c, 33, &m.Writes, (*Write).fields)
 	c.strings(34, &m.Groups)
 	c.bool(35, &m.Confirm)
+	one(c, 36, &m.Attr, (*Attr).fields)
+}
+
+func (a *Attr) fields(c *codec) {
+	c.string(1, &a.Chroot)
+	nums(c, 2, &a.AmbientCaps)
+	num(c, 3, &a.Cloneflags)
+	num(c, 4, &a.Unshareflags)
+	list(c, 5, &a.UIDMappings, (*IDMap).fields)
+	list(c, 6, &a.GIDMappings, (*IDMap).fields)
+	c.bool(7, &a.Setgroups)
+	c.bool(8, &a.Noctty)
+	num(c, 9, &a.Ctty)
+}
+
+func (m *IDMap) fields(c *codec) {
+	num(c, 1, &m.Inside)
+	num(c, 2, &m.Outside)
+	num(c, 3, &m.Size)
 }
 
 func (m *Signal) fields(c *codec) {

@@ -160,7 +160,24 @@ type Start struct {
 	Writes      []Write       // what the leader writes to files, the last before it is the program
 	Groups      []string      // folders of cgroups that are removed with the tree: see Writes
 	Confirm     bool          // what was told of its end is kept for another owner until a Confirm
+	Attr        Attr
 }
+
+// Attr is what of syscall.SysProcAttr is passed on as it is.
+type Attr struct {
+	Chroot       string
+	AmbientCaps  []uint64
+	Cloneflags   uint64 // namespaces
+	Unshareflags uint64 // likewise
+	UIDMappings  []IDMap
+	GIDMappings  []IDMap
+	Setgroups    bool // is allowed in the user namespace
+	Noctty       bool
+	Ctty         int // the program's descriptor that is the terminal of its own session
+}
+
+// IDMap is a row of a user namespace's map (user_namespaces(7)).
+type IDMap struct{ Inside, Outside, Size int }
 
 // Write is what is written to a file, as by a process that enters a cgroup.
 type Write struct{ Path, Text string }

@@ -32,6 +32,10 @@ var samples = []Message{
 		Outputs: []uint8{1, 2}, AfterLeader: "leader-ended",
 		Lease:    Lease{Time: time.Hour, Max: 2 * time.Hour, Warn: time.Minute, Signal: 10, Suspend: true},
 		Watchdog: time.Second, Notify: "foster-db",
+		Attr: Attr{
+			Chroot: "/jail", AmbientCaps: []uint64{10}, Cloneflags: 1 << 29, Unshareflags: 1 << 17, Setgroups: true, Noctty: true, Ctty: 3,
+			UIDMappings: []IDMap{{0, 1000, 1}}, GIDMappings: []IDMap{{1, 2, 3}},
+		},
 	},
 	&Extend{ID: 1, For: time.Minute},
 	&Inspect{ID: 2},
