@@ -131,11 +131,11 @@ func (s *socketReader) process(pid, first int, many bool) (inodes []uint64, err 
 				continue
 			}
 			more, err := s.descriptors(inodes, thread)
-			if err != nil && !vanished(err) {
-				return nil, err
-			}
-			if err == nil {
+			switch {
+			case err == nil:
 				inodes, tables = more, append(tables, thread)
+			case !vanished(err) && !s.hasEnded(thread): // whose folder is root's
+				return nil, err
 			}
 		}
 	}
@@ -143,12 +143,20 @@ func (s *socketReader) process(pid, first int, many bool) (inodes []uint64, err 
 		return nil, nil
 	}
 	for _, thread := range threads {
-		if err := s.namespace(thread); err != nil && !(vanished(err) && thread != first) {
+		if err := s.namespace(thread); err != nil && (thread == first || !vanished(err) && !s.hasEnded(thread)) {
 			return nil, err
 		}
 	}
 	slices.Sort(inodes)
 	return slices.Compact(inodes), nil
+}
+
+// hasEnded says that a thread has ended or is about to.
+func (s *socketReader) hasEnded(thread int) bool {
+	const exiting = 0x4 // PF_EXITING of the kernel's sched.h
+	var line procfs.Line
+	err := s.dir.ReadLine(thread, &line)
+	return err != nil || line.State == byte(Defunct) || line.State == byte(Dead) || line.Flags&exiting != 0
 }
 
 // sharesDescriptors is false where that can't be told.

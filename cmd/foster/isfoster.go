@@ -52,7 +52,7 @@ func orphanhood(t *proc.Table, pid int) proc.Orphanhood {
 // fosterKept is the refusal to end foster itself as an orphan.
 func (h *host) fosterKept(p *proc.Process) error {
 	for _, d := range h.table.Descendants(p.PID) {
-		if c := h.custody(d.PID); c != nil {
+		if c := h.custody(d.PID); c != nil && c.Tree != "" {
 			return c.held(fmt.Sprintf("%s, which belongs to %s,", called(d), called(p)))
 		}
 	}

@@ -77,19 +77,20 @@ func init() {
 
 func TestAPortBelongsToANetworkNamespace(t *testing.T) {
 	out := ownHost(t, `
-setsid socket listen 0 here & until_ '[ -e here ]'; port=$(cat here)
-unshare --net setsid socket listen $port there & until_ '[ -e there ]'
-here=$(ps -o pid= -C socket --sort pid | head -1 | tr -d ' '); there=$(ps -o pid= -C socket --sort pid | tail -1 | tr -d ' ')
+setsid socket listen 0 here & here=$!
+until_ '[ -e here ]'; port=$(cat here)
+unshare --net setsid socket listen $port there & there=$!
+until_ '[ -e there ]'
 echo here $here there $there
 status foster explain :$port
 echo BEGIN; foster explain -o json :$port; echo END
 status foster explain $there
 foster ps --tree $there -o ports,pid
 foster ps --tree $here -o ports,pid
-kill $here; until_ '! alive $here'
+kill $here; wait $here
 status foster explain :$port
 status foster explain $port
-kill $there; until_ '! alive $there'
+kill $there; wait $there
 status foster explain :$port
 `)
 	m := regexp.MustCompile(`(?m)^here (\d+) there (\d+)$`).FindStringSubmatch(out)
