@@ -269,7 +269,7 @@ func (p *Process) Stat() string {
 // SignalState are masks of signals, in which bit n-1 stands for signal n.
 type SignalState struct {
 	Pending uint64 // waits to be taken, by the process or its first thread
-	Blocked uint64 // by its first thread
+	Blocked uint64 // by its first thread, or by [Process.Thread]
 	Ignored uint64
 	Caught  uint64 // has a handler
 }

@@ -232,6 +232,14 @@ func (r *reader) status(p *Process) {
 	if err != nil {
 		return
 	}
+	if p.FirstThreadEnded() {
+		// It blocks nothing any more, and nobody gives it a signal.
+		if b, err := r.dir.Read(p.Thread, "status"); err == nil {
+			if t, err := procfs.ParseStatus(b); err == nil {
+				s.Pending, s.Blocked = t.Pending, t.Blocked
+			}
+		}
+	}
 	if r.want&Signals != 0 {
 		p.Signals = SignalState{Pending: s.Pending | s.SharedPending, Blocked: s.Blocked, Ignored: s.Ignored, Caught: s.Caught}
 		p.RealUID = s.RealUID

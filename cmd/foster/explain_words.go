@@ -71,6 +71,9 @@ func (h *host) summary(e *explanation) string {
 		return fmt.Sprintf("%s is an orphan: the process that started it is gone, and nobody watches it.%s", who, port)
 	case e.orphan.Verdict == proc.Likely:
 		return fmt.Sprintf("%s is likely an orphan: it seems that the process that started it is gone.%s", who, port)
+	case e.BelowOrphan > 0 && h.table.Orphan(e.BelowOrphan).Verdict < proc.Certain:
+		return fmt.Sprintf("%s belongs to what is likely an orphan, %s: it seems that the process that started that one is gone.%s",
+			who, h.calledPID(e.BelowOrphan), port)
 	case e.BelowOrphan > 0:
 		return fmt.Sprintf("%s belongs to an orphan, %s: the process that started that one is gone, and nobody watches them.%s",
 			who, h.calledPID(e.BelowOrphan), port)

@@ -206,12 +206,18 @@ foster ps --tree $pid -o stat,words,ports,args | sed 's/^/ps: /'
 status foster zombies
 status foster explain :$(cat port)
 echo BEGIN; foster explain -o json $pid; echo END
-kill -9 $pid
+kill -9 $pid; wait $pid; rm port
+foster run -d --id web -- headless
+until_ '[ -e port ]'; pid=$(pgrep -x headless)
+until_ '[ "$(state $pid)" = Z ] && [ -e port ]'
+foster inspect web | sed 's/^/inspect: /'
+foster stop web
 `)
 	wants(t, out, `^headless \(pid \d+\) is neither orphan nor zombie`, `^directory: `, `^state: +[RSD]: .*its first thread has ended, and others go on`,
 		`^listens at:  tcp 127.0.0.1:\d+$`, `^status 0$`, `^\d+ headless$`,
 		`^ps: [RSD]s?l +(running or able to run|sleeping until an event|waiting, and can't be interrupted) +tcp:127.0.0.1:\d+ +headless$`,
-		`^no zombies$`, `^status 0$`, `^headless \(pid`, `^status 0$`)
+		`^no zombies$`, `^status 0$`, `^headless \(pid`, `^status 0$`,
+		`^inspect: \d+ +\d+ +\d+ +\d+ +[RSD] .* headless$`)
 	if regexp.MustCompile(`(?m)^zombie: .*headless`).MatchString(out) {
 		t.Errorf("it is told to be a zombie:\n%s", out)
 	}

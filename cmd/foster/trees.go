@@ -21,6 +21,7 @@ import (
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/internal/wire"
+	"github.com/foster-init/foster/proc"
 )
 
 // tree is a tree as the commands show it; the keys of its JSON are kept.
@@ -267,6 +268,11 @@ func newProcess(s procfs.Stat) treeProcess {
 	p := treeProcess{
 		PID: s.PID, PPID: s.PPID, PGID: s.PGID, Session: s.Session, Started: s.StartTime(),
 		Name: s.Comm, Args: procfs.Cmdline(s.PID),
+	}
+	if s.FirstEnded { // the arguments are known by its other threads
+		if other, err := proc.Read(s.PID, proc.Args); err == nil {
+			p.Args = other.Args
+		}
 	}
 	if s.State != 0 {
 		p.State = string(rune(s.State))
