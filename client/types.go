@@ -80,10 +80,19 @@ type Instance struct {
 	Exit      *Exit          `json:"exit,omitempty"` // of the last run
 	// Active says that it has completed, and counts as active until it is stopped.
 	Active bool `json:"active,omitempty"`
+	// LostLines is what its log hasn't of its output, where something was lost since the
+	// supervisor began: the last that was.
+	LostLines *LostLines `json:"lost_lines,omitempty"`
 	// NotStarted is why it couldn't be started when it was to run last; "": it was.
 	NotStarted string `json:"not_started,omitempty"`
 	// BlockedBy is the application that it depends on and which is why.
 	BlockedBy string `json:"blocked_by,omitempty"`
+}
+
+// LostLines says why lines of output aren't in a log.
+type LostLines struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
 }
 
 // Exit is how a run ended. Code and Signal are nil where nobody could observe it.

@@ -132,8 +132,21 @@ func exitWords(i client.Instance, now time.Time) string {
 	return fmt.Sprintf("?, %s ago", short(now.Sub(e.Ended)))
 }
 
-// note is what else a person wants to know of an instance in its state.
+// note is what else a person wants to know of an instance.
 func note(i client.Instance) string {
+	text := stateNote(i)
+	if l := i.LostLines; l != nil {
+		lost := l.Time.Local().Format(time.TimeOnly) + " " + l.Text
+		if text == "" {
+			return lost
+		}
+		text += "; " + lost
+	}
+	return text
+}
+
+// stateNote is what a person wants to know of an instance in its state.
+func stateNote(i client.Instance) string {
 	switch i.State {
 	case client.Running:
 		return cmp.Or(i.Health, i.Text)

@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -186,9 +187,8 @@ func (c *Capture) failed(err error) {
 }
 
 func (l *Log) blocks() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.policy.Block
+	p := l.wanted.Load()
+	return p != nil && p.Block
 }
 
 // isFull says whether an error passes when somebody makes room.
@@ -208,7 +208,7 @@ func (c *Capture) discard() (n int, err error) {
 	defer c.log.mu.Unlock()
 	s := c.spool
 	s.torn, s.skip = true, b.in[n-1] != '\n'
-	s.dropped += uint64(bytes.Count(b.in[:n], []byte("\n")))
+	s.dropped.Add(uint64(bytes.Count(b.in[:n], []byte("\n"))))
 	c.log.bytes.Add(uint64(n))
 	return n, nil
 }
@@ -227,7 +227,9 @@ func (c *Capture) rest() {
 			c.retry = time.Now().Add(time.Hour) // who would wait for room has ended: it is dropped
 		}
 	}
-	if !c.failing {
+	if c.failing {
+		c.log.tellLoss(fmt.Sprintf("%d lines of %s were lost at the end of the run: %s", c.spool.dropped.Load(), c.spool.stream, c.log.told()))
+	} else {
 		c.log.flush(c.spool)
 	}
 	c.close()
@@ -258,15 +260,4 @@ func (l *Log) flushSpool(s *spool) error {
 		return err
 	}
 	return l.write(s, b, true)
-}
-
-// Settle writes what a run that has ended, seen by nobody, has left of a line.
-func (l *Log) Settle() {
-	for n := range l.spools {
-		s := &l.spools[n]
-		if s.busy.TryLock() { // else there is a run
-			l.flush(s)
-			s.busy.Unlock()
-		}
-	}
 }

@@ -113,10 +113,10 @@ func (c *cursor) read(bound position) (ended bool, err error) {
 func (c *cursor) open() error {
 	for range 3 { // it may be compressed between a look and the next
 		path := logPath(c.log.dir, c.at.seq)
-		f, err := os.Open(path)
+		f, err := openToRead(path)
 		var z *gzip.Reader
 		if errors.Is(err, fs.ErrNotExist) {
-			if f, err = os.Open(path + gzSuffix); err == nil {
+			if f, err = openToRead(path + gzSuffix); err == nil {
 				z, err = gzip.NewReader(f)
 			}
 		}

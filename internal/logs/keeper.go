@@ -102,9 +102,10 @@ func (k *keeper) next() *Log {
 
 // age does what is due for the age of a log.
 func (l *Log) age(now time.Time) {
+	l.lookWhileQuiet()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.policy.MaxAge <= 0 {
+	if l.adopt(); l.policy.MaxAge <= 0 {
 		return
 	}
 	if !l.recovered {
@@ -146,7 +147,7 @@ var errEnding = errors.New("it ends")
 // pack replaces a file by its compressed form. A reader, also after a crash, finds one
 // of them whole; where there are both, they are the same.
 func pack(path string, ending <-chan struct{}) error {
-	from, err := os.Open(path)
+	from, err := openToRead(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // was removed meanwhile
 	}

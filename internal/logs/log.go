@@ -19,10 +19,13 @@ type Log struct {
 	bytes, lines, dropped atomic.Uint64
 
 	mu        sync.Mutex
-	policy    Policy
+	policy    Policy                 // that is in force
+	wanted    atomic.Pointer[Policy] // that is to be, with the next line
 	recovered bool
-	stated    bool     // the state is written
-	end       position // of what is whole and stays
+	safe      int64     // how far the open file was whole at the last look
+	looked    time.Time // when the names of the files were looked at
+	stated    bool      // the state is written
+	end       position  // of what is whole and stays
 	born      time.Time
 	spools    [2]spool
 	users     int // captures that have it open
@@ -37,30 +40,32 @@ type Log struct {
 // bytes and lines, and the lines that were dropped.
 type Counters struct{ Bytes, Lines, Dropped uint64 }
 
-// Counters gives the totals.
+// Counters gives the totals. It doesn't wait for a disk.
 func (l *Log) Counters() Counters {
 	c := Counters{l.bytes.Load(), l.lines.Load(), l.dropped.Load()}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for n := range l.spools {
-		c.Dropped += l.spools[n].dropped
+		c.Dropped += l.spools[n].dropped.Load()
 	}
 	return c
 }
 
 // SetPolicy says how the log is kept from now on, also while something is written to it:
-// records of another format begin another file.
-func (l *Log) SetPolicy(p Policy) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.policy = p
+// records of another format begin another file. It doesn't wait for a disk.
+func (l *Log) SetPolicy(p Policy) { l.wanted.Store(&p) }
+
+// adopt takes over the policy that was set last.
+func (l *Log) adopt() {
+	if p := l.wanted.Load(); p != nil {
+		l.policy = *p
+	}
 }
 
-// open opens the files that are written to, and first repairs what a life before has
-// left.
+// open opens the files that are written to, and first repairs what a life before, or
+// somebody else, has left.
 func (l *Log) open() error {
+	l.adopt()
 	if l.file != nil {
-		return nil
+		return l.look()
 	}
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return err
@@ -68,17 +73,11 @@ func (l *Log) open() error {
 	if err := l.recover(); err != nil {
 		return err
 	}
-	state, err := create(filepath.Join(l.dir, stateFile), 0)
-	if err != nil {
+	var err error
+	if l.state, err = openState(l.dir); err != nil {
 		return err
 	}
-	file, err := create(logPath(l.dir, l.end.seq), 0)
-	if err != nil {
-		state.Close()
-		return err
-	}
-	l.state, l.file = state, file
-	err = l.settleEnd()
+	err = l.openFile()
 	if err == nil && !l.stated { // before anything is in a spool that the state says nothing of
 		err = l.commit(l.end, nil, 0, false)
 	}
@@ -95,12 +94,7 @@ func (l *Log) settleEnd() error {
 	if err != nil {
 		return err
 	}
-	switch size := info.Size(); {
-	case size > l.end.off:
-		err = l.file.Truncate(l.end.off) // of a batch that is written again
-	case size < l.end.off:
-		l.end.off = size // somebody has cut it
-	}
+	err = cut(l.file, l.end.off) // of a batch that is written again
 	if err != nil || l.end.off == 0 {
 		l.json = l.policy.JSON
 		l.point()
@@ -177,6 +171,13 @@ func (l *Log) commit(end position, s *spool, used int64, mid bool) error {
 	}
 	l.watchers.tell()
 	return nil
+}
+
+// told is what keeps the log from being written, as it was told.
+func (l *Log) told() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trouble
 }
 
 // tell tells what keeps the log from being written, once.

@@ -43,6 +43,7 @@ type Policy struct {
 type Store struct {
 	folder   string
 	problem  func(log string, err error)
+	lost     func(app string, replica int, what string)
 	slots    chan *buffers
 	mu       sync.Mutex
 	logs     map[string]*Log
@@ -63,6 +64,10 @@ func NewStore(folder string, problem func(log string, err error)) *Store {
 	}
 	return s
 }
+
+// OnLoss has it told when lines are lost that a log should have. It is called before the
+// first log is asked for. to may not wait, nor ask the store.
+func (s *Store) OnLoss(to func(app string, replica int, what string)) { s.lost = to }
 
 // Begin has rotated files compressed and old ones removed, until Close.
 func (s *Store) Begin() {
@@ -150,9 +155,4 @@ func (s *Store) freeBuffers() {
 			return
 		}
 	}
-}
-
-// create opens a file of a log, and makes it where there is none.
-func create(path string, flags int) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o600)
 }

@@ -46,6 +46,9 @@ func list(dir string) (l listing, err error) {
 	}
 	found := map[uint64]numbered{}
 	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
 		name := e.Name()
 		if strings.HasSuffix(name, tmpSuffix) {
 			l.torn = append(l.torn, filepath.Join(dir, name))
@@ -144,7 +147,7 @@ func lastWhole(dir string, files []numbered) (position, error) {
 	if !last.plain || last.packed {
 		return position{seq: last.seq + 1}, nil
 	}
-	f, err := os.Open(logPath(dir, last.seq))
+	f, err := openToRead(logPath(dir, last.seq))
 	if err != nil {
 		return position{}, err
 	}
@@ -190,8 +193,7 @@ func (l *Log) rotateIfDue(now time.Time) error {
 // rotate begins another file. What the log has up to here is whole in the files before;
 // the commit makes the new one count.
 func (l *Log) rotate() error {
-	next := position{seq: l.end.seq + 1}
-	file, err := create(logPath(l.dir, next.seq), os.O_TRUNC)
+	file, next, err := l.createNext()
 	if err != nil {
 		return err
 	}
@@ -199,12 +201,28 @@ func (l *Log) rotate() error {
 		file.Close()
 		return err
 	}
-	l.file.Close()
+	if l.file != nil {
+		l.file.Close()
+	}
 	l.file, l.born, l.json = file, time.Now(), l.policy.JSON
 	l.point()
 	l.trim()
 	l.store.keeper.rotated(l)
 	return nil
+}
+
+// createNext makes the file that follows. What has its name and isn't a log, be it a symbolic
+// link or a folder, stays as it is: a later number is taken.
+func (l *Log) createNext() (*os.File, position, error) {
+	next := position{seq: l.end.seq + 1}
+	for {
+		path := logPath(l.dir, next.seq)
+		file, err := create(path, os.O_TRUNC|os.O_APPEND)
+		if err == nil || !occupied(path) {
+			return file, next, err
+		}
+		next.seq++
+	}
 }
 
 // trim removes what is more than the policy keeps.

@@ -2,11 +2,16 @@ package logs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // spool is the file that the data of one stream passes through. Its name ends in the
@@ -26,9 +31,9 @@ type spool struct {
 	scanned int64 // of the stream, up to where no newline is after used
 	mid     bool  // what was used last is a part of a line
 
-	torn    bool   // something was dropped since the log could be written last
-	dropped uint64 // whole lines of it
-	skip    bool   // the beginning of a line was dropped: its rest is, too
+	torn    bool          // something was dropped since the log could be written last
+	dropped atomic.Uint64 // whole lines of it
+	skip    bool          // the beginning of a line was dropped: its rest is, too
 }
 
 // spoolBound is the size at which a spool is replaced by a new one.
@@ -48,8 +53,28 @@ func (s *spool) open() (err error) {
 	if s.size == 0 {
 		s.base = s.used
 	}
-	s.file, err = create(s.path(s.base), 0)
-	return err
+	file, err := create(s.path(s.base), 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, errIrregular) || errors.Is(err, syscall.EISDIR) {
+		file, err = createNew(s.path(s.base))
+	}
+	if err != nil {
+		return err
+	}
+	if size, _, err := sys.Links(file); err != nil || size != s.size { // somebody else has cut it, or what was written isn't known
+		err = errors.Join(err, cut(file, s.size))
+		if err == nil && size < s.size {
+			s.log.tellLoss(fmt.Sprintf("%d bytes that weren't lines yet were lost: %s was removed or cut by somebody else", s.end()-s.used, filepath.Base(s.path(s.base))))
+			s.used, s.mid = s.end(), false
+			s.scanned, s.base, s.size = s.used, s.used, 0
+			err = file.Truncate(0)
+		}
+		if err != nil {
+			file.Close()
+			return err
+		}
+	}
+	s.file = file
+	return nil
 }
 
 // close closes the spool, and removes it where nothing is in it.
@@ -74,10 +99,22 @@ func (s *spool) renew(b *buffers) error {
 	if _, err := s.file.ReadAt(rest, s.used-s.base); err != nil {
 		return err
 	}
-	next := s.path(s.used)
-	file, err := create(next+tmpSuffix, os.O_TRUNC)
+	file, err := s.write(rest)
 	if err != nil {
 		return err
+	}
+	old := s.path(s.base)
+	s.file.Close()
+	s.file, s.base, s.size = file, s.used, int64(len(rest))
+	return os.Remove(old)
+}
+
+// write makes a spool that begins with what isn't used.
+func (s *spool) write(rest []byte) (*os.File, error) {
+	next := s.path(s.used)
+	file, err := createNew(next + tmpSuffix)
+	if err != nil {
+		return nil, err
 	}
 	if len(rest) > 0 {
 		_, err = file.WriteAt(rest, 0)
@@ -87,12 +124,9 @@ func (s *spool) renew(b *buffers) error {
 	}
 	if err != nil {
 		file.Close()
-		return err
+		return nil, err
 	}
-	old := s.path(s.base)
-	s.file.Close()
-	s.file, s.base, s.size = file, s.used, int64(len(rest))
-	return os.Remove(old)
+	return file, nil
 }
 
 // pending reads what isn't used: as much as can be written now. It is nil where that is

@@ -194,7 +194,7 @@ func lineAt(path string, seq uint64, off int64) (position, bool, error) {
 	if off == 0 {
 		return position{seq: seq}, false, nil
 	}
-	f, err := os.Open(path)
+	f, err := openToRead(path)
 	if err != nil {
 		return position{seq: seq}, false, nil // compressed meanwhile: from its beginning
 	}

@@ -67,7 +67,7 @@ func (l *Log) resume(s *spool, b *buffers) error {
 			return err
 		}
 	}
-	dropped := s.dropped
+	dropped := s.dropped.Load()
 	if s.skip {
 		dropped++
 	}
@@ -77,7 +77,9 @@ func (l *Log) resume(s *spool, b *buffers) error {
 		return err
 	}
 	l.dropped.Add(dropped)
-	s.torn, s.dropped = false, 0
+	s.dropped.Store(0)
+	s.torn = false
+	l.tellLoss(fmt.Sprintf("%d lines of %s were lost: %s", dropped, s.stream, l.trouble))
 	return nil
 }
 
@@ -184,12 +186,17 @@ func (l *Log) put(out []byte, s *spool, used int64, mid bool) error {
 	if l.end.off == 0 {
 		l.born = time.Now()
 	}
-	_, err := l.file.WriteAt(out, l.end.off)
+	_, err := l.file.Write(out) // to its end, wherever that is by now
+	if forbidden(err) {         // it was made read-only
+		if err = l.beginAnew("can't be written any more (" + errnoText(err) + ")"); err == nil {
+			_, err = l.file.Write(out)
+		}
+	}
 	if err == nil {
 		err = l.commit(position{l.end.seq, l.end.off + int64(len(out))}, s, used, mid)
 	}
 	if err != nil {
-		_ = l.file.Truncate(l.end.off) // it is written again; who opens the log next cuts it, too
+		_ = cut(l.file, l.end.off) // it is written again; who opens the log next cuts it, too
 	}
 	return err
 }

@@ -76,7 +76,8 @@ type instance struct {
 	exit        *client.Exit
 	record      client.Run // the last, as the history has it
 	totals      totals
-	left        []string // survivors
+	left        []string          // survivors
+	lostLines   *client.LostLines // of its log, the last that were; nil: none
 }
 
 // app is an application with its instances.

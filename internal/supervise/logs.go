@@ -15,9 +15,25 @@ import (
 
 // newLogs makes the store of what the applications write, below the state folder.
 func (s *Supervisor) newLogs() *logs.Store {
-	return logs.NewStore(filepath.Join(s.options.State, "logs"), func(name string, err error) {
+	store := logs.NewStore(filepath.Join(s.options.State, "logs"), func(name string, err error) {
 		go s.post(func() { s.problem("the log of "+name, err) }) // the capture doesn't wait for the loop
 	})
+	store.OnLoss(func(app string, replica int, what string) {
+		go s.post(func() { s.lostLines(app, replica, what) })
+	})
+	return store
+}
+
+// lostLines tells that lines are lost which the log of an instance should have.
+func (s *Supervisor) lostLines(app string, replica int, what string) {
+	for _, i := range s.instances() {
+		if i.app.spec.Name == app && i.replica == replica {
+			i.lostLines = &client.LostLines{Time: time.Now(), Text: what}
+			s.event(i, "log", "%s", what)
+			return
+		}
+	}
+	s.event(nil, "log", "%s.%d: %s", app, replica, what)
 }
 
 func logPolicy(c config.Logs) logs.Policy {

@@ -17,6 +17,7 @@ import (
 // Status is what the supervisor knows now.
 func (s *Supervisor) Status() client.Status {
 	var status client.Status
+	s.logs.Look()
 	trees := map[string]measured{}
 	if s.ask(func() { status = s.status(trees) }) != nil {
 		return client.Status{Project: s.project.Name}
@@ -98,7 +99,8 @@ func (i *instance) report() client.Instance {
 		App: i.app.spec.Name, Replica: i.replica, Tree: i.treeID,
 		State: i.m.State, Since: i.since, Cause: i.cause, Ready: i.ready, Health: i.health,
 		Restarts: i.restarts, Due: i.dueTime(), Text: i.text, Survivors: i.left, Exit: i.exit,
-		Active: i.m.Active,
+		Active:    i.m.Active,
+		LostLines: i.lostLines,
 	}
 	if i.tree != nil {
 		r.PID, r.Started, r.Containment = i.pid, i.started, string(i.tree.Containment())
