@@ -14,6 +14,7 @@
 package history
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -123,6 +124,14 @@ func (s *Store) add(r record) {
 
 // Flush waits until what was added so far is written, or can't be, or the time is over.
 func (s *Store) Flush(bound time.Duration) {
+	within, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	s.FlushUntil(within.Done())
+}
+
+// FlushUntil is Flush for who waits until another moment, and says whether it is written, or
+// can't be.
+func (s *Store) FlushUntil(over <-chan struct{}) bool {
 	tried := make(chan struct{})
 	s.mu.Lock()
 	s.flushed = append(s.flushed, tried)
@@ -131,13 +140,13 @@ func (s *Store) Flush(bound time.Duration) {
 	case s.wake <- struct{}{}:
 	default: // it will look
 	}
-	clock := time.NewTimer(bound)
-	defer clock.Stop()
 	select {
 	case <-tried:
 	case <-s.done:
-	case <-clock.C:
+	case <-over:
+		return false
 	}
+	return true
 }
 
 // Close writes what is left, and ends.

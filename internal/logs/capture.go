@@ -62,10 +62,11 @@ func (l *Log) Capture(stream Stream, pipe *os.File, fresh bool, heard func(line 
 	return c, nil
 }
 
-// Finish says that the tree has ended: what the pipe holds now is the rest. It is called
-// once.
+// Finish says that the tree has ended: what the pipe holds now is the rest.
 func (c *Capture) Finish() {
-	c.finishing.Store(true)
+	if c.finishing.Swap(true) {
+		return
+	}
 	close(c.finish)
 	_ = c.pipe.SetReadDeadline(time.Unix(1, 0)) // closed: it is at its end
 }

@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -79,30 +81,58 @@ func (s *Supervisor) capture(i *instance, tree *foster.Tree, fresh bool) (list c
 // captures are those of a run.
 type captures []*logs.Capture
 
-// lastWordsBound is how long the end of a run waits until all that it wrote is in the
-// log. A disk that hangs doesn't make a tree look alive.
-const lastWordsBound = time.Second
+// slowDisk is after how long it is told that a run's last lines aren't in the log yet.
+const slowDisk = time.Second
 
-// finish is called when the tree is empty. What is in the pipes then is the rest.
+// finish says that the tree is empty: what is in the pipes then is the rest.
 func (list captures) finish() {
 	for _, c := range list {
 		c.Finish()
 	}
-	clock := time.NewTimer(lastWordsBound)
-	defer clock.Stop()
-	for _, c := range list {
-		select {
-		case <-c.Done():
-		case <-clock.C:
-			return
-		}
-	}
 }
 
-func (list captures) await() {
-	for _, c := range list {
-		<-c.Done()
+// unwritten is what a run has written and may not be in its log yet.
+type unwritten struct {
+	terminal *terminal // nil: none
+	output   captures
+}
+
+// finish is called when the tree is empty.
+func (l *unwritten) finish() { l.terminal.end() }
+
+// written waits until all is in the log, or can't be, and says whether that is so; else the
+// time was over. What comes by a terminal goes to the pipe first.
+func (l *unwritten) written(over <-chan struct{}) bool {
+	if !l.terminal.await(over) {
+		return false
 	}
+	l.output.finish()
+	for _, c := range l.output {
+		select {
+		case <-c.Done():
+		case <-over:
+			return false
+		}
+	}
+	return true
+}
+
+// writtenSoon is written for as long as a disk takes that isn't slow.
+func (l *unwritten) writtenSoon() bool {
+	soon, cancel := context.WithTimeout(context.Background(), slowDisk)
+	defer cancel()
+	return l.written(soon.Done())
+}
+
+// awaitsDisk tells that a run has ended whose last lines aren't in the log yet, and at the end
+// of that, that they are.
+func (s *Supervisor) awaitsDisk(i *instance, waits bool) {
+	var err error
+	if waits {
+		err = errors.New("it is slow: the run has ended, and its last lines aren't in the log yet")
+	}
+	name := fmt.Sprintf("the disk of the log of %s.%d", i.app.spec.Name, i.replica)
+	s.post(func() { s.problem(name, err) })
 }
 
 // Logs gives lines of output, in the order of time. With query.Follow it ends when ctx is

@@ -219,16 +219,27 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		}
 		exit, err := tree.Wait()
 		e := ending{exit: exit, err: err}
-		term.finished()
-		output.finish()
+		last := unwritten{terminal: term, output: output}
+		last.finish()
+		soon := last.writtenSoon()
+		if !soon {
+			s.awaitsDisk(i, true)
+		}
 		var spec config.App
 		_ = s.ask(func() { // who has left notes nothing: the next life is told
 			spec = i.current
 			s.noteEnd(i, run, &e)
 		})
-		s.confirmEnd(tree)
+		// Until all is in the log, nothing is confirmed, and no other run begins: whoever kills
+		// this process meanwhile has lost nothing, since the shim has the rest.
+		if last.written(s.patient.Done()) {
+			s.confirmEnd(tree)
+		}
+		output.finish()
+		if !soon {
+			s.awaitsDisk(i, false)
+		}
 		s.conclude(i, run, &spec, e)
-		output.await()
 	})
 }
 
@@ -297,10 +308,6 @@ func endWords(s foster.Status) string {
 	return "was killed by " + units.SignalName(s.Signal)
 }
 
-// noteBound is how long the history may take. A disk that hangs doesn't make a tree look
-// alive.
-const noteBound = time.Second
-
 // confirmEnd has the shim forget how a tree has ended, once the history has it, and the
 // log the tree's last words. A supervisor that is killed before is told again when the
 // next attaches.
@@ -312,8 +319,9 @@ func (s *Supervisor) confirmEnd(tree *foster.Tree) {
 		}
 	default:
 	}
-	s.past.store.Flush(noteBound)
-	tree.ConfirmEnd()
+	if s.past.store.FlushUntil(s.patient.Done()) {
+		tree.ConfirmEnd()
+	}
 }
 
 // pause sets the clock of the backoff.

@@ -221,18 +221,25 @@ func (t *terminal) pass() {
 	}
 }
 
-// finished is called when the tree is empty. It waits until all was read, for a while.
-func (t *terminal) finished() {
+// end is called when the tree is empty. What can be read then is the rest.
+func (t *terminal) end() {
 	if t == nil {
 		return
 	}
 	t.ended.Do(func() { close(t.finish) })
 	_ = t.master.SetReadDeadline(time.Unix(1, 0)) // closed: it is at its end
-	clock := time.NewTimer(lastWordsBound)
-	defer clock.Stop()
+}
+
+// await waits until all was read, and says whether it was; else the time was over.
+func (t *terminal) await(over <-chan struct{}) bool {
+	if t == nil {
+		return true
+	}
 	select {
 	case <-t.done:
-	case <-clock.C:
+		return true
+	case <-over:
+		return false
 	}
 }
 
