@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -56,8 +59,8 @@ type attachment struct {
 //
 // The error is ErrUnknown where there is no tree of that name, ErrEnded where it has
 // ended and the grace is over, ErrOwned where it has an owner, be it one who was
-// faster to claim it; it wraps syscall.EBUSY where the tree is being stopped. Nothing
-// has changed then. Linux.
+// faster to claim it; it wraps syscall.EBUSY while the tree is being stopped, until it has
+// ended or it is known that it can't be. Nothing has changed then. Linux.
 func Attach(ctx context.Context, id string, options ...AttachOption) (*Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -122,16 +125,32 @@ func (a *attachment) take() (err error) {
 		return err
 	case refused.Errno == syscall.ESRCH:
 		return ErrEnded
-	case refused.Errno == syscall.EBUSY && !a.stopping():
-		return fmt.Errorf("%w: %s", ErrOwned, refused.Text)
+	case refused.Errno == syscall.EBUSY:
+		return a.refusal(refused)
 	}
 	return err
 }
 
-// stopping says whether the tree is being stopped, where a claim was refused.
-func (a *attachment) stopping() bool {
+// refusal says why a claim was refused: the tree has an owner, or it is being stopped.
+func (a *attachment) refusal(refused *control.RefusedError) error {
 	now, err := a.client.Status()
-	return err == nil && now.Stopping != "" && now.State != "ended"
+	switch {
+	case err != nil || now.Stopping == "" || now.State == "ended":
+		return fmt.Errorf("%w: %s", ErrOwned, refused.Text)
+	case now.State == "stuck":
+		return a.stuck(now)
+	}
+	return refused
+}
+
+// stuck names who is left of a tree that its shim can't end.
+func (a *attachment) stuck(now *wire.Status) error {
+	members, err := new(contain.Table).List(now.Containment, a.entry.Shim.PID, now.Leader.PID, a.entry.SharedCgroup())
+	members = slices.DeleteFunc(members, procfs.Stat.Zombie)
+	if err != nil || len(members) == 0 {
+		return errors.New("it was stopped, and some of its processes can't be ended")
+	}
+	return &SurvivorsError{leftOver(members)}
 }
 
 func (a *attachment) tree(ctx context.Context) *Tree {

@@ -171,6 +171,10 @@ func TestWhoDoesNotEndUnderALivingShimIsNamed(t *testing.T) {
 		if len(exit.Survivors) != 1 || exit.Survivors[0].PID != pid || !exit.TreeEmpty.IsZero() {
 			t.Errorf("exit %+v; want process %d as a survivor, and no claim that the tree is empty", exit, pid)
 		}
+		_, err = foster.Attach(t.Context(), tree.ID())
+		if left, ok := errors.AsType[*foster.SurvivorsError](err); !ok || len(left.Survivors) != 1 || left.Survivors[0].PID != pid {
+			t.Errorf("attach: %v; want process %d as a survivor", err, pid)
+		}
 		if s, err := procfs.Read(foster.ShimPID(tree)); err != nil || s.Ended() {
 			t.Errorf("the shim: %+v, %v; want it to hold the survivor", s, err)
 		}

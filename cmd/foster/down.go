@@ -29,7 +29,7 @@ ended in the same way; where that is nothing, there is nothing to do, and that i
 			if errors.Is(err, client.ErrNotRunning) {
 				return p.downWithout(cmd.Context(), quiet, stderr, err)
 			}
-			return err
+			return downError(err)
 		},
 	}
 	p.add(cmd)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/api"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/supervise"
@@ -34,7 +35,7 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	if len(leftOf(name, now)) == 0 && len(supervise.LeftActive(folder)) == 0 {
 		say("there is nothing to stop")
-		return nil
+		return removeLeftSockets(name, now)
 	}
 	lock, c, err := claimOf(name)
 	if err != nil {
@@ -42,9 +43,10 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	if c != nil { // one has begun meanwhile
 		defer c.Close()
-		return failedError(downWhole(ctx, c))
+		return downError(downWhole(ctx, c))
 	}
 	defer lock.Close()
+	defer removeSockets(name, folder, now)
 	left := append(idsOf(leftOf(name, now)), supervise.LeftActive(folder)...)
 	if len(left) == 0 { // another foster down has ended it
 		say("another has ended what it had left")
@@ -81,7 +83,19 @@ func endProject(ctx context.Context, name string, now *config.Project) error {
 	if project == nil {
 		return nil
 	}
-	return failedError(supervise.New(project, supervise.Options{State: folder, Version: version(), End: true}).Run(ctx))
+	return downError(supervise.New(project, supervise.Options{State: folder, Version: version(), End: true}).Run(ctx))
+}
+
+// downError is what a foster down hasn't ended.
+func downError(err error) error {
+	failed, ok := errors.AsType[*client.FailedError](err)
+	if !ok {
+		return failedError(err)
+	}
+	if hint := failed.Failures[0].Hint; hint != "" {
+		return hinted{survivedError{failed}, hint}
+	}
+	return survivedError{failed}
 }
 
 // endRest ends, in the reverse of their order, trees that are left of a project although it
@@ -91,14 +105,80 @@ func endRest(ctx context.Context, name string, now *config.Project, stderr io.Wr
 	if len(rest) == 0 {
 		return nil
 	}
-	_, _, failed := foster.Recover(ctx) // those that have no shim any more
+	lost, _, err := foster.Recover(ctx) // those that have no shim any more
+	if err != nil {
+		complain(stderr, err)
+	}
 	for _, f := range slices.Backward(rest) {
-		if f.State == journal.Living {
-			failed = errors.Join(failed, stopTree(f.Entry.ID, treeStop{}, stderr))
+		if f.State != journal.Living {
+			continue
+		}
+		if err := stopTree(f.Entry.ID, treeStop{}, stderr); err != nil {
+			complain(stderr, err)
 		}
 	}
-	if rest = leftOf(name, now); failed == nil && len(rest) > 0 {
-		failed = fmt.Errorf("%s: left, and can't be ended: %s", name, strings.Join(idsOf(rest), ", "))
+	if rest = leftOf(name, now); len(rest) == 0 {
+		return nil
 	}
-	return failed
+	left := &client.FailedError{}
+	for _, f := range rest {
+		left.Failures = append(left.Failures, client.Failure{App: f.Entry.ID, Text: "can't be ended", Survivors: namesLeft(f, lost)})
+	}
+	return survivedError{left}
+}
+
+// namesLeft names who is left of a tree, or may be.
+func namesLeft(f journal.Found, lost []foster.Recovered) (names []string) {
+	for _, r := range lost {
+		if left := r.Left(); r.ID == f.Entry.ID && left != nil {
+			return []string{left.Error()}
+		}
+	}
+	var leader *member
+	if f.Life != nil {
+		leader = known(f.Life.Leader)
+	}
+	for _, m := range members(f.Entry, leader) {
+		names = append(names, fmt.Sprintf("%s (pid %d)", m.Name, m.PID))
+	}
+	return names
+}
+
+// removeSockets removes the sockets that a supervisor which was killed has left, of its own
+// and of its applications. now is the project as its files have it; nil: they can't be read.
+// The caller has the project's lock.
+func removeSockets(name, folder string, now *config.Project) {
+	_ = api.RemoveLeft(name) // it's tried again by the next foster up, down and recover
+	applied, err := supervise.Applied(folder)
+	for _, p := range []*config.Project{applied, now} {
+		if p != nil && (p == now || err == nil) {
+			supervise.RemoveStaleSockets(p)
+		}
+	}
+}
+
+// removeLeftSockets is removeSockets, unless another foster up or down has the project.
+func removeLeftSockets(name string, now *config.Project) error {
+	path, err := client.SocketPath(name)
+	if err != nil {
+		return err
+	}
+	folder, err := stateFolder(name)
+	if err != nil {
+		return err
+	}
+	_, serr := os.Lstat(path)
+	if _, ferr := os.Lstat(folder); serr != nil && ferr != nil {
+		return nil // no supervisor was here
+	}
+	u := &upper{project: &config.Project{Name: name}, folder: folder}
+	lock, err := u.tryLock()
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Close()
+	if u.lockless == nil {
+		removeSockets(name, folder, now)
+	}
+	return nil
 }

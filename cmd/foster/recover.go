@@ -7,12 +7,16 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/units"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // newRecover is foster recover.
@@ -61,6 +65,11 @@ func recoverAll(ctx context.Context, list bool, form string, stdout, stderr io.W
 	lost, problems, err := foster.Recover(ctx, options...)
 	if err != nil {
 		return err
+	}
+	if !list {
+		for _, name := range projectNames() {
+			_ = removeLeftSockets(name, nil) // it's tried again by foster up, and by the next recovery
+		}
 	}
 	for _, p := range problems {
 		fmt.Fprintln(stderr, "foster: "+printable(units.ErrorText(p))+": passed over")
@@ -220,18 +229,75 @@ func foreignHint(id string) string {
 // might need what the rest holds: a port, a lock. That it can't is no reason not to
 // start; that it was interrupted is one.
 func (r *runner) recoverFirst(ctx context.Context) error {
-	ctx, calm := interruptible(ctx)
-	lost, _, err := foster.Recover(ctx)
+	patient, calm := interruptible(ctx)
+	lost, _, err := foster.Recover(patient)
 	if calm() {
 		return statusError(128 + int(syscall.SIGINT))
 	}
 	if err != nil {
-		return nil
+		lost = nil
 	}
 	for _, one := range lost {
 		if (len(one.Found) > 0 || one.Left() != nil) && !r.quiet {
 			fmt.Fprintln(r.stderr, "foster: left by an earlier foster: "+recoveredLine(one, false))
 		}
 	}
+	if r.cmd.ID == "" {
+		return nil
+	}
+	return r.awaitStopped(ctx, r.cmd.ID)
+}
+
+// ownerPatience is how long a shim may need to learn that its foster was killed.
+const ownerPatience = 2 * time.Second
+
+// awaitStopped waits while a tree of the name that is wanted is being stopped by its shim,
+// since its foster was killed. That is bounded by the plan of its stop: a shim that can't end
+// it says so, and isn't waited for.
+func (r *runner) awaitStopped(ctx context.Context, id string) error {
+	ctx, calm := interruptible(ctx)
+	state, _, err := journal.Folders()
+	told := false
+	for begin := time.Now(); err == nil && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) { // polls: another's tree sends no event
+		found, ferr := journal.Find(state, id)
+		if ferr != nil || found.State != journal.Living || found.Life != nil && found.Life.Done {
+			break
+		}
+		owner := found.Entry.Owner
+		if gone, _ := procfs.AwaitEnd(owner.PID, owner.Start, 0); !gone {
+			break // it is its owner's to stop it
+		}
+		stopping, soon := stopOf(found.Entry)
+		if !stopping && (!soon || time.Since(begin) > ownerPatience) {
+			break
+		}
+		if stopping && !told && !r.quiet {
+			fmt.Fprintf(r.stderr, "foster: %s: its foster was killed, and its shim is stopping it: waiting for its end\n", id)
+		}
+		if stopping {
+			told, begin = true, time.Now()
+		}
+	}
+	if calm() {
+		return statusError(128 + int(syscall.SIGINT))
+	}
 	return nil
+}
+
+// stopOf asks the shim of a tree that has lost its owner whether it is stopping it, or may be
+// about to, or to end.
+func stopOf(e *wire.Entry) (stopping, soon bool) {
+	c, err := control.Dial(e)
+	if err != nil {
+		return false, !errors.Is(err, control.ErrSilent)
+	}
+	defer c.Close()
+	status, err := c.Status()
+	switch {
+	case err != nil:
+		return false, !errors.Is(err, control.ErrSilent)
+	case status.OwnerGone && (status.State == "stopping" || status.State == "killing"):
+		return true, false
+	}
+	return false, status.State == "running" && !status.OwnerGone
 }

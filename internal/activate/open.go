@@ -88,6 +88,14 @@ func listenUnix(config net.ListenConfig, path string) (*net.UnixListener, error)
 	return l.(*net.UnixListener), nil
 }
 
+// RemoveStale removes the file of a unix socket on which nobody listens any more: whoever
+// has opened it was killed. What isn't such a file stays.
+func RemoveStale(addr string) {
+	if a, err := parse(addr); err == nil && a.network == "unix" {
+		_ = removeStale(a.where) // it is in use, or isn't a socket
+	}
+}
+
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {

@@ -53,6 +53,36 @@ func Listen(project, group string) (*Listener, error) {
 	return l, nil
 }
 
+// RemoveLeft removes the sockets of a project whose supervisor was killed. Where one lives,
+// nothing is removed.
+func RemoveLeft(project string) error {
+	path, err := client.SocketPath(project)
+	if err != nil {
+		return err
+	}
+	held, err := lock(path + ".lock")
+	if errors.Is(err, ErrRunning) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l := &Listener{project: project, lock: held}
+	l.socket, err = listenAt(path) // which fails where somebody listens
+	if err != nil {
+		held.Close()
+		if errors.Is(err, ErrRunning) {
+			return nil
+		}
+		return err
+	}
+	l.path = path
+	if shared, err := SharedPath(project); err == nil && os.Geteuid() == 0 {
+		_ = os.Remove(shared) // most have none
+	}
+	return l.Close()
+}
+
 // Path is where the user of this process, and root, connect.
 func (l *Listener) Path() string { return l.path }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/foster-init/foster"
@@ -156,7 +157,7 @@ func (s *Supervisor) takeOver(last *config.Project, lost []foster.Recovered) {
 			trees[i] = attachment{err: left}
 		}
 		s.attached(i, trees[i])
-		i.owesHook = i.m.State == client.Stuck
+		i.owesHook = i.m.State == client.Stuck || i.m.State == client.Stopping && i.tree == nil
 		if i.m.State == client.Stopped && (note.Active || s.memory.Leaving[i.treeID].Active) {
 			i.m = Machine{State: client.Completed, Active: true}
 			i.cause, i.since, i.exit = note.Cause, note.Since, s.lastExit(i)
@@ -231,7 +232,10 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		s.step(i, Reattached, i.withPID("taken over"), outcome{})
 	case errors.Is(a.err, foster.ErrUnknown), errors.Is(a.err, foster.ErrEnded):
 		s.gone(i)
+	case errors.Is(a.err, syscall.EBUSY):
+		s.step(i, BeingStopped, "its shim is stopping its tree of before", outcome{})
 	default:
+		i.left = namesOf(a.err)
 		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})
 	}
 }
@@ -239,7 +243,9 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 // awaitEmpty looks again and again whether a tree that couldn't be ended, or had, is gone.
 func (s *Supervisor) awaitEmpty(i *instance) {
 	pause := time.Second
-	if time.Since(i.since) > time.Minute {
+	if i.m.State == client.Stopping {
+		pause = 100 * time.Millisecond
+	} else if time.Since(i.since) > time.Minute {
 		pause = 10 * time.Second
 	}
 	s.setClock(i, time.Now().Add(pause), func() {
@@ -248,7 +254,7 @@ func (s *Supervisor) awaitEmpty(i *instance) {
 			s.post(func() {
 				s.attached(i, attachment{tree, err})
 				switch {
-				case i.m.State == client.Stuck && i.over == nil:
+				case i.tree == nil && i.over == nil && (i.m.State == client.Stuck || i.m.State == client.Stopping && !i.m.Active):
 					s.awaitEmpty(i)
 				case hasLife(i.m.State):
 					s.memory.forgetStop(i.treeID)
@@ -271,6 +277,21 @@ func attachAgain(id string) (*foster.Tree, error) {
 		return nil, left
 	}
 	return nil, errors.Join(err, rerr)
+}
+
+// namesOf are the processes that an error names.
+func namesOf(err error) (names []string) {
+	if survivors, ok := errors.AsType[*foster.SurvivorsError](err); ok {
+		for _, p := range survivors.Survivors {
+			names = append(names, p.String())
+		}
+	}
+	if unproven, ok := errors.AsType[*foster.UnprovenError](err); ok {
+		for _, p := range unproven.Unproven {
+			names = append(names, fmt.Sprintf("%s (pid %d): of the %s, and not proven to be its own", p.Name, p.PID, p.In))
+		}
+	}
+	return names
 }
 
 // leftOf names who is left of a tree that both its sides have left, or may be.

@@ -306,7 +306,7 @@ func TestWhatIsBeingStoppedForAnotherIsStartedAfterItsEnd(t *testing.T) {
 	app := sleeper("web", out)
 	app.Hooks.PostStop = noted(dir, "post_stop", []string{"/bin/true"})
 	s, end := running(t, oneApp(app), Options{State: dir})
-	awaitState(t, s, "web", client.Stuck)
+	awaitState(t, s, "web", client.Stopping)
 	touch(t, dir+"/go")
 	said(t, out, "start web, post_stop, start web")
 	awaitState(t, s, "web", client.Running)

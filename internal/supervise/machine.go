@@ -46,6 +46,7 @@ const (
 	BackoffOver                     // the pause is over
 	Reattached                      // its tree, of an earlier life of the supervisor, was taken over
 	CantBeAttached                  // there is such a tree, but it can't be had now
+	BeingStopped                    // the same, since its shim is stopping it
 	Unwell                          // its liveness probe has failed
 	Unready                         // it isn't ready in time, or can't be any more: its start has failed
 )
@@ -93,7 +94,7 @@ type transition func(Machine, Terms) (Machine, []Act)
 
 var table = map[client.State]map[Event]transition{
 	client.Stopped: {
-		Start: enter, Restart: wait, Stop: stay, Due: stay, Reattached: adopt, CantBeAttached: stickWanted,
+		Start: enter, Restart: wait, Stop: stay, Due: stay, Reattached: adopt, CantBeAttached: stickWanted, BeingStopped: awaitStop,
 	},
 	client.Waiting: {
 		Start: stay, Restart: stay, Stop: halt, Due: stay, DepsMet: launch, DepsFailed: fail,
@@ -110,9 +111,11 @@ var table = map[client.State]map[Event]transition{
 	},
 	client.Stopping: {
 		Start: noteAgain, Restart: noteAgain, Stop: noteStop, Due: stay, LostLeader: stay, Ended: stopped, Survived: stick,
+		Reattached: adopt, CantBeAttached: stick, BeingStopped: stay,
 	},
 	client.Stuck: {
 		Start: noteAgain, Restart: noteAgain, Stop: noteStop, Due: stay, Ended: stopped, Reattached: adopt, CantBeAttached: stay,
+		BeingStopped: stay,
 	},
 	client.Backoff: {
 		Start: waitNow, Restart: waitNow, Stop: halt, Due: stay, BackoffOver: wait,
@@ -168,10 +171,16 @@ func launch(Machine, Terms) (Machine, []Act) { return to(client.Starting, Launch
 // adopt takes over a tree. One that was to be stopped while it couldn't be had is
 // stopped now.
 func adopt(m Machine, t Terms) (Machine, []Act) {
-	if m.State == client.Stuck && !m.Again {
+	if m.State != client.Stopped && !m.Again {
 		return stop(m, t)
 	}
 	return Machine{State: client.Running, Queued: m.Queued}, nil
+}
+
+// awaitStop is for a tree that its shim is stopping. When it has ended, another is started.
+func awaitStop(m Machine, _ Terms) (Machine, []Act) {
+	m.State, m.Again = client.Stopping, true
+	return m, []Act{AwaitEmpty}
 }
 
 func stickWanted(m Machine, t Terms) (Machine, []Act) {

@@ -15,7 +15,7 @@ var allStates = []client.State{
 
 var allEvents = []Event{
 	Start, Stop, Restart, Due, DepsMet, DepsFailed, Launched, NotLaunched, LostLeader, Ended, Survived,
-	BackoffOver, Reattached, CantBeAttached, Unwell, Unready,
+	BackoffOver, Reattached, CantBeAttached, BeingStopped, Unwell, Unready,
 }
 
 // someTerms are terms in which the policies differ.

@@ -46,6 +46,16 @@ func (s *Supervisor) leaveSockets() {
 	}
 }
 
+// RemoveStaleSockets removes the files of a project's unix sockets on which nobody listens,
+// since the supervisor and all shims that held them were killed.
+func RemoveStaleSockets(p *config.Project) {
+	for _, spec := range p.Apps {
+		for _, c := range spec.Sockets {
+			activate.RemoveStale(c.Address)
+		}
+	}
+}
+
 func closeFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()
