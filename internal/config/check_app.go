@@ -63,7 +63,7 @@ func (l *loader) checkStart(a *app) {
 	if a.RemainAfterExit && (a.Schedule != nil || a.endless()) {
 		l.problems.add(a.key("remain_after_exit"), "leave it out, or the schedule, or the restart policy", "it never completes: it is started again after each end")
 	}
-	if never := a.Schedule != nil || a.endless() && a.Restart.MaxRestarts == 0; a.EndsProject != EndsNever && a.EndsProject != "" && never {
+	if never := a.Schedule != nil || a.endless() && a.Restart.MaxRestarts == 0; a.EndsProject != "" && never {
 		l.problems.add(a.key("ends_project"), "leave it out, or the schedule, or the restart policy", "it never ends: it is started again after each end")
 	}
 	if !a.Forking {

@@ -59,6 +59,7 @@ type App struct {
 	Forking      bool // it is ready when its leader has exited with 0, and its daemon lives on
 	StartTimeout time.Duration
 
+	Stdin       Stdin       // "": empty
 	EndsProject EndsProject // "": never
 
 	// RemainAfterExit has it count as active until it is stopped, when it has completed:
@@ -91,6 +92,15 @@ const (
 	LossStop     LossPolicy = "stop"
 	LossRestart  LossPolicy = "restart"
 	LossFail     LossPolicy = "fail"
+)
+
+// Stdin is what an application without a terminal has as its standard input.
+type Stdin string
+
+// The inputs.
+const (
+	StdinEmpty Stdin = "empty" // /dev/null: it ends at once
+	StdinOpen  Stdin = "open"  // nothing comes, and it never ends
 )
 
 // EndsProject says which end of an application, that no restart follows, ends the project.

@@ -79,3 +79,14 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("got %q, %d", a.Env, a.Inherited)
 	}
 }
+
+// What an earlier version of foster has noted doesn't know newer keys: their defaults are no
+// reason to restart anything.
+func TestDefaultsOfNewerKeysAreNoChange(t *testing.T) {
+	p := mustLoad(t, "apps: {web: {command: x}}")
+	old := p.Apps[0]
+	old.Stdin, old.EndsProject, old.Groups, old.StartTimeout, old.Forking, old.RemainAfterExit = "", "", nil, 0, false, false
+	if fields, restart := Changes(old, p.Apps[0]); len(fields) > 0 || restart {
+		t.Errorf("%v, restart %v", fields, restart)
+	}
+}

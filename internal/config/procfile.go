@@ -40,7 +40,7 @@ func (l *loader) readProcfile(f *file) *node {
 		command := at(strings.ReplaceAll(m[2], "$", "$$"))
 		command.column = len(line) - len(m[2]) + 1
 		app := &node{kind: mapping, file: f, line: n, column: 1, fields: []field{
-			{at("command"), command}, {at("shell"), at("true")}, {at("port"), at(strconv.Itoa(port))},
+			{at("command"), command}, {at("shell"), at("true")}, {at("port"), at(strconv.Itoa(port))}, {at("stdin"), at(string(StdinOpen))},
 		}}
 		apps.fields = append(apps.fields, field{at(m[1]), app})
 		port += portStep

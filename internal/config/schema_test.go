@@ -110,7 +110,7 @@ apps:
   .base: {restart: always, environment: [A=b]}
   db: {command: [db, 1, true], notify: true, lease: 10m, watch: a, restart: "no", stop: {timeout: 0}, sockets: {address: ":80"}}
   line: {command: x, depends_on: [db], schedule: "@daily", watch: [a, b], shell: /bin/bash, readiness_probe: {log_line: up}, liveness_probe: {tcp: 80}}
-  daemon: {command: x, forking: true, start_timeout: 1m, remain_after_exit: true, restart: "no", ends_project: on_failure}
+  daemon: {command: x, forking: true, start_timeout: 1m, remain_after_exit: true, restart: "no", ends_project: on_failure, stdin: open}
   web:
     extends: {app: .base}
     description: text

@@ -220,3 +220,19 @@ func validName(name string) error {
 	}
 	return err
 }
+
+// absent is a word of which the default is kept as nothing at all: so a project that an
+// earlier version of foster has noted, which doesn't know the key, doesn't differ.
+func absent[T ~string](preset T, s shape[T]) shape[T] {
+	return as(s, func(v T) T {
+		if v == preset {
+			return ""
+		}
+		return v
+	}, func(v T) T {
+		if v == "" {
+			return preset
+		}
+		return v
+	})
+}

@@ -167,7 +167,7 @@ func (a *app) fitRemains() {
 // keyOrder is the order in which keys are written; others follow.
 var keyOrder = []string{
 	"extends", "description", "command", "shell", "working_dir", "environment", "env_file", "port", "user", "group", "supplementary_groups", "umask",
-	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "forking", "start_timeout", "remain_after_exit", "ends_project", "terminal", "autostart",
+	"rlimits", "limits", "containment", "until", "on_leader_loss", "lease", "watchdog", "notify", "forking", "start_timeout", "remain_after_exit", "ends_project", "stdin", "terminal", "autostart",
 	"replicas", "depends_on", "schedule", "restart", "stop",
 }
 

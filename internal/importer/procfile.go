@@ -36,6 +36,7 @@ func (r *reader) procfile(inputs []input) error {
 		a := r.draft.add(m[1], at.remark(m[1], ""))
 		a.set("command", m[2])
 		a.set("shell", true)
+		a.set("stdin", "open") // foreman lets it inherit its own
 		if port <= 65535 {
 			a.set("port", port)
 		} else {

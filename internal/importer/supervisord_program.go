@@ -206,6 +206,9 @@ func (p *program) command(a *app, e expansions) error {
 		argv = append(list{"/bin/sh", "-c", `exec "$@" <&3`, "sh"}, argv...)
 	}
 	a.set("command", argv)
+	if !p.fcgi {
+		a.set("stdin", "open") // a pipe that supervisord holds
+	}
 	f := a.field("command")
 	if strings.Contains(text, mark) {
 		f.remarks = append(f.remarks, o.remark("what a variable holds is one argument here; supervisord splits it at blanks"))

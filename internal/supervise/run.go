@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/foster-init/foster/internal/activate"
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -122,12 +124,39 @@ func (l *launching) startTree() (*foster.Tree, error) {
 	cmd.ID, cmd.Grace = l.id, l.grace
 	cmd.ConfirmEnd = true
 	keepOutput(cmd, spec)
+	input, err := openInput(cmd, spec)
+	if err != nil {
+		return nil, err
+	}
+	if input != nil {
+		defer input.Close()
+	}
 	var tree *foster.Tree
 	if err = l.terminal.open(cmd, spec); err == nil {
 		tree, err = cmd.Start()
 	}
 	l.terminal.started(err)
 	return tree, dirError(spec.Dir, err)
+}
+
+// openInput gives a command an input that stays open and empty, where its configuration wants
+// that. Nobody has to hold it open: see sys.OpenInput.
+func openInput(cmd *foster.Cmd, spec *config.App) (*os.File, error) {
+	if spec.Stdin != config.StdinOpen || spec.Terminal {
+		return nil, nil
+	}
+	input, err := sys.OpenInput()
+	if err != nil {
+		return nil, fmt.Errorf("stdin: %w", err)
+	}
+	if u := cmd.Credential; u != nil { // /dev/stdin can be opened by its name, too
+		if err := input.Chown(int(u.Uid), -1); err != nil {
+			input.Close()
+			return nil, fmt.Errorf("stdin: %w", err)
+		}
+	}
+	cmd.Stdin = input
+	return input, nil
 }
 
 // dirError names the folder that a start has failed by, and the key that it stands at.
