@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -208,13 +210,9 @@ A tree whose owner lives can't be claimed.`,
 			if err := validOutput(form); err != nil {
 				return err
 			}
-			pid, err := ownerPID(owner, os.Getppid())
+			m, fd, err := holdNamed(cmp.Or(owner, "parent"))
 			if err != nil {
 				return usageError{err}
-			}
-			m, fd, err := holdOwner(pid)
-			if err != nil {
-				return usageError{flagError("owner", err)}
 			}
 			defer closeHandle(fd)
 			return act(args[0], func(c *control.Client) error {
@@ -229,7 +227,7 @@ A tree whose owner lives can't be claimed.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "the `PID` of the owner; else the parent of this command")
+	cmd.Flags().StringVar(&owner, "owner", "", "the `PID` of the owner, or parent: the process that started this command")
 	outputFlag(cmd, &form)
 	return cmd
 }
@@ -240,16 +238,54 @@ type claimed struct {
 	Owner member `json:"owner"`
 }
 
-// ownerPID reads the number of an owner.
-func ownerPID(text string, otherwise int) (int, error) {
-	if text == "" {
-		return otherwise, nil
+// holdNamed finds and holds the process that --owner names: by its number, or as the parent
+// of this command.
+func holdNamed(text string) (wire.Member, int, error) {
+	if text == "parent" {
+		m, fd, err := holdParent()
+		if err != nil {
+			err = flagError("owner", err)
+		}
+		return m, fd, err
 	}
 	pid, err := strconv.Atoi(text)
 	if err != nil || pid <= 0 {
-		return 0, flagError("owner", fmt.Errorf("%q is not the number of a process", text))
+		return wire.Member{}, -1, flagError("owner", fmt.Errorf("%q is neither the number of a process nor parent", text))
 	}
-	return pid, nil
+	m, fd, err := holdOwner(pid)
+	if err != nil {
+		err = flagError("owner", err)
+	}
+	return m, fd, err
+}
+
+var errParentEnded = errors.New("the process that started foster has ended")
+
+// holdParent holds the process that has started this command. If that has ended, another is
+// the parent, which has adopted this one: who starts a process is in its session, unless
+// that leads one of its own.
+func holdParent() (wire.Member, int, error) {
+	pid := os.Getppid()
+	if pid == 0 {
+		return wire.Member{}, -1, errors.New("the process that started foster is in another PID namespace, and can't be seen here")
+	}
+	m, fd, err := holdOwner(pid)
+	if err != nil {
+		if os.Getppid() != pid {
+			err = errParentEnded
+		}
+		return m, fd, err
+	}
+	self, err := procfs.Read(os.Getpid())
+	parent, perr := procfs.Read(pid)
+	if err = errors.Join(err, perr); err == nil && (os.Getppid() != pid || self.Session != self.PID && self.Session != parent.Session) {
+		err = errParentEnded
+	}
+	if err != nil {
+		closeHandle(fd)
+		return m, -1, err
+	}
+	return m, fd, nil
 }
 
 // refusalError is a request that wasn't fulfilled: exit status 1.

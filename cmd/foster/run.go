@@ -50,7 +50,8 @@ to a file, or use foster up, which keeps logs.`,
   foster run --user www-data --env PORT=8080 -- ./server --verbose
   foster run --on-leader-loss stop --report text -- ./start.sh
   foster run --id web --detach -- ./start.sh
-  foster run --lease 10m --lease-max 1h -- ./start.sh`,
+  foster run --lease 10m --lease-max 1h -- ./start.sh
+  foster run --owner parent -- ./tool-server`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{hinted{errNoProgram, "foster run -- ./start.sh"}}
@@ -63,13 +64,16 @@ to a file, or use foster up, which keeps logs.`,
 				return err
 			}
 			outliveReaders()
-			r := &runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr}
+			r := &runner{cmd: c, quiet: f.quiet, report: f.report, stderr: stderr, owner: f.terms.held}
 			if !f.terms.noRecover && f.terms.monitor == 0 {
 				if err := r.recoverFirst(cmd.Context()); err != nil {
 					return err
 				}
 			}
 			if f.terms.detach && f.terms.monitor == 0 {
+				if err := f.terms.handOn(); err != nil {
+					return err
+				}
 				return detach(typed(cmd, args), f.terms.output, stdout, stderr)
 			}
 			c.ExtraFiles = inherited()
@@ -129,6 +133,7 @@ type runner struct {
 	teller  *teller      // writes to stderr, while the application runs
 	monitor *monitorPipe // of the background half of --detach; else nil
 	signals <-chan os.Signal
+	owner   *heldOwner // nil: foster itself
 
 	tree     *foster.Tree
 	terminal *terminal        // nil where there is none
@@ -159,6 +164,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.tree, r.teller = tree, newTeller(r.stderr)
 	r.monitor.started(tree.ID())
+	if r.owner.ended() && r.cmd.Grace == 0 { // before the shim had a handle on it, perhaps
+		r.terminate()
+	}
 	events := make(chan foster.Event)
 	go func() {
 		for e := range tree.Events(ctx) {

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,7 +12,9 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // termFlags are those flags of foster run that say on whose behalf a tree runs, and for
@@ -22,6 +26,8 @@ type termFlags struct {
 	output                            string // of --detach
 	notify, detach, noRecover         bool
 	monitor                           int
+	ownerStart                        uint64
+	held                              *heldOwner     // by --owner
 	flags                             *pflag.FlagSet // which of them were typed
 }
 
@@ -39,7 +45,9 @@ func (f *termFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.leaseClock, "lease-clock", "monotonic", "monotonic, or boottime to count suspended time, too")
 	fl.StringVar(&f.watchdog, "watchdog", "0", "stop the tree if it doesn't send WATCHDOG=1 within each such time; 0: it need not")
 	fl.BoolVar(&f.notify, "notify", false, "give the command a NOTIFY_SOCKET (sd_notify(3)); a lease or watchdog does so, too")
-	fl.StringVar(&f.owner, "owner", "", "the `PID` of the process on whose behalf the tree runs; else foster")
+	fl.StringVar(&f.owner, "owner", "", "the `PID` of the process on whose behalf the tree runs, or parent: who started foster; else foster")
+	fl.Uint64Var(&f.ownerStart, "owner-start", 0, "")
+	_ = fl.MarkHidden("owner-start") // when the owner that --detach has found was started
 	fl.StringVar(&f.grace, "grace", "0", "how long the tree outlives its owner, for another to claim it; 0: not at all")
 	fl.BoolVar(&f.noRecover, "no-recover", false, "don't end what an earlier foster left")
 	fl.IntVar(&f.monitor, "monitor", 0, "")
@@ -85,12 +93,36 @@ func (f *termFlags) apply(c *foster.Cmd) error {
 		return err
 	}
 	if f.owner != "" {
-		var err error
-		if c.Owner, err = ownerPID(f.owner, 0); err != nil {
+		m, fd, err := holdNamed(f.owner)
+		if err != nil {
 			return err
 		}
+		f.held = &heldOwner{m, fd}
+		if f.ownerStart != 0 && m.Start != f.ownerStart {
+			return flagError("owner", errParentEnded)
+		}
+		c.Owner = m.PID
 	}
 	return nil
+}
+
+// heldOwner is a process that was found as the owner, and a handle on it.
+type heldOwner struct {
+	wire.Member
+	fd int
+}
+
+// ended says whether it has ended: its number may be another's by now.
+func (h *heldOwner) ended() bool {
+	return h != nil && errors.Is(sys.PidfdSignal(h.fd, 0), syscall.ESRCH)
+}
+
+// handOn has the background half of --detach find the same owner.
+func (f *termFlags) handOn() error {
+	if f.held == nil {
+		return nil
+	}
+	return errors.Join(f.flags.Set("owner", strconv.Itoa(f.held.PID)), f.flags.Set("owner-start", strconv.FormatUint(f.held.Start, 10)))
 }
 
 // longest bounds a time, so that no sum of times overflows.
