@@ -17,7 +17,7 @@ import (
 // stateMeans says what the state of a process means for who wants to be rid of it.
 func stateMeans(p *proc.Process) string {
 	if p.FirstThreadEnded() {
-		return plainState(p) + fmt.Sprintf(". That is its thread %d: its first thread has ended, and others go on", p.Thread)
+		return plainState(p) + fmt.Sprintf(". This is the state of its thread %d: the first thread exited, and others go on", p.Thread)
 	}
 	return plainState(p)
 }

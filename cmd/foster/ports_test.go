@@ -213,13 +213,16 @@ until_ '[ "$(state $pid)" = Z ] && [ -e port ]'
 foster inspect web | sed 's/^/inspect: /'
 foster stop web
 `)
-	wants(t, out, `^headless \(pid \d+\) is neither orphan nor zombie`, `^directory: `, `^state: +[RSD]: .*its first thread has ended, and others go on`,
+	wants(t, out, `^headless \(pid \d+\) is neither orphan nor zombie`, `^directory: `, `^state: +[RSD]: .*the first thread exited, and others go on$`,
 		`^listens at:  tcp 127.0.0.1:\d+$`, `^status 0$`, `^\d+ headless$`,
 		`^ps: [RSD]s?l +(running or able to run|sleeping until an event|waiting, and can't be interrupted) +tcp:127.0.0.1:\d+ +headless$`,
 		`^no zombies$`, `^status 0$`, `^headless \(pid`, `^status 0$`,
 		`^inspect: \d+ +\d+ +\d+ +\d+ +[RSD] .* headless$`)
 	if regexp.MustCompile(`(?m)^zombie: .*headless`).MatchString(out) {
 		t.Errorf("it is told to be a zombie:\n%s", out)
+	}
+	if strings.Contains(out, "has ended") {
+		t.Errorf("it is told to have ended:\n%s", out)
 	}
 	var e explanation
 	jsonOf(t, out, &e)
