@@ -103,16 +103,20 @@ func (e *explanation) portSentences() (text string) {
 	if s := e.Holders[0].Sockets[0]; s.use != proc.Listening {
 		text += fmt.Sprintf(" It holds port %d: it %s.", e.Port, e.Holders[0].words())
 	}
-	var others []string
-	for _, p := range e.Holders[1:] {
-		if !p.elsewhere() {
-			others = append(others, called(p.process))
-		}
-	}
-	if len(others) > 0 {
-		text += fmt.Sprintf(" Port %d is also held by %s.", e.Port, strings.Join(others, ", "))
+	if others := e.otherHolders(); len(others) > 0 {
+		text += fmt.Sprintf(" Port %d is also held by %s.", e.Port, calledAll(others))
 	}
 	return text
+}
+
+// otherHolders are those who hold the port beside the one that is explained.
+func (e *explanation) otherHolders() (list []*proc.Process) {
+	for _, p := range e.Holders[min(1, len(e.Holders)):] {
+		if !p.elsewhere() {
+			list = append(list, p.process)
+		}
+	}
+	return list
 }
 
 func (h *host) calledPID(pid int) string {
@@ -185,11 +189,9 @@ const startAgain = "start it, or the script that ran it, like this the next time
 // advise says what to type, the most fitting first.
 func (h *host) advise(e *explanation) []advice {
 	list := h.adviseProcess(e)
-	for _, p := range e.Holders[min(1, len(e.Holders)):] {
-		if !p.elsewhere() {
-			list = append(list, advice{fmt.Sprintf("foster explain %d", p.PID),
-				fmt.Sprintf("tells about %s, too: port %d is free when all who hold it have ended", called(p.process), e.Port)})
-		}
+	if others := e.otherHolders(); len(others) > 0 {
+		list = append(list, advice{fmt.Sprintf("foster explain %d", others[0].PID),
+			fmt.Sprintf("tells about %s: port %d is free when all who hold it have ended", called(others[0]), e.Port)})
 	}
 	return list
 }
