@@ -107,6 +107,9 @@ type Process struct {
 
 	Signals SignalState
 	RealUID int // who started it, where a program is setuid; read with Signals
+	// Tracer is the process that traces it (ptrace(2)); 0: none. Read with Signals, on Linux.
+	// Unless it is the parent, that can't reap it before the tracer has asked for its end.
+	Tracer int
 
 	PIDNamespace, NetNamespace uint64 // numbers of the namespaces that it is in
 	InnerPID                   int    // its number in its own PID namespace: 1 is its init

@@ -242,7 +242,7 @@ func (r *reader) status(p *Process) {
 	}
 	if r.want&Signals != 0 {
 		p.Signals = SignalState{Pending: s.Pending | s.SharedPending, Blocked: s.Blocked, Ignored: s.Ignored, Caught: s.Caught}
-		p.RealUID = s.RealUID
+		p.RealUID, p.Tracer = s.RealUID, s.Tracer
 		p.known |= Signals
 	}
 	if r.want&Namespaces == 0 || len(s.NSPids) == 0 {

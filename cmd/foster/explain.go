@@ -212,7 +212,9 @@ func (h *host) explainZombie(e *explanation) {
 		if n.PID == e.PPID {
 			e.habit = &n
 			e.ZombieTells = append(e.ZombieTells, endTold(e.process))
-			e.ZombieTells = append(e.ZombieTells, neglectWords(&n)...)
+			if !tracedByAnother(e.process) {
+				e.ZombieTells = append(e.ZombieTells, neglectWords(&n)...)
+			}
 		}
 	}
 }

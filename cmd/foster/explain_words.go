@@ -57,6 +57,9 @@ func (h *host) summary(e *explanation) string {
 	who := called(e.process)
 	port := e.portSentences()
 	switch {
+	case e.Zombie && tracedByAnother(e.process):
+		return fmt.Sprintf("%s is a zombie: it has ended, and %s, which traces it, hasn't asked how. Its parent, %s, can't before that.%s",
+			who, h.calledPID(e.process.Tracer), h.calledPID(e.PPID), e.livesOnSentences())
 	case e.Zombie:
 		return fmt.Sprintf("%s is a zombie: it has ended, and its parent, %s, hasn't asked how.%s", who, h.calledPID(e.PPID), e.livesOnSentences())
 	case e.Custody != nil && e.Custody.Tree != "":
@@ -136,7 +139,9 @@ func (h *host) reaper(e *explanation) string {
 	}
 	parent := h.calledPID(e.PPID)
 	line := fmt.Sprintf("%s, its parent, when it ends.", parent)
-	if e.Zombie {
+	if e.Zombie && tracedByAnother(e.process) {
+		line = fmt.Sprintf("%s, its parent, once %s, which traces it, has asked for its end or has ended.", parent, h.calledPID(e.process.Tracer))
+	} else if e.Zombie {
 		line = fmt.Sprintf("%s, its parent, and nobody else while that lives.", parent)
 	}
 	if e.orphan.Verdict == proc.Certain && e.AdoptedBy > 0 {
@@ -253,8 +258,14 @@ func (h *host) adviseService(e *explanation) []advice {
 	}
 }
 
+// tracedByAnother says that a debugger keeps a zombie from its parent.
+func tracedByAnother(p *proc.Process) bool { return p.Tracer > 0 && p.Tracer != p.PPID }
+
 func (h *host) adviseZombie(e *explanation) []advice {
 	var list []advice
+	if tracedByAnother(e.process) {
+		return []advice{{fmt.Sprintf("foster explain %d", e.process.Tracer), "tells about the process that traces it: when that ends, the parent can reap"}}
+	}
 	if len(e.LivesOn) > 0 {
 		list = append(list, advice{fmt.Sprintf("foster explain %d", e.LivesOn[0].PID), "tells about who lives on, and how to end that"})
 	} else if e.unproven > 0 {

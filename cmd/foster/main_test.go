@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(adopting{m}, map[string]func(){
 		"foster": main, "newer-foster": newerMain, "tini": main, "dumb-init": main,
 		"neglect": neglectRole, "heed": heedRole, "listen": listenRole, "first": firstRole,
-		"socket": socketRole, "headless": headlessRole,
+		"socket": socketRole, "headless": headlessRole, "trace": traceRole,
 		"become-root": becomeRootRole,
 	})
 }

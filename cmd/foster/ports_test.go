@@ -250,6 +250,37 @@ kill $(cat old) $(cat neglect.pid)
 	}
 }
 
+// traceRole traces the process that it is told, and never asks for its end.
+func traceRole() {
+	runtime.LockOSThread()
+	pid, err := strconv.Atoi(os.Args[1])
+	const ptraceSeize = 0x4206 // PTRACE_SEIZE
+	if err != nil {
+		os.Exit(1)
+	}
+	if _, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, ptraceSeize, uintptr(pid), 0, 0, 0, 0); errno != 0 {
+		os.Exit(1)
+	}
+	writePID("trace.pid")
+	forever()
+}
+
+func TestAParentIsNotBlamedForATracedZombie(t *testing.T) {
+	out := ownHost(t, `
+setsid sleep 1000 & pid=$!
+setsid trace $pid & until_ '[ -e trace.pid ]'
+kill -9 $pid; until_ '[ "$(state $pid)" = Z ]'
+status foster explain $pid
+status foster zombies
+kill $(cat trace.pid); wait
+`)
+	wants(t, out, `^sleep \(pid \d+\) is a zombie: it has ended, and trace \(pid \d+\), which traces it, hasn't asked how. Its parent, sh \(pid 2\), can't before that\.$`,
+		`^  foster explain \d+$`, `^status 0$`, `sh \(pid 2\), can't reap: process \d+ traces its zombie`, `^hint: foster explain \d+ tells more$`, `^status 0$`)
+	if strings.Contains(out, "--nudge") || strings.Contains(out, "--reap-by-ending-parent") {
+		t.Errorf("what can't help is advised:\n%s", out)
+	}
+}
+
 func TestFosterItselfIsNoOrphan(t *testing.T) {
 	out := ownHost(t, `
 cat >foster.yaml <<'END'

@@ -150,6 +150,11 @@ func neglectWords(n *proc.Neglect) []string {
 		who = fmt.Sprintf("its parent, %s,", called(n.Parent))
 	}
 	var list []string
+	if traced := tracedOf(n); len(traced) == len(n.Zombies) {
+		return []string{who + " can't reap: " + tracedWords(traced)}
+	} else if len(traced) > 0 {
+		list = append(list, tracedWords(traced))
+	}
 	switch n.Told {
 	case proc.ToldDefault:
 		list = append(list, who+" has no handler for SIGCHLD: it has to ask by itself, and a nudge won't help")
@@ -173,6 +178,21 @@ func neglectWords(n *proc.Neglect) []string {
 			"Run it with foster init, or docker run --init")
 	}
 	return list
+}
+
+// tracedOf are the zombies that a debugger keeps from their parent.
+func tracedOf(n *proc.Neglect) (list []proc.Zombie) {
+	for _, z := range n.Zombies {
+		if tracedByAnother(z.Process) {
+			list = append(list, z)
+		}
+	}
+	return list
+}
+
+func tracedWords(list []proc.Zombie) string {
+	return fmt.Sprintf("process %d traces %s, and hasn't asked for the end: foster explain %d", list[0].Tracer,
+		plural(len(list), "its zombie", fmt.Sprintf("%d of its zombies", len(list))), list[0].PID)
 }
 
 func zombieAge(p *proc.Process) (time.Duration, bool) {
@@ -213,17 +233,20 @@ func writeZombies(w io.Writer, h *host, list []neglect, all bool) error {
 
 // nudgeHint advises a nudge for the parents that it may help with.
 func nudgeHint(list []neglect) string {
-	helped := slices.DeleteFunc(slices.Clone(list), func(n neglect) bool { return !nudgeMayHelp(n.of.Told) })
+	helped := slices.DeleteFunc(slices.Clone(list), func(n neglect) bool { return !nudgeMayHelp(n.of.Told) || n.allTraced() })
 	switch {
 	case len(helped) == len(list):
 		return "; foster zombies --nudge --all asks the parents to reap"
 	case len(helped) > 0:
 		return fmt.Sprintf("; foster zombies --nudge %d asks that parent to reap", helped[0].Parent)
-	case len(list) == 1 && list[0].Parent != 1 && list[0].of.Told != proc.ToldStopped:
+	case len(list) == 1 && list[0].Parent != 1 && !list[0].allTraced() && list[0].of.Told != proc.ToldStopped:
 		return fmt.Sprintf("; the last resort: foster zombies --reap-by-ending-parent %d", list[0].Parent)
 	}
 	return ""
 }
+
+// allTraced says that the parent can reap none of its zombies.
+func (n neglect) allTraced() bool { return len(tracedOf(n.of)) == len(n.of.Zombies) }
 
 // nudgeMayHelp is whether SIGCHLD can make a parent reap: it can't where nobody gets it.
 func nudgeMayHelp(told proc.Told) bool {
