@@ -163,7 +163,7 @@ func (a *attachment) tree(ctx context.Context) *Tree {
 	if e.ShimSelf {
 		t.leader = 0 // its number is one of a PID namespace of its own
 	}
-	cmd := &Cmd{ctx: ctx}
+	cmd := &Cmd{ctx: ctx, KeepTerminal: true}
 	t.kept.Store(&a.kept)
 	if a.pipes {
 		t.pipes, a.files = &pipes{ends: a.files}, nil

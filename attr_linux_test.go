@@ -90,3 +90,11 @@ func TestAttributesThatAreRefusedAreNamed(t *testing.T) {
 		}
 	})
 }
+
+// systemFields are fields that only Linux has, and that aren't taken over.
+var systemFields = map[string]func(*exec.Cmd){
+	"SysProcAttr.UseCgroupFD":  func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true} },
+	"SysProcAttr.PidFD":        func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{PidFD: new(int)} },
+	"SysProcAttr.Cloneflags":   func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT} },
+	"SysProcAttr.Unshareflags": func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_FILES} },
+}

@@ -66,7 +66,18 @@ type Cmd struct {
 	// the leader's process group is made its foreground group before the program
 	// runs. The caller takes the terminal back. With Setsid, it is the terminal that
 	// is Stdin, belongs to no session, and becomes that of the leader's.
+	//
+	// It need not be set for a program that is to use the terminal as with os/exec. While
+	// this program has its terminal, in the foreground, it is lent to the leader's process
+	// group: from the start if it is Stdin, else when the leader wants to read it, say for a
+	// password. So Ctrl-C and Ctrl-Z are for the tree, and this program, which doesn't get
+	// SIGINT then, has the terminal back when the leader has ended. If the tree is stopped by
+	// Ctrl-Z, this program is, too, and both go on when the shell says so. In the background
+	// nothing is taken: who reads there is stopped with this program, as with os/exec.
 	Terminal *os.File
+	// KeepTerminal leaves the terminal with this program: Ctrl-C is for it alone, and a tree
+	// that reads the terminal is stopped by the kernel. It is for who lends it by itself.
+	KeepTerminal bool
 
 	Containment  Containment
 	Until        Until

@@ -33,6 +33,10 @@ type owner struct {
 	killAfter   <-chan time.Time // after Cancel
 	waitDelay   <-chan time.Time // after the end of the leader
 
+	terminal  *lending // this program's, for the tree; nil: it was never wanted
+	stopAsked bool     // this side has stopped the leader by a signal
+	lentOnce  bool     // the leader has ended: it isn't lent any more
+
 	read    chan error // has how reading a Stdin ended
 	reading int
 
@@ -111,6 +115,10 @@ func (o *owner) run() {
 		case <-own:
 			canceled, own = nil, nil
 			o.canceled(o.cmd.taken.ctx)
+		case <-o.terminal.turns():
+			o.terminalTurn()
+		case <-o.terminal.resumes():
+			o.programResumed()
 		case err := <-o.canceling:
 			o.cancelReturned(err)
 		case <-o.killAfter:
@@ -171,6 +179,11 @@ func (o *owner) handle(m message) {
 			kind = EventLeaderPaused
 		}
 		o.event(Event{Time: m.At, Kind: kind, Signal: m.Signal})
+		if m.Signal != 0 {
+			o.leaderPaused(m.Signal)
+		} else {
+			o.leaderContinued()
+		}
 	case *wire.LeaderEnded:
 		o.leaderEnded(m)
 	case *wire.Signaled:
@@ -194,6 +207,7 @@ func (o *owner) handle(m message) {
 
 func (o *owner) leaderEnded(m *wire.LeaderEnded) {
 	o.exit.Leader, o.exit.LeaderUsage, o.exit.LeaderEnded = newStatus(m.Status), newUsage(m.Usage), m.At
+	o.endLending()
 	o.event(Event{Time: m.At, Kind: EventLeaderEnded, Status: o.exit.Leader})
 	if o.cgroup != nil && m.Status.Signaled() {
 		o.outOfMemory(o.cgroup.OOMKills())
@@ -357,6 +371,7 @@ func (o *owner) reusable() bool {
 
 // finish gives back what is held, and tells that the run is over.
 func (o *owner) finish() {
+	o.endLending()
 	closeInputs(o.cmd)
 	if !o.exit.Released {
 		closeAll(o.cmd.stdinPipes)

@@ -1,7 +1,6 @@
 package foster_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"math"
@@ -163,8 +162,6 @@ func TestStartErrorsAreTyped(t *testing.T) {
 		"not found behind limits": {command(filepath.Join(dir, "none"), func(c *foster.Cmd) {
 			c.Rlimits = []foster.Rlimit{{Resource: 4, Soft: 0, Hard: 0}}
 		}), foster.StageExec, fs.ErrNotExist},
-		"Cancel": {foster.From(context.Background(), exec.CommandContext(context.Background(), "true")),
-			foster.StageConfig, nil},
 	} {
 		err := c.cmd.Run()
 		start, ok := errors.AsType[*foster.StartError](err)

@@ -98,6 +98,7 @@ func (o *owner) serve(r request) {
 	o.pending[id] = r
 	switch r.kind {
 	case askSignal:
+		o.noteStopSignal(r.signal)
 		o.send(&wire.Signal{ID: id, Signal: r.signal, Scope: r.scope})
 	case askRelease:
 		o.send(&wire.Release{ID: id})

@@ -53,11 +53,13 @@ func (c *Cmd) start() (*Tree, error) {
 		s.id = newID()
 	}
 	if err := s.prepare(); err != nil {
+		s.lent.close(0, false)
 		return nil, err
 	}
 	defer s.closeOwner()
 	if err := s.launch(); err != nil {
 		s.abandon()
+		s.lent.close(0, false)
 		return nil, err
 	}
 	return s.tree(), nil
@@ -82,7 +84,8 @@ type starter struct {
 	owner      int // pidfd of an owner with a name; -1: none
 	listener   *os.File
 	registered *registration
-	unmet      []error // limits that can't be had
+	lent       *lending // the terminal is this program's own; nil: it isn't
+	unmet      []error  // limits that can't be had
 }
 
 func (s *starter) fail(stage Stage, err error) error {
@@ -120,6 +123,9 @@ func (s *starter) prepare() (err error) {
 	s.files = files
 	if s.terminal, err = c.terminal(files); err != nil {
 		return s.fail(StageConfig, err)
+	}
+	if s.lent = c.lend(); s.lent != nil {
+		s.terminal = s.lent.file
 	}
 	s.msg = c.message(len(files), plan)
 	s.msg.Foreground = s.terminal != nil
@@ -348,6 +354,7 @@ func (s *starter) tree() *Tree {
 	}
 	t.pipes = takePipes(s.cmd.pipes)
 	o := newOwner(t, s.cmd)
+	o.terminal = s.lent
 	o.confirm = s.cmd.ConfirmEnd
 	if t.pipes != nil {
 		o.kept = nil // they are the caller's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -177,17 +178,16 @@ func TestADoneContextOfItsOwnStartsNothing(t *testing.T) {
 
 func TestFromNamesTheFieldThatItCannotTakeOver(t *testing.T) {
 	leaktest.Check(t)
-	for name, set := range map[string]func(*exec.Cmd){
-		"SysProcAttr.Pgid":        func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: 1} },
-		"SysProcAttr.Ptrace":      func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Ptrace: true} },
-		"SysProcAttr.UseCgroupFD": func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true} },
-		"SysProcAttr.PidFD":       func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{PidFD: new(int)} },
-		"SysProcAttr.Cloneflags":  func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT} },
-		"SysProcAttr.Ctty":        func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} },
-		"SysProcAttr.Setctty":     func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setctty: true} },
-		"WaitDelay":               func(c *exec.Cmd) { c.WaitDelay = -1 },
-		"started already":         func(c *exec.Cmd) { c.Process = &os.Process{} },
-	} {
+	fields := map[string]func(*exec.Cmd){
+		"SysProcAttr.Pgid":    func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: 1} },
+		"SysProcAttr.Ptrace":  func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Ptrace: true} },
+		"SysProcAttr.Ctty":    func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} },
+		"SysProcAttr.Setctty": func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setctty: true} },
+		"WaitDelay":           func(c *exec.Cmd) { c.WaitDelay = -1 },
+		"started already":     func(c *exec.Cmd) { c.Process = &os.Process{} },
+	}
+	maps.Copy(fields, systemFields)
+	for name, set := range fields {
 		old := exec.Command("true")
 		set(old)
 		_, err := foster.From(t.Context(), old).Start()

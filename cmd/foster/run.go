@@ -153,6 +153,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.signals = catchSignals()
 	r.terminal = openTerminal()
+	r.cmd.KeepTerminal = true // it is lent here
 	if r.terminal.interactive() {
 		r.cmd.Terminal = r.terminal.file
 	}

@@ -84,7 +84,7 @@ func (r *runner) startOn(file string, args []string, passed []*os.File) (*foster
 func (r *runner) command(file string, args []string, passed []*os.File, terminal *os.File) *foster.Cmd {
 	c := &foster.Cmd{
 		Path: file, Args: args, Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr, ExtraFiles: passed,
-		Setsid: r.o.Session, Terminal: terminal,
+		Setsid: r.o.Session, Terminal: terminal, KeepTerminal: true,
 		// The first process of a PID namespace needs neither prctl nor /proc to hold
 		// and to end all of it.
 		Containment: foster.PIDNS,

@@ -36,6 +36,7 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	cmd := foster.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, environment(spec), spec.Umask, foster.UntilLeader
 	cmd.Stop.Timeout = time.Second
+	cmd.KeepTerminal = true // it is the supervisor's
 	var err error
 	if cmd.Credential, err = units.Credential(spec.User, spec.Group, spec.Groups...); err != nil {
 		return err

@@ -173,6 +173,7 @@ func command(spec *config.App) (*foster.Cmd, error) {
 	cmd := foster.Command(spec.Command[0], spec.Command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Rlimits = spec.Dir, environment(spec), spec.Umask, spec.Rlimits
 	cmd.Limits = foster.Limits(spec.Limits)
+	cmd.KeepTerminal = true // it is the supervisor's
 	cmd.Containment, cmd.Until = spec.Containment, spec.Until
 	cmd.Lease, cmd.Watchdog, cmd.Notify = spec.Lease, spec.Watchdog, notifies(spec)
 	switch spec.OnLeaderLoss {

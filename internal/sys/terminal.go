@@ -30,6 +30,13 @@ func SetForegroundGroup(tty *os.File, pgid int) error {
 	return os.NewSyscallError("tcsetpgrp", unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, pgid))
 }
 
+// TakeTerminal is SetForegroundGroup for a caller that may be in the background, and isn't
+// stopped for it.
+func TakeTerminal(tty *os.File, pgid int) error {
+	defer withoutTTOU()()
+	return SetForegroundGroup(tty, pgid)
+}
+
 // DetachTerminal gives up the controlling terminal, which must be this one. Where
 // this process leads its session, all of the session loses it, and its foreground
 // group gets SIGHUP and SIGCONT (tty_ioctl(4)).

@@ -2,9 +2,22 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	getTermios      = unix.TIOCGETA
 	setTermiosDrain = unix.TIOCSETAW
 )
+
+// withoutTTOU ignores SIGTTOU until the function that it gives is called.
+func withoutTTOU() (restore func()) {
+	if signal.Ignored(unix.SIGTTOU) {
+		return func() {}
+	}
+	signal.Ignore(unix.SIGTTOU)
+	return func() { signal.Reset(unix.SIGTTOU) }
+}

@@ -1,0 +1,7 @@
+//go:build darwin || freebsd
+
+package foster_test
+
+import "os/exec"
+
+var systemFields map[string]func(*exec.Cmd)
