@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	// ErrShimLost says that the shim was killed. The tree was emptied where its
+	// ErrShimLost says that the shim was killed, or has crashed, which the text then says. The tree was emptied where its
 	// containment allows that without a shim; see the package's documentation. While
 	// that goes on, it's the answer to whatever needs the shim.
 	ErrShimLost = newError("the shim was lost")

@@ -19,6 +19,7 @@ type emptied struct {
 	ended  int           // more whom nobody counts else
 	left   []procfs.Stat
 	err    error
+	crash  error // of the shim; nil: it was killed, or that isn't known
 }
 
 // shimLost empties the tree where the shim is gone without a last word: it was
@@ -36,7 +37,13 @@ func (o *owner) shimLost() {
 		empty = o.emptyAttached
 	}
 	o.emptying = make(chan emptied, 1)
-	go func() { o.emptying <- empty() }()
+	go func() {
+		e := empty()
+		if o.shared == nil && o.shim.ReapWithin(giveUp) && o.shim.Crashed() != 0 {
+			e.crash = fmt.Errorf("it has crashed: exit status %d", o.shim.Crashed())
+		}
+		o.emptying <- e
+	}()
 }
 
 // emptiedWithoutShim takes what came of it.
@@ -45,6 +52,9 @@ func (o *owner) emptiedWithoutShim(e emptied) {
 		o.noteKilled(Event{Scope: ScopeTree, Count: len(e.killed), Processes: processList(e.killed[:min(len(e.killed), 64)])})
 	}
 	o.exit.Killed += len(e.killed) + e.ended
+	if e.crash != nil {
+		o.failed = append(o.failed, fmt.Errorf("%w: %w", ErrShimLost, e.crash))
+	}
 	switch {
 	case e.err != nil:
 		o.failed = append(o.failed, fmt.Errorf("empty the tree: %w", e.err))

@@ -238,7 +238,7 @@ func counts(exit foster.Exit) string {
 			exit.Reaped, exit.Adopted, exit.Killed, exit.Usage.User.Round(time.Millisecond),
 			exit.Usage.System.Round(time.Millisecond), float64(exit.Usage.MaxRSS)/(1<<20))
 	case exit.Killed > 0:
-		return fmt.Sprintf("%d ended by SIGKILL; nobody has counted more, since the shim was killed", exit.Killed)
+		return fmt.Sprintf("%d ended by SIGKILL; nobody has counted more, since the shim has died", exit.Killed)
 	}
-	return "nobody has counted, since the shim was killed"
+	return "nobody has counted, since the shim has died"
 }

@@ -12,10 +12,18 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/sys"
 )
+
+// Before a command does anything it has the threads that it needs, and room for files: the
+// Go runtime would end it by a fatal error later.
+const commandThreads, commandFiles = 5, 6
 
 // run is the foster command: it parses args and gives the exit status.
 func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
+	if err := errors.Join(sys.ReserveThreads(commandThreads), sys.RoomForFiles(commandFiles)); err != nil {
+		return complain(stderr, err)
+	}
 	defer contain.StepBack()
 	root := newRoot(stdin, stdout, stderr)
 	root.SetArgs(args)

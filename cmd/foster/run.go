@@ -239,7 +239,7 @@ func (r *runner) event(e foster.Event) {
 	case foster.EventOutOfMemory:
 		r.say("out of memory: the kernel has killed " + count(e.Count, "process") + " at the limit of --memory")
 	case foster.EventShimLost:
-		r.say("the shim was killed: foster ends what it held")
+		r.say("the shim has died: foster ends what it held")
 	case foster.EventKilled:
 		r.say("had to be ended by SIGKILL: " + processNames(e.Processes, e.Count))
 	}

@@ -139,7 +139,7 @@ func TestShimKilledFosterEndsTree(t *testing.T) {
 		p.signal(syscall.SIGUSR1)
 		p.out.next(`^asked$`) // so foster knows of the start
 		kill(t, p.named("foster-shim"))
-		p.err.next(`^foster: the shim was killed: foster ends what it held$`)
+		p.err.next(`^foster: the shim has died: foster ends what it held$`)
 		p.ends(exitFoster)
 		nothingIsLeft(t)
 		p.out.rest()

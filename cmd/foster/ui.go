@@ -27,6 +27,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/escape"
+	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 )
 
@@ -103,6 +104,9 @@ func hintOf(err error) string {
 		return h.hint
 	}
 	if e, ok := errors.AsType[*client.NoAnswerError](err); ok {
+		return e.Hint()
+	}
+	if e, ok := errors.AsType[*sys.LimitError](err); ok {
 		return e.Hint()
 	}
 	if e, ok := errors.AsType[*control.SilentError](err); ok && e.PID > 0 {

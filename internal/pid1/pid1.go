@@ -16,12 +16,14 @@
 package pid1
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/foster-init/foster/internal/escape"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // Exit statuses of foster's own dialect, those of foster run.
@@ -55,7 +57,27 @@ func Main(d Dialect, args []string, stdin, stdout, stderr *os.File) int {
 		return answer(o, stdout, stderr)
 	}
 	runtime.GOMAXPROCS(1) // less threads and memory; there is nothing to compute
+	if err := errors.Join(sys.ReserveThreads(ownThreads), sys.RoomForFiles(ownFiles)); err != nil {
+		return failed(d, stderr, err)
+	}
 	return newRunner(o, stdin, stdout, stderr).run()
+}
+
+// What an init needs before its command runs: the Go runtime would end it by a fatal error
+// later. Its command is one more process.
+const ownThreads, ownFiles = 5, 12
+
+// failed tells why the command can't be run.
+func failed(d Dialect, stderr io.Writer, err error) int {
+	text := prefix(d, fatal) + escape.Text(err.Error()) + "\n"
+	if l, ok := errors.AsType[*sys.LimitError](err); ok {
+		text += "hint: " + l.Hint() + "\n"
+	}
+	_, _ = io.WriteString(stderr, text) // the status says it, too
+	if d == Native {
+		return exitFoster
+	}
+	return 1
 }
 
 // refuse tells of a command line that can't be understood.

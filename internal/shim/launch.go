@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type Process struct {
 	process *os.Process
 	inside  chan struct{} // closed at its end, where it is this process: see RunInside
 	reap    sync.Once
+	status  atomic.Int32 // how it exited, once it was reaped; 0: not known, or in the orderly way
 }
 
 // Launch starts a shim. In a PID namespace of its own it is the first process.
@@ -63,6 +65,13 @@ func (p *Process) Open() (*Process, error) {
 func launch(mode string) (*Process, error) {
 	if reaped := inside.Load(); reaped != nil {
 		return launchInside(*reaped)
+	}
+	// The runtime of the new program couldn't say that it has no room: see RoomForThreads.
+	if err := sys.RoomForThreads(ownThreads + runtimeThreads + 1); err != nil {
+		return nil, err
+	}
+	if err := sys.RoomForFiles(ownFiles); err != nil {
+		return nil, err
 	}
 	exe, err := sys.Executable()
 	if err != nil {
@@ -105,6 +114,12 @@ func launch(mode string) (*Process, error) {
 	}
 	return &Process{Conn: wire.NewConn(mine), PID: p.Pid, process: p}, nil
 }
+
+// runtimeThreads is how many threads a program of Go has before it asks for any, at most.
+const runtimeThreads = 7
+
+// ownFiles is how many files a start opens at once, here and in the shim.
+const ownFiles = 10
 
 // living has the pids of the shims that this process has started and not reaped.
 var living sync.Map
@@ -154,10 +169,14 @@ func (p *Process) Reap() {
 		if p.process == nil {
 			return // it isn't a child of this process
 		}
-		sys.Reap(p.process)
+		p.status.Store(int32(max(sys.Reap(p.process), 0)))
 		living.Delete(p.PID)
 	})
 }
+
+// Crashed gives the exit status of a shim that has ended by itself before its tree; 0: it was
+// killed, or that isn't known.
+func (p *Process) Crashed() int { return int(p.status.Load()) }
 
 // ReapWithin waits for the end of the shim for a while, and says whether it has come.
 func (p *Process) ReapWithin(most time.Duration) bool {

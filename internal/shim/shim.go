@@ -117,9 +117,13 @@ func serve(conn *wire.Conn, mode string) int {
 	sys.CloseAll(sys.Inherited())
 	signal.Notify(make(chan os.Signal, 1), ignored...)
 	hello := &wire.Hello{Version: wire.Version}
-	err := setUp(mode == modePIDNS)
+	// The tree counts against the same limits, and may leave no room later.
+	step, err := "the limit of processes and threads of this user (ulimit -u)", sys.ReserveThreads(ownThreads)
+	if err == nil {
+		step, err = "set up", setUp(mode == modePIDNS)
+	}
 	if err != nil {
-		hello.Step, hello.Errno = "set up", errno(err)
+		hello.Step, hello.Errno = step, errno(err)
 	}
 	if conn.Send(nil, hello) != nil || err != nil {
 		return 1
@@ -134,6 +138,10 @@ func serve(conn *wire.Conn, mode string) int {
 	s.run()
 	return 0
 }
+
+// ownThreads is how many threads a shim needs beside its first: two that run, those that wait
+// for a child and for the clock of the runtime, and some in system calls.
+const ownThreads = 6
 
 func setUp(pidns bool) error {
 	if err := sys.ClearSignalMask(); err != nil {

@@ -186,7 +186,7 @@ func endCause(exit foster.Exit) string {
 	case foster.CauseWatchdog:
 		return "stopped: it didn't call its watchdog in time"
 	case foster.CauseShimLost:
-		return "ended: its shim was killed"
+		return "ended: its shim has died"
 	case foster.CauseLeaderLost, foster.CauseLeaderLostFail:
 		return "stopped: its leader was lost"
 	case foster.CauseOwnerGone:

@@ -32,8 +32,15 @@ func wait4(pid, options int) (Wait, error) {
 	return w, err
 }
 
-// Reap waits for the end of a process that [StartProcess] started.
-func Reap(p *os.Process) { p.Wait() }
+// Reap waits for the end of a process that [StartProcess] started, and gives its exit status;
+// -1 where a signal has ended it, or another has waited for it.
+func Reap(p *os.Process) int {
+	state, err := p.Wait()
+	if err != nil {
+		return -1
+	}
+	return state.ExitCode()
+}
 
 // WaitEnd waits for the end of a child and reaps it.
 func WaitEnd(pid int) {
