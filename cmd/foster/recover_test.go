@@ -95,13 +95,21 @@ func bothKilled(t *testing.T, contain, id string) {
 			return err == nil && found.Life != nil && len(found.Life.Members) == 3
 		})
 	}
-	// Neither must see the other's end.
-	stopped(t, shim)
-	p.signal(syscall.SIGKILL)
-	kill(t, shim)
-	p.ends(128 + 9)
+	p.killedWith(shim)
 	leaktest.Eventually(t, id+" is lost", func() bool { return inspected(t, id).State == "lost" })
 	t.Cleanup(func() { p.out.r.Close() })
+}
+
+// killedWith kills foster together with its shim. Neither must see the other's end, so both
+// are stopped before. The shim goes first: a process group that is stopped is continued by
+// the kernel when its last parent in the session ends.
+func (p *process) killedWith(shim int) {
+	p.t.Helper()
+	leaktest.Stop(p.t, p.cmd.Process.Pid)
+	leaktest.Stop(p.t, shim)
+	kill(p.t, shim)
+	p.signal(syscall.SIGKILL)
+	p.ends(128 + 9)
 }
 
 // endsWhileReaping waits for the end of a command while the test binary is the init of
@@ -342,14 +350,12 @@ func bothKilledUnseen(t *testing.T, id string) (unseen int) {
 		"echo ready $$; read line <go; sleep 1000 & echo unseen $!; read line <go")
 	leader := p.out.pid(`^ready (\d+)$`)
 	shim := inspected(t, id).Shim
-	stopped(t, shim)
+	leaktest.Stop(t, shim)
 	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
 	}
 	unseen = p.out.pid(`^unseen (\d+)$`)
-	p.signal(syscall.SIGKILL)
-	kill(t, shim)
-	p.ends(128 + 9)
+	p.killedWith(shim)
 	leaktest.Eventually(t, "its leader is reaped", func() bool {
 		reapZombies(t, 0)
 		return syscall.Kill(leader, 0) == syscall.ESRCH
@@ -415,6 +421,7 @@ func TestBothKilledWhatWasEndedByHandIsForgotten(t *testing.T) {
 	leaktest.Check(t)
 	unseen := bothKilledUnseen(t, "web")
 	p := begin(t, "foster", "recover")
+	p.out.next(": may be left: ")
 	p.ends(exitSurvivors)
 	kill(t, unseen)
 	leaktest.ReapOrphans(t)

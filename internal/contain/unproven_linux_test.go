@@ -61,7 +61,10 @@ func TestMembersOfALeaderlessGroupAreNamedOnly(t *testing.T) {
 		if err := sys.Kill(s.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it is gone", func() bool { return !alive(s) })
+		eventually(t, "it is gone", func() bool {
+			now, err := procfs.Read(s.PID)
+			return err != nil || now.Zombie()
+		})
 	}
 	mustName(t, Lost{Containment: wire.Group, Members: seen(a.leader)}, "")
 }
@@ -116,6 +119,10 @@ wait`)
 	m := a.members
 	a.endLeader()
 	l := Lost{Containment: wire.Subreaper, Members: seen(a.leader, m["daemon"])}
+	eventually(t, "the shells have ended", func() bool {
+		found, _, err := l.Find()
+		return err != nil || len(found) == 2
+	})
 	mustFind(t, l, m["daemon"], m["worker"])
 	if err := sys.Kill(m["daemon"].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
