@@ -189,7 +189,9 @@ func TestTiniWarnsOfWhatItReaps(t *testing.T) {
 	for program := range inits(t, "tini") {
 		t.Run(program, func(t *testing.T) {
 			leaktest.Check(t)
-			p := begin(t, program, "-s", "-w", "--", "bash", "-c", `(sleep 0.01 & echo orphan $!); exec sleep 1000`)
+			// The orphan ends when its parent is gone: before, the parent could reap it.
+			p := begin(t, program, "-s", "-w", "--", "bash", "-c", `
+(parent=$BASHPID; bash -c 'while [ -d /proc/$0 ]; do :; done' $parent & echo orphan $!); exec sleep 1000`)
 			orphan := p.out.pid(`^orphan (\d+)$`)
 			p.err.next(fmt.Sprintf(`^\[WARN  tini \(%d\)\] Reaped zombie process with pid=%d$`, p.cmd.Process.Pid, orphan))
 			p.signal(syscall.SIGTERM)
