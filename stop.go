@@ -48,9 +48,9 @@ func (s Scope) number() (wire.Scope, error) {
 
 // StopPlan is how a tree is stopped: a signal, time to act on it, further steps
 // where they are given, then SIGKILL to all until the tree is empty. A stop is
-// over as soon as the tree is empty. Each signal is followed by SIGCONT, since a
-// process that is stopped would act on it only then. A step that finds nobody is
-// sent to the whole tree instead.
+// over as soon as the tree is empty. A process that is stopped gets SIGCONT after each
+// signal, since it would act on it only then. A step that finds nobody is sent to the
+// whole tree instead.
 type StopPlan struct {
 	Signal  syscall.Signal // 0: SIGTERM
 	Scope   Scope          // "": ScopeTree

@@ -222,3 +222,50 @@ while :; do sleep 0.01; done`)...)
 		})
 	}
 }
+
+// relatives are what a leader leaves behind: a member of its group, one of a group of its
+// own, one of a session of its own, and one that is stopped. Each says which signals it sees
+// until a moment after SIGTERM. The leader ends as $0 says, when all of them are ready.
+const relatives = `
+member='for s in 1 2 3 10 12 18 28; do trap "echo $0 saw $s" $s; done
+	trap "echo $0 saw 15; over=1" 15
+	case $0 in stopped) trap "" 18; kill -STOP $$;; *) touch $0.ready;; esac
+	while [ -z "$over" ]; do sleep 0.01 & wait $!; done; sleep 0.1'
+sh -c "$member" same &
+setsid sh -c "$member" session &
+set -m; sh -c "$member" group & set +m
+setsid sh -c 'echo $$ >stopped.pid; eval "$1"' stopped "$member" &
+until [ -e same.ready ] && [ -e session.ready ] && [ -e group.ready ] && grep -q '^State:.T' /proc/$(cat stopped.pid)/status; do sleep 0.01; done 2>/dev/null
+case $0 in waits) trap 'exit 3' TERM ;; deaf) trap '' TERM ;; esac
+echo all are ready
+case $0 in exits) exit 3 ;; killed) kill -9 $$ ;; deaf) exec sleep 1000 ;; esac
+sleep 1000 & wait $!`
+
+// TestTheRestSeesSIGTERMFirst: neither SIGKILL, as the originals have it as PID 1, nor
+// SIGCONT, which only a stopped process needs.
+func TestTheRestSeesSIGTERMFirst(t *testing.T) {
+	status := map[string]int{"exits": 3, "waits": 3, "killed": 128 + 9, "deaf": 128 + 9}
+	for line, ends := range map[string][]string{
+		"tini -s --": {"exits", "killed", "waits"}, "tini -s -g --": {"exits"},
+		"dumb-init": {"exits", "killed", "waits"}, "dumb-init -c": {"exits"},
+		"foster init --": {"exits", "killed", "waits"}, "foster init --stop-timeout 2s --": {"deaf"},
+	} {
+		for _, end := range ends {
+			t.Run(line+" "+end, func(t *testing.T) {
+				asEach(t, func(t *testing.T, begin func(string, ...string) *initialized) {
+					t.Chdir(t.TempDir())
+					p := begin(`^all are ready$`, slices.Concat(strings.Fields(line), []string{"bash", "-c", relatives, end})...)
+					if end == "waits" || end == "deaf" {
+						p.gets(syscall.SIGTERM)
+					}
+					p.ends(status[end])
+					saw := slices.Compact(slices.Sorted(slices.Values(p.out.rest()))) // dumb-init sends it to the group, and then to all
+					if want := []string{"group saw 15", "same saw 15", "session saw 15", "stopped saw 15"}; !slices.Equal(saw, want) {
+						t.Errorf("%q, want %q", saw, want)
+					}
+					nothingIsLeft(t)
+				})
+			})
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/proc"
 )
@@ -307,19 +308,20 @@ func endOne(ctx context.Context, id proc.ID, sig syscall.Signal, wait time.Durat
 	}
 	defer handle.Close()
 	if wait > 0 {
-		if err := signalAndWait(ctx, handle, sig, wait); err == nil || ctx.Err() != nil || errors.Is(err, os.ErrPermission) {
+		if err := signalAndWait(ctx, id, handle, sig, wait); err == nil || ctx.Err() != nil || errors.Is(err, os.ErrPermission) {
 			return err
 		}
 	}
-	return signalAndWait(ctx, handle, syscall.SIGKILL, giveUp)
+	return signalAndWait(ctx, id, handle, syscall.SIGKILL, giveUp)
 }
 
-// signalAndWait has a stopped process go on, which would act on the signal only then.
-func signalAndWait(ctx context.Context, handle *proc.Handle, sig syscall.Signal, wait time.Duration) error {
-	for _, s := range []syscall.Signal{sig, syscall.SIGCONT} {
-		if err := handle.Signal(s); err != nil && !errors.Is(err, proc.ErrGone) {
-			return err
-		}
+// signalAndWait continues a process that is stopped: it would act on the signal only then.
+func signalAndWait(ctx context.Context, id proc.ID, handle *proc.Handle, sig syscall.Signal, wait time.Duration) error {
+	if err := handle.Signal(sig); err != nil && !errors.Is(err, proc.ErrGone) {
+		return err
+	}
+	if procfs.MayBeStopped(id.PID) {
+		_ = handle.Signal(syscall.SIGCONT) // it may have ended
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errStillThere)
 	defer cancel()

@@ -117,8 +117,8 @@ func (e *ending) step(step wire.Step) error {
 	}
 }
 
-// send sends a signal to who wasn't tried yet, and has them go on: a stopped process
-// would act on it only then. It returns how many it tried.
+// send sends a signal to those that weren't tried yet, and continues those of them that are
+// stopped: they would act on it only then. It returns how many it tried.
 func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
 	fresh := map[procfs.Identity]bool{}
 	now := signal(e.found, sig, func(s procfs.Stat) bool {
@@ -135,7 +135,7 @@ func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
 	switch sig {
 	case syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGKILL:
 	default:
-		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] })
+		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] && procfs.MayBeStopped(s.PID) })
 	}
 	return len(fresh)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 )
@@ -27,6 +29,7 @@ type runner struct {
 	tree        *foster.Tree
 	clock       *time.Timer // of a stop: what is left then is killed
 	stopping    bool
+	killed      bool // the leader, since its time was over
 	leaderEnded bool
 	suspended   bool                    // stopped with the command, which had the terminal
 	skip        map[syscall.Signal]bool // one of these is the init's own doing
@@ -191,8 +194,7 @@ func (r *runner) forward(s syscall.Signal, scope foster.Scope) error {
 
 // stop begins the time that the command has to end. The signal was sent.
 func (r *runner) stop(scope foster.Scope) {
-	// A process that is stopped would act on the signal only when it is continued.
-	_ = r.tree.Signal(syscall.SIGCONT, scope) // it has ended: as wanted
+	r.resumeStopped(scope)
 	if r.stopping {
 		return
 	}
@@ -200,9 +202,33 @@ func (r *runner) stop(scope foster.Scope) {
 	r.clock.Reset(r.o.StopTimeout)
 }
 
+// resumeStopped continues what is stopped: it would act on a signal only then. What runs gets
+// no SIGCONT, which it might see before that signal.
+func (r *runner) resumeStopped(scope foster.Scope) {
+	stopped := procfs.MayBeStopped(r.tree.Leader())
+	if scope != foster.ScopeLeader {
+		members, err := r.tree.Members()
+		stopped = err != nil || slices.ContainsFunc(members, func(m foster.Process) bool { return procfs.MayBeStopped(m.PID) })
+	}
+	if stopped {
+		_ = r.tree.Signal(syscall.SIGCONT, scope) // it has ended: as wanted
+	}
+}
+
+// killTime is how long the leader may take to end by SIGKILL.
+const killTime = 5 * time.Second
+
+// timeOver ends the leader, since its time is over. What it leaves behind hasn't seen a
+// signal yet: it is stopped when the leader has ended.
 func (r *runner) timeOver() {
 	r.voice.say(info, "the time to stop is over")
-	r.stopBy(foster.KillAtOnce())
+	if r.leaderEnded || r.killed || r.o.StopTimeout == 0 || r.tree.Signal(syscall.SIGKILL, foster.ScopeLeader) != nil {
+		r.stopBy(foster.KillAtOnce())
+		return
+	}
+	r.killed = true
+	r.voice.say(warn, "had to be ended by SIGKILL: %s (pid %d)", filepath.Base(r.o.Command[0]), r.tree.Leader())
+	r.clock.Reset(killTime)
 }
 
 // stopRest ends what the command has left behind.

@@ -160,3 +160,32 @@ func TestWhoWasReapedSinceIsDying(t *testing.T) {
 		t.Error("what ended since is taken for alive")
 	}
 }
+
+func TestOnlyWhatIsStoppedNeedsSIGCONT(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	pid := cmd.Process.Pid
+	if MayBeStopped(pid) {
+		t.Error("it runs")
+	}
+	for range 100 { // at once, before it has acted on the signal
+		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if !MayBeStopped(pid) {
+			t.Fatal("it is stopped, or about to be")
+		}
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if MayBeStopped(pid) {
+		t.Error("it was continued")
+	}
+	if !MayBeStopped(1<<31 - 1) {
+		t.Error("nobody knows")
+	}
+}

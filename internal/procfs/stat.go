@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/foster-init/foster/internal/sys"
@@ -134,6 +135,28 @@ func splitCmdline(b []byte) []string {
 		args = append(args, string(arg))
 	}
 	return args
+}
+
+// stopSignals is the mask of the signals that stop a process: STOP, TSTP, TTIN and TTOU.
+var stopSignals uint64 = 1<<(syscall.SIGSTOP-1) | 1<<(syscall.SIGTSTP-1) | 1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1)
+
+// MayBeStopped says whether a process needs SIGCONT to act on another signal: it is stopped,
+// or about to be, or that can't be known. To one that runs SIGCONT is news, and it may see it
+// before a signal that was sent earlier.
+func MayBeStopped(pid int) bool {
+	// In this order: a signal that is no longer pending has stopped it by the second look.
+	status, err := ReadStatus(pid)
+	if err == nil && (status.Pending|status.SharedPending)&stopSignals != 0 {
+		return true
+	}
+	s, err := Read(pid)
+	switch {
+	case err != nil:
+		return true
+	case s.State == 'Z' || s.State == 'X': // its other threads may be stopped
+		return !s.Ended()
+	}
+	return s.State == 'T' || s.State == 't'
 }
 
 // Stopped says whether a process is known to be stopped, by a signal or by a debugger.

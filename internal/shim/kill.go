@@ -72,9 +72,9 @@ func (s *server) within(scope wire.Scope) func(procfs.Stat) bool {
 // sent. Who is missed by all of them is ended by SIGKILL at the latest.
 const passes = 3
 
-// sendStep sends the signal of a step, once to each member, and then continues
-// them: a stopped process would act on it only then. A step that finds nobody is
-// sent to the whole tree.
+// sendStep sends the signal of a step, once to each member, and then continues those
+// that are stopped: they would act on it only then. A step that finds nobody is sent to
+// the whole tree.
 func (s *server) sendStep(step wire.Step) {
 	told := &wire.Signaled{At: time.Now(), Signal: step.Signal, Scope: step.Scope}
 	for range passes {
@@ -112,7 +112,7 @@ func (s *server) sendOnce(step wire.Step) contain.Sent {
 		s.held.signaled[m.Identity()] = true
 	}
 	if len(reached) > 0 && step.Signal != syscall.SIGCONT && step.Signal != syscall.SIGSTOP {
-		_, _ = s.held.tree.Signal(syscall.SIGCONT, func(m procfs.Stat) bool { return reached[m.Identity()] })
+		_, _ = s.held.tree.Signal(syscall.SIGCONT, func(m procfs.Stat) bool { return reached[m.Identity()] && procfs.MayBeStopped(m.PID) })
 	}
 	return sent
 }
