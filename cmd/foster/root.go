@@ -92,7 +92,7 @@ In a container:
 		newUp(stdout, stderr), newDown(stdout, stderr), newStart(stdout), newRestart(stdout), newStatus(stdout, stderr), newLogs(stdout, stderr), newEvents(stdout, stderr),
 		newScale(stdout), newUpdate(stdout, stderr), newHistory(stdout, stderr), newIsReady(stdout, stderr), newReload(stdout), newExec(stdin, stdout, stderr),
 		newPs(stdout), newTree(stdout),
-		newValidate(stdout), newGraph(stdout), newImport(stdout, stderr),
+		newValidate(stdout, stderr), newGraph(stdout), newImport(stdout, stderr),
 		newExplain(stdout), newOrphans(stdin, stdout, stderr), newZombies(stdin, stdout, stderr), newDoctor(stdout),
 	)
 	for _, cmd := range root.Commands() {

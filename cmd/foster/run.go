@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/supervise"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 )
@@ -359,18 +359,11 @@ func startError(c *foster.Cmd, err error) error {
 	case foster.StageDir:
 		return flagError("dir", fmt.Errorf("%s: %w", c.Dir, start.Err))
 	case foster.StageExec:
-		if info, err := os.Stat(c.Path); err == nil && info.IsDir() {
-			return hinted{start, c.Path + " is a directory"}
+		if hint := supervise.ExecHint(start.Path, c.Dir); hint != "" {
+			return hinted{err, hint}
 		}
 		if startStatus(err) == exitCannotRun {
-			return hinted{err, "is it executable (chmod +x), and does a script begin with #!/bin/sh?"}
-		}
-		program := c.Path
-		if !filepath.IsAbs(program) {
-			program = filepath.Join(c.Dir, program)
-		}
-		if _, missing := os.Stat(program); missing == nil {
-			return hinted{err, "does the interpreter in its first line (#!…) exist?"}
+			return hinted{err, "may this user execute it, and look into its folders?"}
 		}
 	}
 	return err

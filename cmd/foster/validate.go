@@ -1,19 +1,26 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/importer"
+	"github.com/foster-init/foster/internal/supervise"
 )
 
 // newValidate is foster validate.
-func newValidate(stdout io.Writer) *cobra.Command {
+func newValidate(stdout, stderr io.Writer) *cobra.Command {
 	var which projectFlags
 	var form string
 	var schema bool
@@ -22,6 +29,7 @@ func newValidate(stdout io.Writer) *cobra.Command {
 		Short: "Check foster.yaml, and say all that is wrong with it",
 		Long: `Check foster.yaml, or a Procfile, and say all that is wrong with it: where, what was
 expected, and what may have been meant. Nothing is started, and no supervisor is asked.
+A command that doesn't exist here is a warning: it may exist where, or when, it is run.
 
 -o json prints the project as a file that has everything in it: files merged,
 extends and variables resolved, defaults written.`,
@@ -44,6 +52,9 @@ extends and variables resolved, defaults written.`,
 			if err != nil {
 				return err
 			}
+			for _, text := range warnings(project) {
+				fmt.Fprintln(stderr, "foster: warning: "+printable(text))
+			}
 			if form == "json" {
 				return writeJSON(stdout, project.Resolved())
 			}
@@ -55,6 +66,76 @@ extends and variables resolved, defaults written.`,
 	outputFlag(cmd, &form)
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of foster.yaml, for editors")
 	return cmd
+}
+
+// warnings say which commands of a project don't exist, or can't be executed, now.
+func warnings(p *config.Project) (list []string) {
+	for _, spec := range p.Apps {
+		a := spec.Instance(p.Name, 1)
+		if _, err := os.Stat(a.Dir); errors.Is(err, fs.ErrNotExist) {
+			list = append(list, fmt.Sprintf("apps.%s.working_dir: %s doesn't exist", a.Name, a.Dir))
+			continue // what is relative to it neither
+		}
+		for _, c := range []struct {
+			key  string
+			argv []string
+		}{
+			{"command", a.Command}, {"stop.command", a.Stop.Command},
+			{"hooks.pre_start", a.Hooks.PreStart}, {"hooks.post_start", a.Hooks.PostStart}, {"hooks.pre_stop", a.Hooks.PreStop}, {"hooks.post_stop", a.Hooks.PostStop},
+			{"readiness_probe.exec", execOf(a.Readiness)}, {"liveness_probe.exec", execOf(a.Liveness)},
+		} {
+			if text := missingProgram(c.argv, a.Dir); text != "" {
+				list = append(list, fmt.Sprintf("apps.%s.%s: %s", a.Name, c.key, text))
+			}
+		}
+	}
+	return list
+}
+
+func execOf(p *config.Probe) []string {
+	if p == nil {
+		return nil
+	}
+	return p.Exec
+}
+
+var shellBegin = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*(?:exec\s+)?([A-Za-z0-9_./-]*/[A-Za-z0-9_./-]*)(?:\s|$)`)
+})
+
+// missingProgram says what is wrong with the program of a command; "": it is there. Of what a
+// shell runs, it is the path that the text begins with.
+func missingProgram(argv []string, dir string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	if text := oneProgram(argv[0], dir); text != "" || len(argv) != 3 || argv[1] != "-c" {
+		return text
+	}
+	if m := shellBegin().FindStringSubmatch(argv[2]); m != nil {
+		return oneProgram(m[1], dir)
+	}
+	return ""
+}
+
+func oneProgram(name, dir string) string {
+	if !strings.Contains(name, "/") {
+		if _, err := exec.LookPath(name); err != nil {
+			return fmt.Sprintf("there is no program %q in PATH", name)
+		}
+		return ""
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	if hint := supervise.ExecHint(name, dir); hint != "" {
+		return path + ": " + hint
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return path + " doesn't exist"
+	}
+	return ""
 }
 
 // forAnother is the error where a file that can't be read is another supervisor's.

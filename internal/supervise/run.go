@@ -136,7 +136,7 @@ func (l *launching) startTree() (*foster.Tree, error) {
 		tree, err = cmd.Start()
 	}
 	l.terminal.started(err)
-	return tree, dirError(spec.Dir, err)
+	return tree, withHint(spec, dirError(spec.Dir, err))
 }
 
 // openInput gives a command an input that stays open and empty, where its configuration wants

@@ -126,3 +126,10 @@ func awaitExit(pid int) (syscall.WaitStatus, error) {
 
 // GivePipe does nothing: to open /dev/stdout again needs no right here but the descriptor.
 func GivePipe(*os.File, uint32, uint32) error { return nil }
+
+// NoExec says whether a file is in a file system from which nothing is executed.
+func NoExec(path string) bool {
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Statfs(path, &st) })
+	return err == nil && uint64(st.Flags)&unix.MNT_NOEXEC != 0
+}

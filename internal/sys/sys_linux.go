@@ -131,6 +131,13 @@ func IsCgroup2(dir *os.File) bool {
 	return err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
+// NoExec says whether a file is in a file system from which nothing is executed.
+func NoExec(path string) bool {
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Statfs(path, &st) })
+	return err == nil && st.Flags&unix.ST_NOEXEC != 0
+}
+
 // KillNamespace is SignalNamespace with SIGKILL.
 func KillNamespace() error { return SignalNamespace(unix.SIGKILL) }
 
