@@ -70,18 +70,66 @@ func microseconds(s string) time.Duration {
 	return time.Duration(min(n, uint64(forever/time.Microsecond))) * time.Microsecond
 }
 
+// Anybody on this host can write to a notify socket. To find out who isn't of the tree takes
+// time, so no more than mostStrangers messages of strangers are looked up in a second. Then
+// the socket is only read in portions, and is left alone between them: who floods it waits.
+// So does the tree, for a moment, but it is heard: its user's messages are looked up always.
+const (
+	mostStrangers = 64
+	portion       = 8
+	portionPause  = 10 * time.Millisecond
+)
+
+// flood is what strangers have sent in this second.
+type flood struct {
+	strangers int // that were looked up
+	since     time.Time
+	read      int // since the last pause
+}
+
+// crowded says whether too much comes from strangers, and pauses where it does.
+func (f *flood) crowded(over <-chan struct{}) bool {
+	if now := time.Now(); now.Sub(f.since) > time.Second {
+		f.since, f.read = now, 0
+		f.strangers = 0
+	}
+	if f.strangers < mostStrangers {
+		return false
+	}
+	if f.read++; f.read%portion == 0 {
+		select {
+		case <-time.After(portionPause):
+		case <-over:
+		}
+	}
+	return true
+}
+
 // hear passes on what comes on a notify socket, until it is closed.
-func (s *server) hear(socket *os.File) {
+func (s *server) hear(socket *os.File, users []int) {
 	buf := make([]byte, longestNotice)
+	var f flood
 	for {
 		size, pid, uid, err := sys.ReceiveNotify(socket, buf)
 		if err != nil {
 			return
 		}
+		if f.crowded(s.loop.over) && !slices.Contains(users, uid) {
+			continue
+		}
 		n := parseNotice(buf[:size])
 		n.socket, n.pid, n.uid = socket, pid, uid
-		if !s.post(func() { s.listen(n) }) {
+		heard := true
+		done := make(chan struct{})
+		posted := s.loop.post(func() {
+			s.turn(func() { heard = s.listen(n, users) })
+			close(done)
+		})
+		if !posted {
 			return
+		}
+		if <-done; !heard {
+			f.strangers++
 		}
 	}
 }

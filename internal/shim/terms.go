@@ -101,7 +101,7 @@ func (s *server) begin(t *terms, leader wire.Member) {
 		s.watchOwner(t.ownerPidfd)
 	}
 	if t.notify != nil {
-		go s.hear(t.notify)
+		go s.hear(t.notify, t.users())
 		go s.ringing(t.watchdog)
 		if t.start.Watchdog > 0 {
 			_ = t.watchdog.Set(t.start.Watchdog) // the call that made it has worked
@@ -198,23 +198,36 @@ func (s *server) noteStop(cause string) {
 	s.tell(&wire.Stopping{At: time.Now(), Cause: cause})
 }
 
-// listen takes note of what the application tells of itself.
-func (s *server) listen(n notice) {
-	t := s.terms
-	if t == nil || s.held == nil || n.socket != t.notify {
-		return // it is of a tree that has ended
-	}
+// users are those whose processes the tree is known to have.
+func (t *terms) users() []int {
 	users := []int{0, os.Getuid()}
 	if c := t.start.Credential; c.Set {
 		users = append(users, int(c.UID))
+	}
+	return users
+}
+
+// listen takes note of what the application tells of itself. It is false where a stranger
+// has told it.
+func (s *server) listen(n notice, users []int) bool {
+	t := s.terms
+	if t == nil || s.held == nil || n.socket != t.notify {
+		return true // it is of a tree that has ended
 	}
 	may := mayNotify
 	if s.many != nil {
 		may = s.memberMayNotify
 	}
 	if !may(n.pid, n.uid, users) {
-		return
+		return false
 	}
+	s.heed(n)
+	return true
+}
+
+// heed acts on what the application tells of itself.
+func (s *server) heed(n notice) {
+	t := s.terms
 	if n.watchdog > 0 && t.start.Watchdog > 0 {
 		t.start.Watchdog = n.watchdog
 		n.alive = true

@@ -154,7 +154,7 @@ func TestNothingIsToldBehindTheEnd(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	ended := &holding{tree: deserted{}, leaderDone: true, killed: map[procfs.Identity]bool{}}
 	s := &server{loop: newLoop(), machine: Machine{State: Running}, held: ended, terms: &terms{start: &wire.Start{}}}
-	s.listen(notice{pid: 1 << 30, uid: os.Getuid(), trigger: true, text: "x", hasText: true})
+	s.listen(notice{pid: 1 << 30, uid: os.Getuid(), trigger: true, text: "x", hasText: true}, []int{os.Getuid()})
 	if n := len(s.out); n == 0 || s.held != nil {
 		t.Fatalf("held %v, told %v", s.held, s.out)
 	}
