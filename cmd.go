@@ -17,6 +17,20 @@ import (
 
 // Cmd is a command that is to be run. Its fields are those of os/exec.Cmd where
 // these have a meaning here, with the same meaning; it is used once.
+//
+// What differs from os/exec:
+//   - A run is over when the last process of the tree has ended, not when the leader has:
+//     see Until. When this program ends, its trees are stopped.
+//   - A context that is done stops the tree as Stop says: SIGTERM, up to 10 s, SIGKILL. With
+//     os/exec it is SIGKILL at once, for the leader alone; From keeps what Cancel says.
+//   - Start returns a Tree, which is waited for and signalled; how it ended is in Exit.
+//   - The leader leads a process group of its own, and is lent this program's terminal: see
+//     Terminal.
+//   - The program gets no descriptor but Stdin, Stdout, Stderr and ExtraFiles.
+//   - Wait doesn't wait for a reader that blocks, nor for a pipe that a process outside of
+//     the tree holds, and doesn't close what StdoutPipe and StderrPipe gave.
+//   - Errors are of this package: a *StartError or an *ExitError, in which errors.As finds the
+//     *exec.ExitError, *exec.Error or *fs.PathError that os/exec would have returned.
 type Cmd struct {
 	Path string   // of the program; if relative, to Dir
 	Args []string // with the program's name as Args[0]; empty: {Path}

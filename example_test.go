@@ -1,6 +1,7 @@
 package foster_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -154,4 +155,44 @@ func ExampleRecover() {
 	fmt.Println(len(lost), "lost trees")
 	// Output:
 	// 0 lost trees
+}
+
+// A command of exec.CommandContext is taken over with its Cancel and its WaitDelay.
+func ExampleFrom() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	old := exec.CommandContext(ctx, "sh", "-c", "trap 'echo bye; exit 0' INT; echo up; while :; do sleep 0.01; done")
+	old.Cancel = func() error { return old.Process.Signal(os.Interrupt) }
+	old.WaitDelay = 5 * time.Second
+	cmd := foster.From(ctx, old)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stdout.Close()
+	tree, err := cmd.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		fmt.Println(lines.Text())
+		cancel()
+	}
+	exit, err := tree.Wait()
+	fmt.Println(exit.Cause, exit.Leader, errors.Is(err, context.Canceled))
+	// Output:
+	// up
+	// bye
+	// canceled exit status 0 true
+}
+
+// What asks for an error of os/exec finds it.
+func ExampleExitError() {
+	err := foster.Command("sh", "-c", "exit 3").Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		fmt.Println(exit.ExitCode(), err)
+	}
+	// Output: 3 exit status 3
 }
