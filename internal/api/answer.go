@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, client.ErrUnknown):
 		return http.StatusNotFound
-	case errors.Is(err, client.ErrNotRunning):
+	case errors.Is(err, client.ErrNotRunning), errors.Is(err, errBusy):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusConflict
@@ -87,9 +88,15 @@ func statusOf(err error) int {
 
 // read takes the body of a request; none is an empty one.
 func read(w http.ResponseWriter, r *http.Request, to any) error {
-	from := json.NewDecoder(http.MaxBytesReader(w, r.Body, longestBody))
+	text, err := readBody(w, r)
+	if errors.Is(err, errBusy) {
+		return err
+	}
+	from := json.NewDecoder(bytes.NewReader(text))
 	from.DisallowUnknownFields()
-	err := from.Decode(to)
+	if err == nil {
+		err = from.Decode(to)
+	}
 	if err == io.EOF {
 		return nil
 	}

@@ -11,7 +11,9 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/frames"
@@ -286,4 +288,66 @@ func idle() bool {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	return !bytes.Contains(stacks, []byte("net/http.(*conn).serve"))
+}
+
+// A thousand connections that announce long bodies, and send a part of them, cost little, and
+// nobody else is kept from being answered.
+func TestAThousandThatAnnounceLongBodiesCostLittle(t *testing.T) {
+	f := &fake{}
+	c, l := serveFake(t, f)
+	const guests, sent = 1000, 100 << 10
+	part := bytes.Repeat([]byte(" "), sent)
+	before := inUse()
+	for range guests {
+		var conn net.Conn
+		leaktest.Eventually(t, "there is room", func() bool {
+			var err error
+			conn, err = net.Dial("unix", l.Path())
+			return err == nil
+		})
+		defer conn.Close()
+		_ = conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)) // it may not be read
+		fmt.Fprintf(conn, "POST /v1/start HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", longestBody)
+		_, _ = conn.Write(part)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("who asks meanwhile isn't answered: %v", err)
+	}
+	if err := c.Start(t.Context(), client.Target{App: strings.Repeat("x", 100)}); err != nil {
+		t.Errorf("who asks meanwhile isn't answered: %v", err)
+	}
+	cost := int64(inUse()) - int64(before)
+	t.Logf("%d bytes each, of %d that were sent", cost/guests, sent)
+	if cost > guests*sent/3 {
+		t.Errorf("%d bytes are held, of %d that were sent", cost, guests*sent)
+	}
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
+
+// Long bodies are read, too, a few at a time.
+func TestALongBodyIsReadAsItComes(t *testing.T) {
+	f := &fake{}
+	c, _ := serveFake(t, f)
+	var many []client.Target
+	for n := range 3000 {
+		many = append(many, client.Target{App: fmt.Sprint("app", n)})
+	}
+	var group sync.WaitGroup
+	for range 3 * largeBodies {
+		group.Go(func() {
+			if err := c.Start(t.Context(), many...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := f.last(); !strings.HasPrefix(got, "start [{app0 0") || !strings.Contains(got, "{app2999 0") {
+		t.Errorf("%.60q", got)
+	}
 }

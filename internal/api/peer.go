@@ -18,6 +18,9 @@ type peerKey struct{}
 
 // admit asks the kernel who has connected, and notes why it isn't let in; nil: it is.
 func admit(ctx context.Context, conn net.Conn, group int) context.Context {
+	if c, ok := conn.(*crowdConn); ok {
+		conn = c.Conn
+	}
 	sock, ok := conn.(syscall.Conn)
 	if !ok {
 		return context.WithValue(ctx, peerKey{}, fmt.Errorf("it isn't known who has connected"))

@@ -54,6 +54,11 @@ func serving(table []route) http.Handler {
 		known[r.path][r.method] = r
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // what of it isn't read isn't waited for
+			w.Header().Set("Connection", "close")
+		} else {
+			heard(r)
+		}
 		methods, ok := known[r.URL.Path]
 		if !ok {
 			refuse(w, http.StatusNotFound, client.RequestError{

@@ -70,7 +70,8 @@ func answer(ctx context.Context, handler http.Handler, group int, socket net.Lis
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	h := newHTTP(life, handler)
-	h.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return admit(ctx, c, group) }
+	known := h.ConnContext
+	h.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return admit(known(ctx, c), c, group) }
 	return serve(ctx, h, end, socket)
 }
 
@@ -78,6 +79,12 @@ func newHTTP(life context.Context, handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: patience, IdleTimeout: patience, MaxHeaderBytes: longestHeader,
 		BaseContext: func(net.Listener) context.Context { return life },
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateIdle {
+				setHeard(c, false)
+			}
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, crowdKey{}, c) },
 		ErrorLog:    log.New(io.Discard, "", 0), // what a client does wrong is told to it
 	}
 }
@@ -86,7 +93,7 @@ func newHTTP(life context.Context, handler http.Handler) *http.Server {
 func serve(ctx context.Context, h *http.Server, end func(), sockets ...net.Listener) error {
 	failed := make(chan error, len(sockets))
 	for _, s := range sockets {
-		go func() { failed <- h.Serve(s) }()
+		go func() { failed <- h.Serve(newCrowd(s, mostConns)) }()
 	}
 	var errs []error
 	left := len(sockets)

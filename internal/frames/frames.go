@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Protocol is the name by which HTTP is left for frames.
@@ -56,6 +57,9 @@ func (f Frame) Window() (columns, rows uint16, err error) {
 	return binary.BigEndian.Uint16(f.Content), binary.BigEndian.Uint16(f.Content[2:]), nil
 }
 
+// step is how much of a frame is read at once.
+const step = 8 << 10
+
 // Reader reads frames.
 type Reader struct {
 	from *bufio.Reader
@@ -76,15 +80,17 @@ func (r *Reader) Read() (Frame, error) {
 	if length > Longest {
 		return Frame{}, fmt.Errorf("a frame of %d bytes: at most %d are possible", length, Longest)
 	}
-	if int(length) > cap(r.kept) {
-		r.kept = make([]byte, length)
-	}
-	f := Frame{Kind(head[0]), r.kept[:length]}
-	if _, err := io.ReadFull(r.from, f.Content); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	r.kept = r.kept[:0]
+	for len(r.kept) < int(length) { // what is only announced takes no memory
+		had := len(r.kept)
+		r.kept = slices.Grow(r.kept, min(int(length)-had, step))
+		r.kept = r.kept[:had+min(int(length)-had, step)]
+		if _, err := io.ReadFull(r.from, r.kept[had:]); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return Frame{}, err
 		}
-		return Frame{}, err
 	}
-	return f, nil
+	return Frame{Kind(head[0]), r.kept}, nil
 }

@@ -34,7 +34,7 @@ const (
 	lastWord     = 2 * time.Second // how long a guest has to read, at the end
 
 	// A guest's requests are small, and pass one descriptor at most.
-	guestFrame, guestPassed = 64 << 10, 4
+	guestFrame, guestPassed = 8 << 10, 4
 )
 
 // welcome serves a connection.
