@@ -52,11 +52,11 @@ func (s *Store) unwatch(news chan struct{}) {
 	s.watchers.remove(news)
 }
 
-// count tells that there is another log.
+// count is another number when there is another log.
 func (s *Store) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.logs)
+	return s.made
 }
 
 // position is how far a log can be read.

@@ -47,6 +47,7 @@ type Store struct {
 	slots    chan *buffers
 	mu       sync.Mutex
 	logs     map[string]*Log
+	made     int // logs, also those that were forgotten
 	keeper   keeper
 	watchers watchers
 	clock    *aging.Clock
@@ -87,9 +88,39 @@ func (s *Store) Log(app string, replica int) *Log {
 			l.spools[n] = spool{log: l, stream: Stream(n)}
 		}
 		s.logs[name] = l
+		s.made++
 		s.watchers.tell()
 	}
 	return l
+}
+
+// Number is how many logs are held.
+func (s *Store) Number() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.logs)
+}
+
+// Forget lets go of the log of an instance that is no more, unless somebody uses it. Its files
+// stay.
+func (s *Store) Forget(app string, replica int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := fmt.Sprintf("%s.%d", app, replica)
+	l := s.logs[name]
+	if l == nil || !l.mu.TryLock() {
+		return
+	}
+	defer l.mu.Unlock()
+	for n := range l.spools {
+		if !l.spools[n].busy.TryLock() {
+			return
+		}
+		defer l.spools[n].busy.Unlock()
+	}
+	if len(l.watchers) == 0 {
+		delete(s.logs, name)
+	}
 }
 
 // Kept names the instances of which the folder has a log, also of lives before.

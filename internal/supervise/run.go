@@ -230,7 +230,7 @@ func (i *instance) withPID(text string) string {
 
 // hold makes a tree that of the instance.
 func (s *Supervisor) hold(i *instance, tree *foster.Tree) {
-	s.tidy.Reset(tidyAfter)
+	s.tidySoon()
 	i.tree, i.pid, i.meter = tree, tree.Leader(), &meter{}
 	i.current = i.current.TakeOver(i.spec) // an update may have come meanwhile
 }

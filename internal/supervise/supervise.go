@@ -42,7 +42,8 @@ type Supervisor struct {
 	quiet    chan struct{} // closed when nothing is written to the logs any more
 	metering sync.Mutex    // so that one look at the trees comes after the other
 
-	tidy *time.Timer // when to give back the memory that starts have taken
+	tidy   *time.Timer // when to give back the memory that starts have taken
+	untidy time.Time   // since when it is owed
 
 	// Of the loop:
 	project   *config.Project
@@ -75,6 +76,20 @@ type Supervisor struct {
 // tidyAfter is how long after the last start of several memory is given back.
 const tidyAfter = 2 * time.Second
 
+// tidyAtLatest is how long memory isn't given back where one start follows the other.
+const tidyAtLatest = 30 * time.Second
+
+// tidySoon has the memory that a start takes given back.
+func (s *Supervisor) tidySoon() {
+	now := time.Now()
+	if pending := s.tidy.Reset(tidyAfter); !pending {
+		s.untidy = now
+	} else if now.Sub(s.untidy) > tidyAtLatest {
+		s.untidy = now
+		go sys.GiveBackMemory()
+	}
+}
+
 // startsAtOnce bounds how many applications are being started at one time.
 const startsAtOnce = 16
 
@@ -86,7 +101,7 @@ const treesPerShim = 250
 func New(project *config.Project, options Options) *Supervisor {
 	s := &Supervisor{
 		options: options, inbox: make(chan func()), done: make(chan struct{}), quiet: make(chan struct{}), events: newEventLog(),
-		began: time.Now(), slots: make(chan struct{}, startsAtOnce), updating: make(chan struct{}, 1), tidy: time.AfterFunc(tidyAfter, sys.GiveBackMemory),
+		began: time.Now(), slots: make(chan struct{}, startsAtOnce), updating: make(chan struct{}, 1), tidy: time.AfterFunc(tidyAfter, sys.GiveBackMemory), untidy: time.Now(),
 		project: project, apps: map[string]*app{}, problems: map[string]string{},
 		clock: time.Now, lookAtClock: lookAtClock,
 	}
@@ -340,16 +355,18 @@ func (s *Supervisor) settle() {
 				}
 			}
 		}
-		s.leaving = rest(s.leaving)
+		s.leaving = s.rest(s.leaving)
 		s.checkRequests()
 	}
 }
 
 // rest keeps those that still have something to leave.
-func rest(leaving []*instance) (kept []*instance) {
+func (s *Supervisor) rest(leaving []*instance) (kept []*instance) {
 	for _, i := range leaving {
 		if i.m.active() {
 			kept = append(kept, i)
+		} else if a := s.apps[i.app.spec.Name]; a == nil || len(a.instances) < i.replica { // else another has its place
+			s.logs.Forget(i.app.spec.Name, i.replica)
 		}
 	}
 	return kept
