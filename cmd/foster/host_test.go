@@ -112,6 +112,7 @@ func firstRole() {
 // which state a living process is in is chance, but where nothing can wake it.
 const prelude = `
 until_() { n=0; until eval "$1" 2>/dev/null; do n=$((n+1)); [ $n -lt 2000 ] || { echo "never: $1"; exit 99; }; sleep 0.01; done; }
+runs() { [ "$(cat /proc/$1/comm)" = "$2" ]; }
 status() { "$@" 2>&1 </dev/null; echo "status $?"; }
 alive() { case "$(state $1)" in ''|Z|X) return 1; esac; }
 state() { sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null; }
@@ -162,12 +163,19 @@ func ownHost(t *testing.T, script string, first ...string) string {
 }
 
 // startAndKill is the mission's scene: the script is started from a shell's session,
-// and killed.
+// and killed. Once sub.sh has started sleep, which runs that program by now, it waits for
+// it, and nothing changes any more.
 const startAndKill = `
-setsid sh -c 'cd "$EXAMPLES"; exec ./start.sh' >log 2>&1 &
-until_ 'grep -q "^sub.sh: 1" log'
+mkdir scene
+printf '#!/bin/sh\necho "start.sh: pid $$"\n./sub.sh\n:\n' >scene/start.sh
+printf '#!/bin/sh\necho "sub.sh: pid $$"\nsleep 1000\n:\n' >scene/sub.sh
+chmod +x scene/*.sh
+setsid sh -c 'cd scene; exec ./start.sh' >log 2>&1 &
+until_ 'grep -q "^sub.sh: pid" log'
 start=$(sed -n 's/start.sh: pid \([0-9]*\).*/\1/p' log)
 sub=$(sed -n 's/sub.sh: pid \([0-9]*\).*/\1/p' log)
+until_ 'ps -o args= --ppid $sub | grep -q "^sleep 1000"'
+until_ '[ "$(state $sub)" = S ]'
 kill -9 $start
 until_ 'orphaned sub.sh >/dev/null'
 `

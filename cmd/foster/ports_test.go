@@ -240,7 +240,7 @@ END
 setsid sh ./session &
 until_ '[ -e neglect.pid ]'
 zombie=$(ps -o pid= --ppid $(cat neglect.pid) | tr -d ' ')
-until_ '[ "$(state $zombie)" = Z ]'
+until_ '[ "$(state $zombie)" = Z ] && runs $(cat old) sleep'
 status foster explain $zombie
 kill $(cat old) $(cat neglect.pid)
 `)
@@ -268,6 +268,7 @@ func traceRole() {
 func TestAParentIsNotBlamedForATracedZombie(t *testing.T) {
 	out := ownHost(t, `
 setsid sleep 1000 & pid=$!
+until_ 'runs $pid sleep'
 setsid trace $pid & until_ '[ -e trace.pid ]'
 kill -9 $pid; until_ '[ "$(state $pid)" = Z ]'
 status foster explain $pid
@@ -289,6 +290,7 @@ apps:
     command: sleep 1001
 END
 setsid sh -c 'foster up -d; foster run -d --id one -- sleep 1002; sleep 1003 & :' >/dev/null 2>&1
+until_ 'pgrep -fx "sleep 1003"'
 up=$(foster status -o json | sed -n 's/^  "pid": \([0-9]*\).*/\1/p')
 [ "$(ps -o ppid= -p $up | tr -d ' ')" = 1 ] && echo adopted
 foster orphans | sed 's/^/orphans: /'

@@ -355,6 +355,10 @@ func bothKilledUnseen(t *testing.T, id string) (unseen int) {
 		t.Fatal(err)
 	}
 	unseen = p.out.pid(`^unseen (\d+)$`)
+	leaktest.Eventually(t, "the process that was forked runs its program", func() bool {
+		s, err := procfs.Read(unseen)
+		return err == nil && s.Comm == "sleep"
+	})
 	p.killedWith(shim)
 	leaktest.Eventually(t, "its leader is reaped", func() bool {
 		reapZombies(t, 0)

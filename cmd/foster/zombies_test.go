@@ -72,7 +72,7 @@ status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes --wait 10
 func TestEndingAParentTellsWhoIsOrphanedByIt(t *testing.T) {
 	out := ownHost(t, untilZombies+`
 setsid sh -c 'sleep 300 & echo $! >child; exec neglect 1' &
-until_ '[ -s neglect.pid ] && [ $(zombies $(cat neglect.pid)) = 1 ]'
+until_ '[ -s neglect.pid ] && [ $(zombies $(cat neglect.pid)) = 1 ] && runs $(cat child) sleep'
 status foster zombies --reap-by-ending-parent $(cat neglect.pid) --yes
 alive $(cat child) && echo lives
 kill $(cat child)
