@@ -474,3 +474,28 @@ func TestBothKilledIsRecoveredInAnotherTimeNamespace(t *testing.T) {
 		})
 	}
 }
+
+// TestAKilledContainerStartsAgain: foster is process 1 of it, and its folders outlive it.
+func TestAKilledContainerStartsAgain(t *testing.T) {
+	hosttest.NeedRoot(t)
+	box := []string{"--pid", "--fork", "--mount-proc", "--kill-child"}
+	leaktest.Need(t, "PID namespaces", exec.Command("unshare", append(box, "true")...).Run())
+	leaktest.Check(t)
+	file := filepath.Join(t.TempDir(), "foster.yaml")
+	if err := os.WriteFile(file, []byte("name: box\napps: {web: {command: sleep 1000, containment: subreaper}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		p := begin(t, "unshare", append(box, "foster", "up", "-f", file)...)
+		p.err.next(`^foster: web: started `)
+		p.signal(syscall.SIGKILL)
+		p.ends(128 + 9)
+		leaktest.ReapOrphans(t)
+	}
+	if said := output(t, "foster", "recover"); len(said) != 1 || said[0] != "nothing was left" {
+		t.Errorf("recover says %q", said)
+	}
+	if err := os.RemoveAll(filepath.Join(os.Getenv("XDG_STATE_HOME"), "foster", "projects")); err != nil {
+		t.Error(err)
+	}
+}

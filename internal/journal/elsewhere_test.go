@@ -140,3 +140,47 @@ func TestForgetDropsWhatNobodyHolds(t *testing.T) {
 	mustHaveFiles(t, dir)
 	mustHaveFiles(t, runtime)
 }
+
+// The kernel has ended all of a PID namespace whose process 1 is dead, as in a container that
+// was killed and is started anew on the same folder.
+func TestOnlyADeadFirstProcessProvesItsNamespaceGone(t *testing.T) {
+	dir := folder(t)
+	if name := holdNamespace(dir, 2); name != "" {
+		t.Errorf("process 2 holds %q", name)
+	}
+	name := holdNamespace(dir, 1)
+	if name == "" || holdNamespace(dir, 1) != name {
+		t.Fatalf("process 1 holds %q", name)
+	}
+	forge(t, dir, "web", func(e *wire.Entry) { e.PIDNS, e.Namespace = e.PIDNS+1, name })
+	for id, namespace := range map[string]string{"none": "", "removed": namespacePrefix + "1", "path": "../" + filepath.Base(dir) + "/" + name} {
+		forge(t, dir, id, func(e *wire.Entry) { e.PIDNS, e.Namespace = e.PIDNS+1, namespace })
+	}
+	foreign := func(ids ...string) {
+		t.Helper()
+		for _, id := range ids {
+			if f, err := Find(dir, id); !errors.Is(err, ErrForeign) {
+				t.Errorf("%s: %+v, %v; want it to be another's", id, f, err)
+			}
+		}
+	}
+	foreign("web", "none", "removed", "path")
+	if _, err := Prune(dir, dir); err != nil {
+		t.Error(err)
+	}
+	mustHaveFiles(t, dir, name, "none.tree", "path.tree", "removed.tree", "web.tree")
+
+	namespaceLocks.files[dir].Close() // it is dead
+	delete(namespaceLocks.files, dir)
+	foreign("none", "removed", "path")
+	mustFind(t, dir, "web", Gone)
+	for _, id := range []string{"none", "removed", "path"} {
+		if err := Forget(dir, dir, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Prune(dir, dir); err != nil {
+		t.Error(err)
+	}
+	mustHaveFiles(t, dir)
+}

@@ -65,6 +65,7 @@ func (p *pruner) run() error {
 		}
 	}
 	p.leftovers()
+	p.namespaces()
 	return errors.Join(p.failed...)
 }
 

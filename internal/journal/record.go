@@ -172,6 +172,7 @@ func Create(folder string, e *wire.Entry) (*Record, error) {
 		return nil, err
 	}
 	here.fill(e)
+	e.Namespace = holdNamespace(folder, os.Getpid())
 	return create(folder, e, nil)
 }
 

@@ -304,6 +304,8 @@ func (p place) judge(path string, f Found, free bool) (State, error) {
 		return 0, fmt.Errorf("%w: it is of another machine", ErrForeign)
 	case e.Boot != p.boot:
 		return Gone, nil
+	case e.PIDNS != p.pidns && free && namespaceIsGone(filepath.Dir(path), e):
+		return Gone, nil
 	case e.PIDNS != p.pidns:
 		return 0, fmt.Errorf("%w: it is of the PID namespace %d, this is %d", ErrForeign, e.PIDNS, p.pidns)
 	case !free:

@@ -12,6 +12,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/journal"
 )
 
 // begin takes over what an earlier life of the supervisor has left, and then starts what
@@ -234,6 +235,8 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		s.gone(i)
 	case errors.Is(a.err, syscall.EBUSY):
 		s.step(i, BeingStopped, "its shim is stopping its tree of before", outcome{})
+	case errors.Is(a.err, journal.ErrForeign):
+		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v; once that is gone, foster recover --forget %s drops it", a.err, i.treeID), outcome{})
 	default:
 		i.left = namesOf(a.err)
 		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})

@@ -264,6 +264,7 @@ func (m *Entry) fields(c *codec) {
 	c.strings(18, &m.Groups)
 	c.string(19, &m.Clock)
 	c.string(20, &m.Machine)
+	c.string(21, &m.Namespace)
 }
 
 func (m *Life) fields(c *codec) {

@@ -26,6 +26,7 @@ type Entry struct {
 	Groups      []string // folders of cgroups for its limits, which are removed with it
 	Clock       string   // by how many nanoseconds its time namespace is ahead, as to CLOCK_BOOTTIME
 	Machine     string   // machine-id(5)
+	Namespace   string   // the file whose lock process 1 of the PID namespace holds; "": none
 }
 
 // SharedCgroup is the cgroup by which a tree is told from others of its shim; "" where
