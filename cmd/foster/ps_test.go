@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,21 +121,14 @@ func TestPsAgreesWithProcps(t *testing.T) {
 	}
 	leaktest.Need(t, "ps of procps", err)
 	f := newHousehold(t)
-	pids := fmt.Sprintf("%d,%d,%d,%d", f.parent, f.zombie, f.stopped, f.lowest)
-	// foster's name of a column, and procps's with a width, where it would be cut.
+	// foster's name of a column, and procps's with a width, where it would be cut. All of
+	// the household is stopped, asleep or dead: what is compared here doesn't move.
 	for _, c := range []string{
 		"ppid", "pgid", "sess", "sid", "tpgid", "user:40", "uid", "gid", "ruser:40", "ruid", "stat", "s", "tt", "tty", "time",
-		"comm:40", "args", "f", "c", "pcpu", "pri", "opri", "ni", "addr", "sz", "vsz", "rss", "wchan:40", "nlwp",
+		"comm:40", "args", "f", "pri", "opri", "ni", "addr", "sz", "vsz", "rss", "wchan:40", "nlwp",
 	} {
 		name, _, _ := strings.Cut(c, ":")
-		want, err := exec.Command("ps", "-p", pids, "-o", "pid,"+c).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ours, theirs := table(answer(t, "ps", "--tree", strconv.Itoa(f.parent), "-o", "pid,"+name)), table(string(want))
-		if len(theirs) != 4 {
-			t.Fatalf("%s: %s", c, want)
-		}
+		ours, theirs := f.fosterSays(name), f.procpsSays(c)
 		for pid, line := range theirs {
 			if name == "comm" {
 				line = strings.TrimSuffix(line, " <defunct>") // as procps 3 has it there
@@ -144,6 +138,93 @@ func TestPsAgreesWithProcps(t *testing.T) {
 			}
 		}
 	}
+	// The share of processor time falls with the age: it lies between the shares at the
+	// moments before and after a program looked.
+	for _, column := range []struct {
+		name       string
+		unit, most float64 // of its numbers, in thousandths
+	}{{"pcpu", 1, 999}, {"c", 10, 99}} {
+		for who, says := range map[string]func(string) map[string]string{"foster": f.fosterSays, "procps": f.procpsSays} {
+			before := uptime(t)
+			rows := says(column.name)
+			after := uptime(t) + tick // it is cut to whole ticks
+			for pid, row := range rows {
+				most := shareAt(t, pid, before)
+				least := shareAt(t, pid, after)
+				if v := numberIn(t, row); v < min(math.Floor(least/column.unit), column.most) || v > math.Floor(most/column.unit) {
+					t.Errorf("%s of %s: %s says %v, and it was from %v to %v thousandths", column.name, pid, who, v, least, most)
+				}
+			}
+		}
+	}
+}
+
+// tick is the unit of the times in /proc.
+const tick = 10 * time.Millisecond
+
+// uptime is how long the machine has been up.
+func uptime(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := time.ParseDuration(strings.Fields(string(text))[0] + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return up
+}
+
+// shareAt is the share of a processor that a process has used since its start, in
+// thousandths, at a moment; what it has used doesn't grow.
+func shareAt(t *testing.T, pid string, up time.Duration) float64 {
+	t.Helper()
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := proc.Read(number, proc.Times)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, age := p.User+p.System, up-time.Duration(p.ID().Start)*tick
+	return math.Floor(float64(used.Milliseconds()) * 1000 / float64(max(age, tick).Milliseconds()))
+}
+
+// fosterSays is a column of foster ps for the household.
+func (f *household) fosterSays(column string) map[string]string {
+	f.t.Helper()
+	return table(answer(f.t, "ps", "--tree", strconv.Itoa(f.parent), "-o", "pid,"+column))
+}
+
+// procpsSays is a column of ps(1) for the household.
+func (f *household) procpsSays(column string) map[string]string {
+	f.t.Helper()
+	pids := fmt.Sprintf("%d,%d,%d,%d", f.parent, f.zombie, f.stopped, f.lowest)
+	out, err := exec.Command("ps", "-p", pids, "-o", "pid,"+column).Output()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	rows := table(string(out))
+	if len(rows) != 4 {
+		f.t.Fatalf("%s: %s", column, out)
+	}
+	return rows
+}
+
+// numberIn reads a number that stands behind a pid. pcpu has tenths of a hundredth.
+func numberIn(t *testing.T, row string) float64 {
+	t.Helper()
+	_, text, _ := strings.Cut(row, " ")
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("%q: %v", row, err)
+	}
+	if strings.Contains(text, ".") {
+		v = math.Round(v * 10)
+	}
+	return v
 }
 
 // maskedFamily replaces what differs from run to run: numbers, times, sizes, names.
