@@ -329,9 +329,9 @@ func startError(c *foster.Cmd, err error) error {
 			return hinted{start, "is the variable empty that should name the command?"}
 		}
 	case foster.StageRlimit:
-		return hinted{err, "only root may raise a hard limit, and nofile no further than to fs.nr_open"}
+		return hinted{err, "foster must run as root to raise a hard limit, and nofile no further than to fs.nr_open"}
 	case foster.StageCredential:
-		return hinted{err, "only root may run a command as another user"}
+		return hinted{err, "foster must run as root to run a command as another user or group"}
 	case foster.StageJournal:
 		if errors.Is(err, foster.ErrTaken) {
 			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}
@@ -342,7 +342,7 @@ func startError(c *foster.Cmd, err error) error {
 		if errors.Is(err, journal.ErrForeign) {
 			return hinted{fmt.Errorf("--id: %w", start.Err), foreignHint(c.ID)}
 		}
-		return hinted{start.Err, "XDG_STATE_HOME and XDG_RUNTIME_DIR say where foster keeps what it needs to find a tree"}
+		return start.Err // it says what to set
 	case foster.StageConfig:
 		if c.Owner != 0 {
 			why := start.Err

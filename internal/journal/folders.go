@@ -20,9 +20,9 @@ func Folders() (state, runtime string, err error) {
 		return "", "", err
 	}
 	runtime = runtimePath(uid)
-	for _, path := range []string{state, runtime} {
-		if err := private(path, uid); err != nil {
-			return "", "", err
+	for _, f := range []struct{ path, variable string }{{state, "XDG_STATE_HOME"}, {runtime, "XDG_RUNTIME_DIR"}} {
+		if err := private(f.path, uid); err != nil {
+			return "", "", fmt.Errorf("no folder to find trees and projects by: %w; set %s to a folder that belongs to you", err, f.variable)
 		}
 	}
 	return state, runtime, nil
@@ -37,7 +37,7 @@ func statePath(uid int) (string, error) {
 	}
 	home := os.Getenv("HOME")
 	if !filepath.IsAbs(home) {
-		return "", fmt.Errorf("no folder for the journal: HOME is %q: set HOME or XDG_STATE_HOME", home)
+		return "", fmt.Errorf("no folder to find trees and projects by: HOME is %q; set XDG_STATE_HOME or HOME to a folder that belongs to you", home)
 	}
 	return filepath.Join(home, ".local", "state", "foster"), nil
 }
@@ -67,7 +67,7 @@ func ownVariable(name string, uid int) (string, bool) {
 // other can replace it then, as long as those above it are the user's or the system's.
 func private(path string, uid int) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make the folder above %s: %w", path, err)
+		return err
 	}
 	if err := os.Mkdir(path, 0o700); err != nil && !os.IsExist(err) {
 		return err
@@ -78,12 +78,11 @@ func private(path string, uid int) error {
 	}
 	switch {
 	case info.Mode()&os.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link, which foster doesn't follow: remove it", path)
+		return fmt.Errorf("%s is a symbolic link, which foster doesn't follow", path)
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder: remove it", path)
+		return fmt.Errorf("%s is not a folder", path)
 	case sys.Owner(info) != uid:
-		return fmt.Errorf("%s belongs to user %d, not to you (%d): have it removed, "+
-			"or set XDG_STATE_HOME and XDG_RUNTIME_DIR to folders of your own", path, sys.Owner(info), uid)
+		return fmt.Errorf("%s belongs to user %d, not to you (%d)", path, sys.Owner(info), uid)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("%s is open to others (mode %04o): chmod 0700 %[1]s", path, info.Mode().Perm())
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -14,7 +15,7 @@ func TestAStartThatFailsByItsFolderNamesIt(t *testing.T) {
 	cmd := foster.Command("/bin/true")
 	cmd.Dir = "/no/such"
 	_, err := cmd.Start()
-	err = dirError(cmd.Dir, err)
+	err = keyError(&config.App{Dir: cmd.Dir}, err)
 	if want := "working_dir: /no/such: no such file or directory"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want %s", err, want)
 	}

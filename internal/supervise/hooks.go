@@ -52,7 +52,7 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
-		err = fmt.Errorf("%s: %w", argv[0], withHint(spec, err))
+		err = fmt.Errorf("%s: %w", argv[0], withHint(spec, keyError(spec, err)))
 	}
 	if words := said.String(); words != "" {
 		return fmt.Errorf("%w: %q", err, words)

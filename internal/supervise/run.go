@@ -136,7 +136,7 @@ func (l *launching) startTree() (*foster.Tree, error) {
 		tree, err = cmd.Start()
 	}
 	l.terminal.started(err)
-	return tree, withHint(spec, dirError(spec.Dir, err))
+	return tree, withHint(spec, keyError(spec, err))
 }
 
 // openInput gives a command an input that stays open and empty, where its configuration wants
@@ -159,13 +159,25 @@ func openInput(cmd *foster.Cmd, spec *config.App) (*os.File, error) {
 	return input, nil
 }
 
-// dirError names the folder that a start has failed by, and the key that it stands at.
-func dirError(dir string, err error) error {
+// keyError names the key that a start has failed by, and what it takes.
+func keyError(spec *config.App, err error) error {
 	start, ok := errors.AsType[*foster.StartError](err)
-	if !ok || start.Stage != foster.StageDir {
-		return err
+	switch {
+	case !ok:
+	case start.Stage == foster.StageDir:
+		return fmt.Errorf("working_dir: %s: %w", spec.Dir, start.Err)
+	case start.Stage == foster.StageCredential && errors.Is(err, syscall.EPERM):
+		key := "supplementary_groups"
+		if spec.User != "" {
+			key = "user: " + spec.User
+		} else if spec.Group != "" {
+			key = "group: " + spec.Group
+		}
+		return fmt.Errorf("%s: foster must run as root for that: %w", key, start.Err)
+	case start.Stage == foster.StageRlimit && errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w: foster must run as root to raise a hard limit", start.Err)
 	}
-	return fmt.Errorf("working_dir: %s: %w", dir, start.Err)
+	return err
 }
 
 // command is the command of an application, as package foster has it.

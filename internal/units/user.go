@@ -44,6 +44,9 @@ func Credential(name, group string, more ...string) (*syscall.Credential, error)
 			cred.Groups = append(cred.Groups, gid)
 		}
 	}
+	if own := os.Geteuid(); own != 0 && cred.Uid == uint32(own) && cred.Gid == uint32(os.Getegid()) && len(more) == 0 {
+		cred.NoSetGroups = true // it is the same user, who may not set what it has already
+	}
 	return cred, nil
 }
 
