@@ -62,6 +62,7 @@ func enlarge(t *testing.T, dir string) {
 type fullDisk struct {
 	*Log
 	problems chan string
+	lost     chan string
 	written  chan struct{} // closed when all is
 	w        *os.File
 	capture  *Capture
@@ -71,8 +72,9 @@ const fullCount = 100_000
 
 func newFullDisk(t *testing.T, dir string, p Policy) *fullDisk {
 	t.Helper()
-	f := &fullDisk{problems: make(chan string, 100), written: make(chan struct{})}
+	f := &fullDisk{problems: make(chan string, 100), lost: make(chan string, 100), written: make(chan struct{})}
 	s := NewStore(dir, func(_ string, err error) { f.problems <- fmt.Sprint(err) })
+	s.OnLoss(func(_ string, _ int, what string) { f.lost <- what })
 	f.Log = s.Log("web", 1)
 	f.SetPolicy(p)
 	r, w, err := sys.Pipe()
@@ -143,6 +145,9 @@ func TestOnAFullDiskLinesAreDroppedAndCounted(t *testing.T) {
 		<-f.capture.Done()
 		got, notes := f.check(t)
 		c := f.Counters()
+		if text := <-f.lost; !strings.Contains(text, "lines of stdout were lost: ") || !strings.Contains(text, "no space left") {
+			t.Errorf("%q was told", text)
+		}
 		if notes == 0 || c.Dropped == 0 || got+int(c.Dropped) != fullCount+1 || int(c.Lines) != got {
 			t.Errorf("%d lines and %d notes, %+v", got, notes, c)
 		}
