@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 )
@@ -61,6 +62,7 @@ func (e *RequestError) Unwrap() error { return codes[e.Code] }
 type Failure struct {
 	App       string   `json:"app"`
 	Replica   int      `json:"replica"`
+	Name      string   `json:"name,omitempty"` // as people call it: web, or web.2 of several
 	Text      string   `json:"text"`
 	Survivors []string `json:"survivors,omitempty"` // who couldn't be ended
 	Hint      string   `json:"hint,omitempty"`      // what could be done about it
@@ -74,7 +76,7 @@ type FailedError struct {
 func (e *FailedError) Error() string {
 	texts := make([]string, len(e.Failures))
 	for i, f := range e.Failures {
-		texts[i] = f.App + ": " + f.Text
+		texts[i] = cmp.Or(f.Name, f.App) + ": " + f.Text
 	}
 	return strings.Join(texts, "; ")
 }

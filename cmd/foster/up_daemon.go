@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/supervise"
@@ -98,11 +100,10 @@ func (u *upper) told(status client.Status) error {
 	failed, blocked := &client.FailedError{}, []client.Failure{}
 	var names []string
 	for _, a := range status.Apps {
-		var running []string
 		for _, i := range a.Instances {
 			switch i.State {
 			case client.Failed, client.Backoff, client.Stuck:
-				f := client.Failure{App: i.App, Replica: i.Replica, Text: i.Cause, Survivors: i.Survivors, Hint: supervise.StartHint(i)}
+				f := client.Failure{App: i.App, Replica: i.Replica, Name: instanceName(a, i), Text: i.Cause, Survivors: i.Survivors, Hint: supervise.StartHint(i)}
 				if i.NotStarted != "" {
 					f.Text = "not started: " + i.NotStarted
 				}
@@ -113,13 +114,9 @@ func (u *upper) told(status client.Status) error {
 				}
 			case client.Stopped, client.Completed:
 			default:
-				running = append(running, instanceName(a, i))
+				names = append(names, instanceName(a, i))
 			}
 		}
-		if n := len(running); n > 1 {
-			running = []string{fmt.Sprintf("%s ×%d", a.Name, n)}
-		}
-		names = append(names, running...)
 	}
 	if len(names) > 0 {
 		u.say("%s runs in the background (pid %d): %s", status.Project, status.PID, listed(names))
@@ -183,14 +180,47 @@ func (u *upper) within(ctx context.Context, c *client.Client, what string, late 
 	}
 	within, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
+	var telling sync.WaitGroup
+	telling.Go(func() { u.tellWaiting(within, c, what, late) })
 	err = do(within)
-	if err == nil || within.Err() == nil || ctx.Err() != nil {
+	over := within.Err() != nil
+	cancel()
+	telling.Wait()
+	if err == nil || !over || ctx.Err() != nil {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, answerBound)
 	defer cancel()
 	status, _ := c.Status(bounded) // who doesn't answer by then is late, too
 	return lateError{hinted{fmt.Errorf("not %s within %s: %s", what, short(d), listed(late(status.Apps))), "foster status tells more"}}
+}
+
+// quietWait is how long nothing is said of what is waited for.
+const quietWait = 2 * time.Second
+
+// tellWaiting says what is waited for, where that takes long, and again when it is something
+// else.
+func (u *upper) tellWaiting(ctx context.Context, c *client.Client, what string, late func([]client.App) []string) {
+	told := ""
+	for pause := time.NewTimer(quietWait); ; pause.Reset(quietWait) {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+		bounded, cancel := context.WithTimeout(ctx, answerBound)
+		status, err := c.Status(bounded)
+		cancel()
+		if text := listed(late(status.Apps)); err == nil && ctx.Err() == nil && text != "" && text != told {
+			more := ""
+			if told == "" {
+				more = "; Ctrl-C ends only this command: the project runs on"
+			}
+			u.say("waiting until %s: %s%s", map[string]string{"started": "all have started", "ready": "all are ready"}[what], text, more)
+			told = text
+		}
+	}
 }
 
 // lateError is what wasn't so within --wait-timeout.

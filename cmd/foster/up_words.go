@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -118,7 +119,7 @@ type survivedError struct{ *client.FailedError }
 func (s survivedError) Error() string {
 	texts := make([]string, len(s.Failures))
 	for i, f := range s.Failures {
-		texts[i] = f.App + ": " + f.Text
+		texts[i] = cmp.Or(f.Name, f.App) + ": " + f.Text
 		if len(f.Survivors) > 0 {
 			texts[i] += ": " + strings.Join(f.Survivors, ", ")
 		}

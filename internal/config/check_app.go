@@ -3,9 +3,11 @@ package config
 import (
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/activate"
+	netprobe "github.com/foster-init/foster/internal/probe"
 	"github.com/foster-init/foster/internal/schedule"
 	"github.com/foster-init/foster/internal/watch"
 )
@@ -111,16 +113,28 @@ func (l *loader) checkProbe(a *app, name string, p *Probe, alive bool) {
 		if p.HTTP.Status > 599 {
 			l.problems.add(a.key(name, "http_get", "status"), "", "expected a status from 100 to 599: got %d", p.HTTP.Status)
 		}
+		l.checkHost(a.key(name, "http_get", "host"), p.HTTP.Host)
 		l.checkPort(a, a.key(name, "http_get"), p.HTTP.Port)
 	}
 	if p.TCP != nil {
 		if tcp := a.key(name, "tcp"); p.TCP.Port == 0 && a.Port == 0 && tcp.kind == mapping && tcp.get("port") == nil {
 			l.problems.add(tcp, "", "expected the key port")
 		}
+		l.checkHost(a.key(name, "tcp", "host"), p.TCP.Host)
 		l.checkPort(a, a.key(name, "tcp"), p.TCP.Port)
 	}
 	if at.get("exec") != nil && a.key(name, "exec").kind == mapping && a.key(name, "exec").get("command") == nil {
 		l.problems.add(a.key(name, "exec"), "", "expected the key command")
+	}
+}
+
+// checkHost wants a name or an address. What differs between replicas isn't known yet.
+func (l *loader) checkHost(at place, host string) {
+	if strings.Contains(host, "${") {
+		return
+	}
+	if err := netprobe.CheckHost(host); err != nil {
+		l.problems.add(at, "", "%s", err)
 	}
 }
 

@@ -92,6 +92,10 @@ func TestProblems(t *testing.T) {
 			`7:7 apps.web.depends_on.job: process_completed: job never completes: its restart policy is always`,
 			`8:24 apps.web.depends_on.db2.condition: "service_healthy" is none of process_started, process_healthy, process_completed, process_completed_successfully, process_log_ready | here it is called process_healthy`,
 		}},
+		{"hosts", "apps:\n  a: {command: x, readiness_probe: {http_get: {host: \"localhost:80\"}}, liveness_probe: {tcp: {host: \"[::1\", port: 1}}}\n", []string{
+			`2:54 apps.a.readiness_probe.http_get.host: "localhost:80" has a port, which has a key of its own`,
+			`2:101 apps.a.liveness_probe.tcp.host: "[::1" is neither a name nor an address, as localhost, 127.0.0.1 or ::1`,
+		}},
 		{"starts", "apps:\n  a: {command: x, start_timeout: 5s}\n  b: {command: x, forking: true, until: leader, on_leader_loss: stop}\n", []string{
 			`2:34 apps.a.start_timeout: it is ready as soon as it runs: nothing else is waited for | add a readiness_probe, notify: true or forking: true`,
 			`3:41 apps.b.until: with forking, its first process ends while the daemon lives on | leave it out: a run ends when the daemon has ended`,

@@ -43,6 +43,8 @@ const (
 	BoundShown Reason = "a kernel that shows sockets that are only bound"
 	// A container doesn't see those of its host.
 	KernelThreads Reason = "kernel threads that can be seen"
+	// A container may have none.
+	NoIPv6 Reason = "an address of IPv6 on the loopback"
 	// What is measured is many times slower under the race detector.
 	NotRaced Reason = "a build without the race detector"
 )

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -63,15 +66,15 @@ func (h HTTP) Check() Check {
 }
 
 func (h HTTP) url() string {
-	u := url.URL{Scheme: h.Scheme, Host: h.Host}
+	u := url.URL{Scheme: h.Scheme, Host: bare(h.Host)}
 	if u.Scheme == "" {
 		u.Scheme = "http"
 	}
-	if u.Host == "" {
-		u.Host = "127.0.0.1"
-	}
-	if h.Port != 0 {
+	switch {
+	case h.Port != 0:
 		u.Host = net.JoinHostPort(u.Host, strconv.Itoa(h.Port))
+	case strings.Contains(u.Host, ":"):
+		u.Host = "[" + u.Host + "]"
 	}
 	path := h.Path
 	if path == "" || path[0] != '/' {
@@ -98,11 +101,7 @@ type TCP struct {
 
 // Check connects, and closes the connection.
 func (p TCP) Check() Check {
-	host := p.Host
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	address := net.JoinHostPort(host, strconv.Itoa(p.Port))
+	address := net.JoinHostPort(bare(p.Host), strconv.Itoa(p.Port))
 	return func(ctx context.Context) error {
 		var d net.Dialer
 		connection, err := d.DialContext(ctx, "tcp", address)
@@ -111,6 +110,31 @@ func (p TCP) Check() Check {
 		}
 		return connection.Close()
 	}
+}
+
+// bare is a host without the brackets that an address of IPv6 may have.
+func bare(host string) string {
+	if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	return cmp.Or(host, "127.0.0.1")
+}
+
+// CheckHost says what is wrong with the host of a probe.
+func CheckHost(host string) error {
+	name := bare(host)
+	_, err := netip.ParseAddr(name)
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(name, "://"):
+		return fmt.Errorf("%q is a URL: scheme, host, port and path have keys of their own", host)
+	case strings.Contains(name, ":") && strings.Count(name, ":") == 1 || strings.Contains(name, "]:"):
+		return fmt.Errorf("%q has a port, which has a key of its own", host)
+	case strings.ContainsAny(name, ":[]/ \t"):
+		return fmt.Errorf("%q is neither a name nor an address, as localhost, 127.0.0.1 or ::1", host)
+	}
+	return nil
 }
 
 // errSilent is what a check says that had no answer in time.

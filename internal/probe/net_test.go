@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -104,5 +105,39 @@ func TestATCPProbe(t *testing.T) {
 	}
 	if err := ask(t, HTTP{Port: port}.Check(), false); err == nil || !strings.HasSuffix(err.Error(), "/: connection refused") {
 		t.Errorf("closed, by HTTP: %v", err)
+	}
+}
+
+// An address of IPv6 may be written with brackets and without.
+func TestProbesReachAnAddressOfIPv6(t *testing.T) {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	hosttest.Unless(t, hosttest.NoIPv6, err)
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	port := l.Addr().(*net.TCPAddr).Port
+	for _, host := range []string{"::1", "[::1]", "[0:0:0:0:0:0:0:1]"} {
+		for name, check := range map[string]Check{"http": HTTP{Host: host, Port: port}.Check(), "tcp": TCP{Host: host, Port: port}.Check()} {
+			if err := check(t.Context()); err != nil {
+				t.Errorf("%s of %s: %v", name, host, err)
+			}
+		}
+	}
+	for host, want := range map[string]string{"[::1]": "http://[::1]/", "::1": "http://[::1]/", "fe80::1%lo": "http://[fe80::1%25lo]/", "localhost": "http://localhost/"} {
+		if got := (HTTP{Host: host}).url(); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}
+
+func TestCheckHost(t *testing.T) {
+	for host, want := range map[string]string{
+		"": "", "localhost": "", "db.example": "", "::1": "", "[::1]": "", "fe80::1%eth0": "", "127.0.0.1": "",
+		"localhost:80": "has a port", "[::1]:80": "has a port", "http://localhost": "is a URL", "a b": "is neither", "::1::": "is neither", "x/y": "is neither", "[::1": "is neither",
+	} {
+		err := CheckHost(host)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", host, err)
+		}
 	}
 }

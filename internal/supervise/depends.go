@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/foster-init/foster/client"
@@ -9,6 +10,7 @@ import (
 
 // fact is what others may depend on, of one instance.
 type fact struct {
+	name    string // "": that of its application
 	state   client.State
 	ready   bool
 	started bool // at least once, since it was last asked to
@@ -69,14 +71,14 @@ func dependenciesOf(app *config.App, facts func(app string) []fact) (_ verdict, 
 		for _, f := range facts(d.App) {
 			switch v, text := judge(d.Condition, f); v {
 			case impossible:
-				return impossible, fmt.Sprintf("%s %s", d.App, text)
+				return impossible, fmt.Sprintf("%s %s", cmp.Or(f.name, d.App), text)
 			case held:
 				if all != held {
-					all, why = held, d.App
+					all, why = held, cmp.Or(f.name, d.App)
 				}
 			case pending:
 				if all == met {
-					all, why = pending, fmt.Sprintf("waits for %s (%s)", d.App, d.Condition)
+					all, why = pending, fmt.Sprintf("waits for %s (%s)", cmp.Or(f.name, d.App), d.Condition)
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // ending is how a run has ended, as package foster tells it.
@@ -95,7 +96,7 @@ func (s *Supervisor) gone(i *instance) {
 		if i.m.Failing {
 			o = i.judgeEnd(o, 0)
 		}
-		s.step(i, Ended, "its tree has ended", o)
+		s.step(i, Ended, i.gaveUp(o, "its tree has ended"), o)
 	}
 	run, spec := i.run, i.current
 	if !i.owesHook || len(spec.Hooks.PostStop) == 0 {
@@ -135,7 +136,24 @@ func (s *Supervisor) ended(i *instance, run uint64, e ending) {
 	i.ends++
 	i.facts.ran = true
 	cause, o := i.outcomeOf(e)
-	s.step(i, Ended, cause, i.judgeEnd(o, e.lasted()))
+	o = i.judgeEnd(o, e.lasted())
+	s.step(i, Ended, i.gaveUp(o, cause), o)
+}
+
+// gaveUp adds to the cause of an end that there were enough restarts.
+func (i *instance) gaveUp(o outcome, cause string) string {
+	r := i.spec.Restart
+	if !o.exhausted {
+		return cause
+	}
+	text := fmt.Sprintf("gave up after %d restarts", r.MaxRestarts)
+	if r.MaxRestarts == 1 {
+		text = "gave up after 1 restart"
+	}
+	if r.Window > 0 {
+		text += " within " + units.FormatDuration(r.Window)
+	}
+	return text + ": " + cause
 }
 
 // foresee says what follows the end of a run, whose hook is under way, as things stand.
@@ -143,7 +161,7 @@ func (i *instance) foresee() (m Machine, cause string) {
 	cause, o := i.outcomeOf(*i.over)
 	o, _, _ = i.judge(o, i.over.lasted())
 	m, _, _ = i.m.next(Ended, i.terms(o)) // unchanged where it can't happen
-	return m, cause
+	return m, i.gaveUp(o, cause)
 }
 
 func (e ending) lasted() time.Duration { return e.exit.LastSeen().Sub(e.exit.Started) }

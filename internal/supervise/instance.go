@@ -132,7 +132,7 @@ type outcome struct{ ok, exhausted, before bool }
 // fact is what others may depend on.
 func (i *instance) fact() fact {
 	f := i.facts
-	f.state, f.ready = i.m.State, i.ready
+	f.name, f.state, f.ready = i.name(), i.m.State, i.ready
 	return f
 }
 

@@ -120,7 +120,12 @@ const notStartedWords = "not started: "
 // application is why, where it is another.
 func (i *instance) notStarted() (why, blocker string) {
 	if i.refused && i.m.State != client.Stopped {
-		blocker, _, _ = strings.Cut(i.cause, " ") // as dependenciesOf says it
+		name, _, _ := strings.Cut(i.cause, " ") // as dependenciesOf says it
+		for _, d := range i.spec.DependsOn {
+			if replica, ok := strings.CutPrefix(name, d.App); ok && (replica == "" || replica[0] == '.') {
+				blocker = d.App
+			}
+		}
 		return i.cause, blocker
 	}
 	if i.exit != nil {
@@ -250,7 +255,7 @@ func (s *Supervisor) one(name string, replica int, do func(*instance) error) err
 }
 
 func (i *instance) failure(text string) client.Failure {
-	f := client.Failure{App: i.app.spec.Name, Replica: i.replica, Text: text, Survivors: i.left}
+	f := client.Failure{App: i.app.spec.Name, Replica: i.replica, Name: i.name(), Text: text, Survivors: i.left}
 	if i.m.State == client.Stuck && len(i.left) == 0 {
 		f.Hint = "foster inspect " + i.treeID + " shows the tree that has its name; when that has ended, what was asked for last is done"
 	} else if i.tree == nil {

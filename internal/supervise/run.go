@@ -211,7 +211,8 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 			s.failedRun(i)
 		}
 		i.ends++ // nothing of it is left: who waits for that isn't to wait for the next
-		s.step(i, NotLaunched, units.ErrorText(err), i.judgeEnd(outcome{}, 0))
+		o := i.judgeEnd(outcome{}, 0)
+		s.step(i, NotLaunched, i.gaveUp(o, units.ErrorText(err)), o)
 		return
 	}
 	s.hold(i, tree)
