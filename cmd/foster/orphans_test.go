@@ -72,7 +72,7 @@ func TestExplainFindsWhoHoldsThePortAndTheOrphanThatItBelongsTo(t *testing.T) {
 	out := ownHost(t, `
 echo 'sh ./sub; :' >start; echo 'listen; :' >sub
 setsid sh ./start & start=$!
-until_ '[ -e port ]'
+until_ '[ -s port ]'
 kill -9 $(ps -o pid= -C sh --sort pid | while read p; do tr '\0' ' ' </proc/$p/cmdline | grep -q '^sh ./start ' && echo $p; done)
 until_ 'orphaned ./sub >/dev/null'
 orphan=$(orphaned ./sub)

@@ -121,7 +121,7 @@ status foster explain :$port
 
 func TestAPortMayBeHeldFromAnotherNamespace(t *testing.T) {
 	out := ownHost(t, `
-setsid socket pass 0 port; until_ '[ -e port ]'
+setsid socket pass 0 port; until_ '[ -s port ]'
 until_ 'pgrep -x sleep'
 status foster explain :$(cat port)
 foster orphans | sed 's/^/orphans: /'
@@ -198,7 +198,7 @@ func TestWhyNobodyHasAPort(t *testing.T) {
 func TestAllCommandsAgreeOnAProcessWithoutItsFirstThread(t *testing.T) {
 	out := ownHost(t, `
 setsid headless & pid=$!
-until_ '[ "$(state $pid)" = Z ] && [ -e port ]'
+until_ '[ "$(state $pid)" = Z ] && [ -s port ]'
 status foster explain $pid
 foster tree $pid
 foster ps --state zombie -o pid,args | sed 's/^/zombie: /'
@@ -208,8 +208,8 @@ status foster explain :$(cat port)
 echo BEGIN; foster explain -o json $pid; echo END
 kill -9 $pid; wait $pid; rm port
 foster run -d --id web -- headless
-until_ '[ -e port ]'; pid=$(pgrep -x headless)
-until_ '[ "$(state $pid)" = Z ] && [ -e port ]'
+until_ '[ -s port ]'; pid=$(pgrep -x headless)
+until_ '[ "$(state $pid)" = Z ] && [ -s port ]'
 foster inspect web | sed 's/^/inspect: /'
 foster stop web
 `)
@@ -238,7 +238,7 @@ sh -c 'sleep 1001 & echo $! >old'
 exec neglect setsid sh -c 'kill -9 $$'
 END
 setsid sh ./session &
-until_ '[ -e neglect.pid ]'
+until_ '[ -s neglect.pid ]'
 zombie=$(ps -o pid= --ppid $(cat neglect.pid) | tr -d ' ')
 until_ '[ "$(state $zombie)" = Z ] && runs $(cat old) sleep'
 status foster explain $zombie
@@ -269,7 +269,7 @@ func TestAParentIsNotBlamedForATracedZombie(t *testing.T) {
 	out := ownHost(t, `
 setsid sleep 1000 & pid=$!
 until_ 'runs $pid sleep'
-setsid trace $pid & until_ '[ -e trace.pid ]'
+setsid trace $pid & until_ '[ -s trace.pid ]'
 kill -9 $pid; until_ '[ "$(state $pid)" = Z ]'
 status foster explain $pid
 status foster zombies
