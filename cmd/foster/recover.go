@@ -93,6 +93,11 @@ func recoverAll(ctx context.Context, list bool, form string, stdout, stderr io.W
 
 // forgetTrees drops lost trees from the journal, and says what is left of them.
 func forgetTrees(ctx context.Context, ids []string, stdout io.Writer) error {
+	for _, id := range ids {
+		if err := journal.ValidID(id); err != nil {
+			return usageError{fmt.Errorf("--forget: %w", err)}
+		}
+	}
 	lost, _, err := foster.Recover(ctx, foster.ListOnly())
 	if err != nil {
 		return err

@@ -445,7 +445,7 @@ func TestForgetLeavesLivingTreesAlone(t *testing.T) {
 	p = begin(t, "foster", "recover", "--forget", "nobody")
 	p.err.next(`^foster: there is no tree "nobody"$`)
 	p.ends(exitRefused)
-	for _, wrong := range [][]string{{"--list"}, {"-o", "json"}} {
+	for _, wrong := range [][]string{{"--list"}, {"-o", "json"}, {"--forget", ""}, {"--forget", "../x"}} {
 		p = begin(t, "foster", append([]string{"recover", "--forget", "web"}, wrong...)...)
 		p.ends(exitUsage)
 	}
