@@ -88,7 +88,7 @@ In a container:
 	})
 	root.AddCommand(
 		newRun(stdin, stdout, stderr), newInit(stdin, stdout, stderr), newLs(stdout, stderr), newInspect(stdout), newAttach(stdin, stdout, stderr), newWait(stdout, stderr),
-		newStop(stdout, stderr), newSignal(stdout), newExtend(stdout), newClaim(stdout), newRecover(stdout, stderr), newVersion(stdout),
+		newStop(stdout, stderr), newSignal(stdout), newExtend(stdout), newClaim(stdout), newRelease(stdout, stderr), newRecover(stdout, stderr), newVersion(stdout),
 		newUp(stdout, stderr), newDown(stdout, stderr), newStart(stdout), newRestart(stdout), newStatus(stdout, stderr), newLogs(stdout, stderr), newEvents(stdout, stderr),
 		newScale(stdout), newUpdate(stdout, stderr), newHistory(stdout, stderr), newIsReady(stdout, stderr), newReload(stdout), newExec(stdin, stdout, stderr),
 		newPs(stdout), newTree(stdout),

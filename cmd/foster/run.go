@@ -278,8 +278,12 @@ func (r *runner) verdict(exit foster.Exit, err error) string {
 	if lost := r.reapOrphans(); len(lost) > 0 && !r.quiet {
 		line("left the process group, and are not held any more: " + processNames(lost, len(lost)))
 	}
-	if exit.LeaderLost && !r.quiet {
+	switch {
+	case r.quiet:
+	case exit.LeaderLost:
 		line(endLine(exit))
+	case exit.Released:
+		line("it was released: its processes run on, and nobody watches them")
 	}
 	b.WriteString(reportText(r.report, r.cmd, exit, r.left))
 	if s, ok := errors.AsType[*foster.SurvivorsError](err); ok {

@@ -204,6 +204,13 @@ func (c *Client) Stop(plan *wire.Plan, cause string) error {
 	return err
 }
 
+// Release has the shim let go of the tree: its processes run on.
+func (c *Client) Release() error {
+	id := c.id()
+	_, err := replied(c.ask(nil, &wire.Release{ID: id, Guest: true}, id))
+	return err
+}
+
 // Signal sends a signal once, and says to how many.
 func (c *Client) Signal(sig syscall.Signal, scope wire.Scope) (int, error) {
 	id := c.id()

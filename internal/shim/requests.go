@@ -53,21 +53,25 @@ func (s *server) serve(c *client, msg wire.Message) error {
 		s.handOut(c, m.ID)
 	case *wire.Watch:
 		s.show(c, m.ID)
+	case *wire.Release:
+		if c != s.side && !m.Guest {
+			s.refuse(c, m.ID, syscall.EPERM, "it is another's now")
+			return nil
+		}
+		s.release(c, m.ID)
 	default:
 		if c == s.side {
 			return s.serveSide(msg)
 		}
-		return s.serveFormer(c, msg)
+		return s.serveFormer(msg)
 	}
 	return nil
 }
 
 // serveFormer is for an owner's side whose tree another has claimed, and that may not
 // know it yet.
-func (s *server) serveFormer(c *client, msg wire.Message) error {
-	switch m := msg.(type) {
-	case *wire.Release:
-		s.refuse(c, m.ID, syscall.EPERM, "it is another's now")
+func (s *server) serveFormer(msg wire.Message) error {
+	switch msg.(type) {
 	case *wire.Drop: // the output, too, is another's
 	case *wire.Confirm: // it is another's to say
 	default:
@@ -81,8 +85,6 @@ func (s *server) serveSide(msg wire.Message) error {
 	switch m := msg.(type) {
 	case *wire.Start:
 		s.start(m)
-	case *wire.Release:
-		s.release(m.ID)
 	case *wire.Drop:
 		if t := s.terms; t != nil {
 			if fd, ok := t.outputs[m.Stream]; ok {

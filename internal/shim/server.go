@@ -254,22 +254,26 @@ func (s *server) timeOver() {
 }
 
 // release answers a request to let the tree go.
-func (s *server) release(id uint64) {
+func (s *server) release(c *client, id uint64) {
 	if s.held == nil {
-		return // that the tree has ended is the answer
+		if c != s.side { // to that, the news of the end is the answer
+			s.refuse(c, id, syscall.ESRCH, noTree)
+		}
+		return
 	}
-	reply := &wire.Replied{ID: id}
-	defer s.give(s.side, nil, reply)
 	switch {
+	case s.machine.State == Waiting:
+		s.refuse(c, id, syscall.EBUSY, "it has no owner: who claims it can release it")
 	case s.machine.State != Running:
-		reply.Errno = syscall.EBUSY
+		s.refuse(c, id, syscall.EBUSY, "it is being stopped")
 	case s.held.anchored && !s.held.leaderDone:
-		reply.Errno = syscall.ENOTSUP // the kernel ends the leader of a group with its shim
+		s.refuse(c, id, syscall.ENOTSUP, "its containment is a process group, and the kernel ends its leader with its shim")
 	default:
 		if err := s.held.tree.Release(); err != nil {
-			reply.Errno = errno(err)
+			s.refuse(c, id, errno(err), err.Error())
 			return
 		}
+		s.give(c, nil, &wire.Replied{ID: id})
 		s.step(Released, wire.Plan{})
 	}
 }

@@ -106,7 +106,10 @@ func (m *Stop) fields(c *codec) {
 	num(c, 4, &m.ID)
 }
 
-func (m *Release) fields(c *codec) { num(c, 1, &m.ID) }
+func (m *Release) fields(c *codec) {
+	num(c, 1, &m.ID)
+	c.bool(2, &m.Guest)
+}
 
 func (m *Hello) fields(c *codec) {
 	num(c, 1, &m.Version)

@@ -283,4 +283,7 @@ type Open struct{}
 
 // Release asks the shim to let go of the tree; a Replied with its ID answers,
 // and on success an Ended follows.
-type Release struct{ ID uint64 }
+type Release struct {
+	ID    uint64
+	Guest bool // who asks isn't the owner's side
+}
