@@ -222,6 +222,22 @@ func (s *server) expect(reached []procfs.Stat) {
 	for _, m := range reached {
 		h.expected[m.PID] = m
 	}
+	if len(h.expected) >= h.tooMany() {
+		h.forgetReaped()
+	}
+}
+
+// tooMany is how many are expected when it is time to forget those that are gone: who has a
+// parent in the tree isn't reaped here.
+func (h *holding) tooMany() int { return max(256, 2*h.keptExpected) }
+
+func (h *holding) forgetReaped() {
+	for pid, seen := range h.expected {
+		if now, err := procfs.Read(pid); err != nil || now.Start != seen.Start {
+			delete(h.expected, pid)
+		}
+	}
+	h.keptExpected = len(h.expected)
 }
 
 // dying says, of a tree whose cgroup is empty, whether somebody who was signalled is

@@ -62,6 +62,8 @@ type holding struct {
 	usage      wire.Usage
 	signaled   map[procfs.Identity]bool // whom the step under way has reached
 	expected   map[int]procfs.Stat      // who was signalled and wasn't reaped yet: see dying
+
+	keptExpected int // of expected, when those that are gone were forgotten last
 }
 
 // newServer serves an owner's side, which is the process with that pid.
