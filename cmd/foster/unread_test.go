@@ -60,9 +60,11 @@ apps:
 			if signals == 2 {
 				for exec.Command("foster", "is-ready", "-q", "-f", path, "loud").Run() == nil { // polls: it has been heeded
 				}
-				<-time.After(echo) // what comes sooner is no second word
-				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-					t.Fatal(err)
+				for range 2 { // without delay, and then by SIGKILL
+					<-time.After(2 * echo) // what comes sooner is no further word
+					if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 			if err := cmd.Wait(); err != nil {

@@ -275,15 +275,24 @@ func (s *Supervisor) follow(i *instance, tree *foster.Tree, output captures) {
 		})
 		// Until all is in the log, nothing is confirmed, and no other run begins: whoever kills
 		// this process meanwhile has lost nothing, since the shim has the rest.
-		if last.written(s.patient.Done()) {
+		over, forget := s.impatience()
+		if last.written(over) {
 			s.confirmEnd(tree)
 		}
+		forget()
 		output.finish()
 		if !soon {
 			s.awaitsDisk(i, false)
 		}
 		s.conclude(i, run, &spec, e)
 	})
+}
+
+// impatience is closed when an end is no longer waited for to be written: a moment after it,
+// where all is stopped without delay.
+func (s *Supervisor) impatience() (over <-chan struct{}, forget func() bool) {
+	closed := make(chan struct{})
+	return closed, context.AfterFunc(s.patient, func() { time.AfterFunc(slowDisk, func() { close(closed) }) })
 }
 
 // heard takes an event of a tree.
@@ -362,7 +371,9 @@ func (s *Supervisor) confirmEnd(tree *foster.Tree) {
 		}
 	default:
 	}
-	if s.past.store.FlushUntil(s.patient.Done()) {
+	over, forget := s.impatience()
+	defer forget()
+	if s.past.store.FlushUntil(over) {
 		tree.ConfirmEnd()
 	}
 }
