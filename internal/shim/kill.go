@@ -19,6 +19,9 @@ func (s *server) signal(sig syscall.Signal, scope wire.Scope) (count int, err er
 	if h == nil {
 		return 0, unix.ESRCH
 	}
+	if sig < 0 || sig > sys.LastSignal {
+		return 0, unix.EINVAL // else nobody would get it, as if all had ended
+	}
 	toLeader := scope == wire.ScopeLeader || scope == wire.ScopeGroup && !h.anchored
 	if toLeader && !h.anchored {
 		// A zombie takes a signal, and nobody would get it.
