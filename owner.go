@@ -103,7 +103,7 @@ func (o *owner) run() {
 		case err := <-o.read:
 			o.reading--
 			if err != nil {
-				o.failed = append(o.failed, fmt.Errorf("Stdin: %w", err))
+				o.failed = append(o.failed, fmt.Errorf("reading Stdin: %w", err))
 			}
 		case <-impatient:
 			o.reading = 0

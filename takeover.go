@@ -114,7 +114,7 @@ func (o *owner) cancelReturned(err error) {
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
 	case err != nil:
-		o.failed = append(o.failed, fmt.Errorf("Cancel: %w", err))
+		o.failed = append(o.failed, fmt.Errorf("calling Cancel: %w", err))
 	case !o.over:
 		o.noteStop(CauseCanceled, time.Now())
 	}
