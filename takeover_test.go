@@ -130,7 +130,7 @@ func TestWhatCancelReturnsIsReported(t *testing.T) {
 			switch {
 			case want == os.ErrProcessDone && err != nil:
 				t.Errorf("%s: %v; want that it counts as ended by itself", name, err)
-			case want == errBroken && (!errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "foster: Cancel: ")):
+			case want == errBroken && (!errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "foster: calling Cancel: ")):
 				t.Errorf("%s: %v", name, err)
 			}
 		}
