@@ -121,7 +121,9 @@ func refuseEmpty(cmd *cobra.Command) {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		names := args
 		switch cmd.Name() {
-		case "run", "init", "exec":
+		case "run", "init": // an empty command can't be found: 127, as of a shell
+			names = nil
+		case "exec":
 			names = args[:min(1, len(args))]
 		}
 		if slices.Contains(names, "") {
