@@ -22,11 +22,12 @@ func newEvents(stdout *os.File, stderr io.Writer) *cobra.Command {
 		Long: `Show the events of a project that are kept, or those of the applications that are named:
 each change of a state, with its cause, and what else has happened. Each has a number;
 --after begins behind one. The project need not run, but for --follow.`,
-		Example:           "  foster events --follow\n  foster events --after 120 -o json web",
+		Example:           "  foster events --follow\n  foster events -n 20 web\n  foster events --after 120 -o json web",
 		ValidArgsFunction: completeApps(&e.projectFlags),
 		RunE:              func(cmd *cobra.Command, args []string) error { return e.run(cmd.Context(), args) },
 	}
 	followFlag(cmd, &e.follow, "go on with those to come")
+	newestFlag(cmd, &e.newest, "events")
 	cmd.Flags().Uint64Var(&e.after, "after", 0, "only those after the one with this `number`")
 	e.projectFlags.add(cmd)
 	outputFlag(cmd, &e.form)
@@ -36,6 +37,7 @@ each change of a state, with its cause, and what else has happened. Each has a n
 type eventsCommand struct {
 	projectFlags
 	follow bool
+	newest int
 	after  uint64
 	form   string
 	stdout *os.File
@@ -47,6 +49,9 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 	if err := validOutput(e.form); err != nil {
 		return err
 	}
+	if err := validNewest(e.newest, "events"); err != nil {
+		return err
+	}
 	if err := realFiles("events", e.files, names); err != nil {
 		return err
 	}
@@ -55,19 +60,48 @@ func (e *eventsCommand) run(ctx context.Context, names []string) error {
 			return err
 		}
 		e.widest = widestName(narrowed(status.Apps, of))
-		for event, err := range past.Events(ctx, e.after, e.follow) {
-			if errors.Is(err, client.ErrNotRunning) {
-				return nil
-			}
-			if err == nil && aimedAt(event, of) {
-				err = e.print(event)
-			}
+		err := e.show(ctx, past, of)
+		if errors.Is(err, client.ErrNotRunning) {
+			return nil // it has ended: no more events come
+		}
+		return unread(err)
+	})
+}
+
+// show prints the events of these applications: the newest of those that are kept, or all,
+// and then those to come.
+func (e *eventsCommand) show(ctx context.Context, past lookback, of []client.Target) error {
+	after := e.after
+	if e.newest >= 0 {
+		var newest []client.Event
+		for event, err := range past.Events(ctx, after, false) {
 			if err != nil {
-				return unread(err)
+				return err
+			}
+			after = event.Seq
+			if aimedAt(event, of) {
+				newest = append(newest, event)
+				newest = newest[max(0, len(newest)-e.newest):]
 			}
 		}
-		return nil
-	})
+		for _, event := range newest {
+			if err := e.print(event); err != nil {
+				return err
+			}
+		}
+		if !e.follow {
+			return nil
+		}
+	}
+	for event, err := range past.Events(ctx, after, e.follow) {
+		if err == nil && aimedAt(event, of) {
+			err = e.print(event)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func aimedAt(e client.Event, of []client.Target) bool {

@@ -36,7 +36,7 @@ A line begins with the name of its application. The project need not run, but fo
 	}
 	fl := cmd.Flags()
 	followFlag(cmd, &l.follow, "go on with what is written from now on")
-	fl.IntVarP(&l.newest, "lines", "n", -1, "of what is kept, only so many lines of the end; -1: all")
+	newestFlag(cmd, &l.newest, "lines")
 	fl.StringVar(&l.since, "since", "", "only what was written since this `time`")
 	fl.StringVar(&l.until, "until", "", "only what was written until this `time`")
 	fl.StringVar(&l.stream, "stream", "", "only stdout, or only stderr")
@@ -86,6 +86,18 @@ func followFlag(cmd *cobra.Command, follow *bool, usage string) {
 	})
 }
 
+// newestFlag gives a command --lines: how many of the newest lines, or events, it shows.
+func newestFlag(cmd *cobra.Command, newest *int, what string) {
+	cmd.Flags().IntVarP(newest, "lines", "n", -1, "of what is kept, only this many of the newest "+what+"; -1: all, 0: none")
+}
+
+func validNewest(newest int, what string) error {
+	if newest < -1 {
+		return usageError{flagError("lines", fmt.Errorf("%d: want a number of %s, or -1 for all", newest, what))}
+	}
+	return nil
+}
+
 func notFollow(command string, err error, names []string) error {
 	hint := command + " --follow, or -F, goes on with what is to come; -f is --file in every command"
 	if len(names) > 0 {
@@ -112,11 +124,12 @@ func (l *logsCommand) query(now time.Time) (client.LogQuery, error) {
 	if err := validOutput(l.form); err != nil {
 		return q, err
 	}
+	if err := validNewest(l.newest, "lines"); err != nil {
+		return q, err
+	}
 	switch {
 	case l.stream != "" && l.stream != "stdout" && l.stream != "stderr":
 		return q, flagError("stream", fmt.Errorf("%q is none of stdout, stderr", l.stream))
-	case l.newest < -1:
-		return q, flagError("lines", fmt.Errorf("%d: want a number of lines, or -1 for all", l.newest))
 	case l.newest == 0:
 		q.Newest = -1 // none
 	case l.newest < 0:
