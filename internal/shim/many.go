@@ -27,11 +27,16 @@ type many struct {
 	look     chan struct{}
 	looking  bool
 	tidy     clock          // when to give back the memory that starts have taken
+	untidy   time.Time      // since when they take it; zero: it was given back
 	partings sync.WaitGroup // last words under way
 }
 
-// tidyAfter is how long after the last start of several that is.
-const tidyAfter = time.Second
+// tidyAfter is how long after the last start of several that is; tidyAtLatest, where one
+// start follows the other, how long after the first.
+const (
+	tidyAfter    = time.Second
+	tidyAtLatest = 30 * time.Second
+)
 
 // serveMany serves who asks for trees, until it is gone and all trees are over.
 func serveMany(conn *wire.Conn) {
@@ -39,7 +44,7 @@ func serveMany(conn *wire.Conn) {
 		loop: newLoop(), servers: map[*server]bool{}, leaders: map[int]*server{}, cgroups: map[string]*server{},
 		look: make(chan struct{}, 1),
 	}
-	m.tidy = clock{loop: m.loop, due: sys.GiveBackMemory}
+	m.tidy = clock{loop: m.loop, due: m.giveBack}
 	go m.watch()
 	go m.receive(conn)
 	go m.run() // not on the main thread: who wakes it would have to wake that thread as well
@@ -111,7 +116,22 @@ func (m *many) leave(s *server) {
 func (m *many) hold(s *server) {
 	m.leaders[s.held.leader] = s
 	m.cgroups[filepath.Base(s.terms.start.CgroupPath)] = s
-	m.tidy.Reset(tidyAfter)
+	m.tidySoon(time.Now())
+}
+
+// tidySoon has the memory given back that a start takes.
+func (m *many) tidySoon(now time.Time) {
+	if m.untidy.IsZero() {
+		m.untidy = now
+	}
+	if left := m.untidy.Add(tidyAtLatest).Sub(now); left > 0 {
+		m.tidy.Reset(min(tidyAfter, left))
+	}
+}
+
+func (m *many) giveBack() {
+	m.untidy = time.Time{}
+	sys.GiveBackMemory()
 }
 
 // letGo forgets a tree that is over. Who is left of one that was released is reaped, and

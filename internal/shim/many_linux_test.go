@@ -3,6 +3,7 @@ package shim
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster/internal/procfs"
 )
@@ -24,5 +25,30 @@ func TestWhoWasSignalledIsForgottenWhenGone(t *testing.T) {
 	}
 	if _, ok := s.held.expected[self.PID]; !ok {
 		t.Error("who lives was forgotten")
+	}
+}
+
+// TestMemoryIsGivenBackAlsoWhileTreesStart: one start may follow the other for days.
+func TestMemoryIsGivenBackAlsoWhileTreesStart(t *testing.T) {
+	m := &many{loop: newLoop()}
+	given := 0
+	m.tidy = clock{loop: m.loop, due: func() { given++; m.giveBack() }}
+	m.tidySoon(time.Now())
+	m.untidy = m.untidy.Add(50*time.Millisecond - tidyAtLatest)
+	starts := time.NewTicker(time.Millisecond)
+	defer starts.Stop()
+	stuck := time.After(20 * time.Second)
+	for given == 0 {
+		select {
+		case <-starts.C:
+			m.tidySoon(time.Now())
+		case do := <-m.loop.work:
+			do()
+		case <-stuck:
+			t.Fatal("memory isn't given back")
+		}
+	}
+	if !m.untidy.IsZero() {
+		t.Error("the next start isn't the first again")
 	}
 }
