@@ -36,8 +36,12 @@ func init() {
 // roleKeeper owns a tree and reads nothing of its output: its first argument is a list
 // of terms, the rest a role.
 func roleKeeper(args []string) {
-	cmd := roleCommand(args[1:]...)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	name, argv := role(args[1:]...)
+	cmd := foster.CommandContext(ctx, name, argv...)
 	var read string
+	var canceled bool
 	for term := range strings.SplitSeq(args[0], ",") {
 		key, value, _ := strings.Cut(term, "=")
 		d, _ := time.ParseDuration(value) // of those that are one
@@ -64,6 +68,8 @@ func roleKeeper(args []string) {
 			cmd.KeepExit = true
 		case "confirm": // which it never does
 			cmd.ConfirmEnd = true
+		case "cancel":
+			canceled = true
 		case "pids":
 			cmd.Limits = foster.Limits{PIDs: int64(mustAtoi(value)), Memory: 64 << 20}
 		case "socket": // which is handed over, and kept
@@ -84,6 +90,9 @@ func roleKeeper(args []string) {
 		os.Exit(1)
 	}
 	say("shim %d leader %d", foster.ShimPID(tree), tree.Leader())
+	if canceled {
+		cancel()
+	}
 	if read != "" {
 		readPart(tree, read)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +38,26 @@ func TestAnEndThatWasNotConfirmedIsToldToTheNextOwner(t *testing.T) {
 		if _, err := foster.Attach(context.Background(), "kept"); !errors.Is(err, foster.ErrUnknown) {
 			t.Errorf("after that: %v", err)
 		}
+	})
+}
+
+// The context of the one before is none of the next owner's.
+func TestTheNextOwnerIsToldThatTheOneBeforeCanceled(t *testing.T) {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		cmd, out, _ := keep(t, c, "grace=1m,confirm,cancel", "block")
+		out.next("kept to its end: cause canceled")
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		tree := attach(t, foster.WithConfirmEnd())
+		exit, err := tree.Wait()
+		if exit.Cause != foster.CauseCanceled || exit.Leader.Signal != syscall.SIGTERM {
+			t.Errorf("%+v, %v", exit, err)
+		}
+		if _, ok := errors.AsType[*foster.ExitError](err); !ok {
+			t.Errorf("got %v", err)
+		}
+		tree.ConfirmEnd()
 	})
 }
 

@@ -401,7 +401,7 @@ func (o *owner) finish() {
 		// What isn't known to be over is left in the journal, for Recover.
 		o.registered.end(held)
 	}
-	if o.exit.Cause == CauseCanceled {
+	if o.exit.Cause == CauseCanceled && o.doneContext != nil { // else an owner before has canceled
 		o.failed = append(o.failed, o.doneContext.Err())
 	}
 	t := o.tree
