@@ -63,7 +63,6 @@ func Read(pid int) (Stat, error) {
 // kernel shows that thread's, as if the process were a zombie.
 func (s *Stat) lookAtOthers() {
 	const most = 256 // of a process with more threads that end, it shows at the next look
-	s.FirstEnded = true
 	folder := "/proc/" + strconv.Itoa(s.PID) + "/task/"
 	dir, err := os.Open(folder)
 	if err != nil {
@@ -77,7 +76,8 @@ func (s *Stat) lookAtOthers() {
 		if err != nil {
 			continue
 		}
-		if other, err := parseStat(buf[:n]); err == nil && !other.Exiting() {
+		if other, err := parseStat(buf[:n]); err == nil && !other.Exiting() && !killed(folder+tid) {
+			s.FirstEnded = true
 			s.State, s.Flags = other.State, other.Flags
 			return
 		}
@@ -117,7 +117,13 @@ func Dying(s Stat) bool {
 	if s.Ended() {
 		return true
 	}
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(s.PID) + "/status")
+	return killed("/proc/" + strconv.Itoa(s.PID))
+}
+
+// killed says whether SIGKILL is pending for the thread with this folder in /proc, or the
+// thread is gone. When a process is killed, the kernel marks each of its threads like this.
+func killed(folder string) bool {
+	b, err := os.ReadFile(folder + "/status")
 	if err != nil {
 		return os.IsNotExist(err) || errors.Is(err, syscall.ESRCH)
 	}

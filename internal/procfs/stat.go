@@ -25,8 +25,8 @@ type Stat struct {
 	Threads uint64
 	Start   uint64 // clock ticks after boot: with PID, the identity of a process
 
-	// FirstEnded says that the first thread has ended, or is about to, while others are
-	// there. State and Flags are then those of one that runs on, if there is any.
+	// FirstEnded says that the first thread has ended, or is about to, while another runs on.
+	// State and Flags are then those of that one.
 	FirstEnded bool
 }
 
