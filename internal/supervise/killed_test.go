@@ -67,6 +67,7 @@ func TestASupervisorMayBeKilledAtAnyMoment(t *testing.T) {
 	s.Status() // when it has taken over
 	for _, app := range steady {
 		i := awaitState(t, s, app, client.Running)
+		leaktest.Eventually(t, app+" has said so", func() bool { return strings.Contains(lines(t, out), "start "+app) })
 		if got := strings.Count(lines(t, out), "start "+app); got != 1 {
 			t.Errorf("%s was started %d times; now %q", app, got, i.Cause)
 		}

@@ -137,6 +137,11 @@ func instanceOf(t *testing.T, s *Supervisor, app string) client.Instance {
 
 func awaitState(t *testing.T, s *Supervisor, app string, want client.State) (i client.Instance) {
 	t.Helper()
+	defer func() {
+		if i.State != want {
+			t.Logf("%s is %s: %s (%+v)", app, i.State, i.Cause, i)
+		}
+	}()
 	leaktest.Eventually(t, app+" is "+string(want), func() bool {
 		i = instanceOf(t, s, app)
 		return i.State == want
