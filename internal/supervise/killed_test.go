@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -193,4 +194,39 @@ func TestWhatNobodyHoldsIsEndedBeforeAnotherIsStarted(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	leaktest.ReapOrphans(t) // what was left of the life before
+}
+
+// A tree that couldn't be taken over, since another owner had it, is not restarted by the next
+// supervisor, to which that owner has left it.
+func TestWhatCouldNotBeTakenOverIsNotRestarted(t *testing.T) {
+	others, dir := t.TempDir(), t.TempDir()
+	owner := startSupervisor(t, others)
+	leaktest.Eventually(t, "both run", func() bool { return strings.Count(lines(t, filepath.Join(others, "out")), "start") == 2 })
+	second := startSupervisor(t, dir)
+	leaktest.Eventually(t, "it has noted that it can't have them", func() bool {
+		m, _, err := remember(dir)
+		return err == nil && len(m.Rests) == 2
+	})
+	for _, cmd := range []*exec.Cmd{second, owner} {
+		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // killed
+	}
+	s, end := running(t, sleepers(dir), Options{State: dir})
+	for _, app := range []string{"db", "web"} {
+		if i := awaitState(t, s, app, client.Running); !strings.HasPrefix(i.Cause, "taken over") {
+			t.Errorf("%s: %q", app, i.Cause)
+		}
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, filepath.Join(others, "out")); strings.Count(got, "stop") != 2 {
+		t.Errorf("%s", got)
+	}
+	if got := lines(t, filepath.Join(dir, "out")); got != "" {
+		t.Errorf("another was started: %s", got)
+	}
+	leaktest.ReapOrphans(t) // the shims of the lives before
 }

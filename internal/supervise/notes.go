@@ -40,6 +40,8 @@ func (s *Supervisor) noteOf(i *instance) *restNote {
 		return &restNote{State: client.Failed, Cause: cause, Since: since}
 	case stopping && !m.Again:
 		return &restNote{State: client.Stopped, Cause: cause, Since: since, Active: m.Active}
+	case m.State == client.Stuck: // if the next life can take its tree over, it isn't restarted
+		return &restNote{State: client.Waiting, Due: i.schedule != nil}
 	case stopping:
 		return &restNote{State: client.Stopping, Active: m.Active}
 	case i.m.Queued:
