@@ -171,3 +171,24 @@ func TestACgroupWithThisProcessInItIsNotTouched(t *testing.T) {
 		t.Errorf("end: %v", err)
 	}
 }
+
+// TestTheSessionOfWhoWasMovedIntoTheCgroupIsNotTheTrees: a process of a
+// stranger's session may be moved into the cgroup. It is ended with the tree, and nobody
+// beside it.
+func TestTheSessionOfWhoWasMovedIntoTheCgroupIsNotTheTrees(t *testing.T) {
+	c, l := lostCgroup(t)
+	a := startApp(t, 1, "sleep 100 & echo child $!; wait")
+	other := startApp(t, 2, "sleep 100 & echo moved $!; sleep 100 & echo beside $!; wait")
+	join(t, c.Path, a.members["child"].PID)
+	join(t, c.Path, other.members["moved"].PID)
+	a.endLeader()
+	l.Members = seen(a.leader, a.members["child"], other.members["moved"])
+	mustFind(t, l, a.members["child"], other.members["moved"])
+	mustEnd(t, l, term, a.members["child"], other.members["moved"])
+	if _, unproven, err := l.Find(); err != nil || len(unproven) > 0 {
+		t.Errorf("named: %+v, %v", unproven, err)
+	}
+	if !alive(other.leader) || !alive(other.members["beside"]) {
+		t.Error("strangers were met")
+	}
+}

@@ -26,10 +26,11 @@ import (
 //   - who shares a session or a process group with a proven one, where a member of the
 //     tree has made it: its number is that of a recorded member, which may itself be
 //     dead, or it is the session of a recorded member and not that in which the leader
-//     was started. Sessions and groups are inherited, or entered from within. As long as
-//     one is in it that was proven, the number can't have been given to another process
-//     (the kernel doesn't give it out), so it's still the one that a member of the tree
-//     made. A recorded member that is a zombie proves that as well.
+//     was started. (Not so in a cgroup: its members may have been moved into it.)
+//     Sessions and groups are inherited, or entered from within. As long as one is in it
+//     that was proven, the number can't have been given to another process (the kernel
+//     doesn't give it out), so it's still the one that a member of the tree made. A
+//     recorded member that is a zombie proves that as well.
 //
 // Who is in such a session or group beside nobody that is proven may be of the tree, or of
 // a stranger that was given the number since: see [remains.unproven]. Whose parent ended
@@ -78,7 +79,8 @@ func newRemains(l Lost) (*remains, error) {
 		if m.PID > 1 && m.Start > 0 {
 			r.numbers[m.PID] = append(r.numbers[m.PID], m.Start)
 		}
-		if leader := l.Members[0]; leader.Session != 0 && m.Session != 0 && (m.Session != leader.Session || leader.Session == leader.PID) {
+		// Anybody may have been moved into a cgroup, from a session of their own.
+		if leader := l.Members[0]; l.Containment != wire.Cgroup && leader.Session != 0 && m.Session != 0 && (m.Session != leader.Session || leader.Session == leader.PID) {
 			r.sessions[m.Session] = true
 		}
 	}
