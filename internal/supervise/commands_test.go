@@ -237,3 +237,26 @@ func TestAStopUnderWayIsTakenBackByNobodyElse(t *testing.T) {
 		})
 	}
 }
+
+// A stop command that outlasts what it stops is waited for, before the hook after the end and
+// the next run: it may still clear away what they need.
+func TestWhatFollowsAnEndWaitsForTheStopCommand(t *testing.T) {
+	dir := t.TempDir()
+	out := dir + "/out"
+	app := sleeper("web", out)
+	app.Stop.Command = []string{"/bin/sh", "-c", fmt.Sprintf(`kill $MAINPID; while kill -0 $MAINPID; do sleep 0.01; done
+for n in $(seq 50); do if grep post_stop %[1]s; then break; fi; sleep 0.01; done # too early
+echo cleared >> %[1]s`, out)}
+	app.Hooks.PostStop = []string{"/bin/sh", "-c", "echo post_stop >> " + out}
+	s, end := running(t, oneApp(app), Options{})
+	awaitState(t, s, "web", client.Running)
+	said(t, out, "start web")
+	if err := s.Restart(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	said(t, out, "start web, stop web, cleared, post_stop, start web")
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	said(t, out, "start web, stop web, cleared, post_stop, start web, stop web, cleared, post_stop")
+}

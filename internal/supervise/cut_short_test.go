@@ -38,17 +38,24 @@ func actOnRequest(s *Supervisor) {
 		case "stop":
 			_ = s.Stop(ctx, nil)
 		case "stop when completed":
-			for e := range s.Events(ctx, 0, true) {
-				if e.To == client.Completed {
-					break
-				}
-			}
+			untilCompleted(ctx, s)
 			_ = s.Stop(ctx, nil)
+		case "down when completed":
+			untilCompleted(ctx, s)
+			_ = s.Down(ctx)
 		case "scale":
 			_ = s.Scale(ctx, "web", 1)
 		}
 		_ = os.WriteFile(filepath.Join(s.options.State, "acted"), nil, 0o600)
 	}()
+}
+
+func untilCompleted(ctx context.Context, s *Supervisor) {
+	for e := range s.Events(ctx, 0, true) {
+		if e.To == client.Completed {
+			return
+		}
+	}
 }
 
 func init() {

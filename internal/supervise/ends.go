@@ -19,6 +19,8 @@ type ending struct {
 	err    error
 	told   []string // what the hook after it is told
 	active bool     // it has completed, and is active until it is stopped: the hook runs then
+	// preparing is as in instance: the commands of a stop may outlast what they stop.
+	preparing <-chan struct{}
 }
 
 // left are the processes that couldn't be ended.
@@ -52,7 +54,7 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e *ending) {
 	if run != i.run {
 		return
 	}
-	e.told = i.endVariables(*e)
+	e.told, e.preparing = i.endVariables(*e), i.preparing
 	i.exit = exitOf(e.exit)
 	s.endRun(i)
 	s.stopProbes(i) // a hook may take long, and there is nobody to ask
@@ -66,8 +68,12 @@ func (s *Supervisor) noteEnd(i *instance, run uint64, e *ending) {
 }
 
 // conclude runs the hook after an end, and tells the loop. Where processes are left, the hook
-// would run beside them: see gone.
+// would run beside them: see gone. What a stop has run before is waited for: it may clear away
+// what the next run needs.
 func (s *Supervisor) conclude(i *instance, run uint64, spec *config.App, e ending) {
+	if e.proven() && e.preparing != nil {
+		<-e.preparing
+	}
 	if e.proven() && !e.active {
 		s.afterEnd(i, run, spec, e.told)
 	}

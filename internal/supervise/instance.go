@@ -39,6 +39,7 @@ type instance struct {
 	starting  context.CancelFunc // cuts a start short
 	plan      foster.StopPlan    // of the next stop: what it leaves out is as the configuration says
 	owesHook  bool               // the hook after its end is to be run when what is left of it, or can't be had, has ended
+	preparing <-chan struct{}    // closed when the hook before a stop, and its command, have ended; nil: there was no stop
 	cutStop   context.CancelFunc // has the hook before a stop, and its command, end; nil: there was no stop
 	endHook   context.CancelFunc // of the hook after the start; nil: there was none
 	clock     *time.Timer        // of the backoff, and of looking after what is stuck

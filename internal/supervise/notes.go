@@ -15,6 +15,7 @@ func (s *Supervisor) noteRest(i *instance) {
 	case i.removed:
 		s.noteLeaving(i)
 	case s.ending:
+		s.noteWhileEnding(i)
 	default:
 		s.memory.rest(i.treeID, s.noteOf(i))
 		s.problem("state", s.memory.broken)

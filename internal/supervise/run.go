@@ -24,7 +24,7 @@ func (s *Supervisor) launch(i *instance) {
 	i.run++
 	i.launches++
 	i.starting, i.current, i.agreed = cancel, i.spec, planOf(&i.spec)
-	i.plan, i.cutStop, i.owesHook = foster.StopPlan{}, nil, false
+	i.plan, i.preparing, i.cutStop, i.owesHook = foster.StopPlan{}, nil, nil, false
 	i.left, i.health, i.text, i.told, i.lineSeen, i.pid = nil, "", "", false, false, 0
 	i.forked, i.leaderEnded, i.wasReady, i.fault = false, false, false, ""
 	s.memory.forgetBegun(i.treeID)

@@ -47,10 +47,12 @@ func (s *Supervisor) stopTree(i *instance) {
 	another := planned(i.plan) || !reflect.DeepEqual(plan, i.agreed)
 	spec.Stop.Timeout = plan.Timeout
 	ctx, cut := context.WithCancel(s.patient)
-	i.cutStop = cut
+	prepared := make(chan struct{})
+	i.preparing, i.cutStop = prepared, cut
 	s.helpers.Go(func() {
 		defer cut()
 		s.beforeSignals(ctx, i, run, spec, pid)
+		close(prepared)
 		// Follow tells how it ended.
 		switch {
 		case s.patient.Err() != nil: // its hook was cut short: the signal is due

@@ -1,6 +1,8 @@
 package supervise
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +27,11 @@ func network(dir string) *config.Project {
 
 func init() {
 	projects["network"] = network
+	projects["network-behind-slow"] = func(dir string) *config.Project {
+		p := network(dir)
+		p.Apps[0].Command = slowToStop(dir).Apps[0].Command
+		return p
+	}
 	projects["network-slow"] = func(dir string) *config.Project {
 		p := network(dir)
 		p.Apps = p.Apps[1:]
@@ -158,6 +165,58 @@ func TestTearingDownIsNotBegunAgainByTheNextLife(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	clearAway(t)
+}
+
+// A foster down is no end of what a one-shot has set up until that is taken down: killed before
+// or in the middle of it, a supervisor leaves the rest to the next life.
+func TestTheNextLifeTearsDownWhatAnEndThatWasCutShortHasNot(t *testing.T) {
+	for _, c := range []struct {
+		project string
+		starts  int
+		want    []string // in the same order
+	}{
+		{"network-behind-slow", 2, []string{"torn-down", "post_stop success 0 true"}},
+		{"network-slow", 1, []string{"post_stop success 0 true"}},
+	} {
+		for _, only := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, only to end: %v", c.project, only), func(t *testing.T) {
+				dir := t.TempDir()
+				killedWhile(t, c.project, "down when completed", dir, c.starts)
+				if ids := LeftActive(dir); !slices.Equal(ids, []string{"test.net.1"}) {
+					t.Fatalf("active: %v", ids)
+				}
+				before := strings.Count(lines(t, dir+"/out"), "start net")
+				s := New(projects[c.project](dir), Options{State: dir, End: only})
+				if only {
+					if err := s.Run(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					end := run(t, s)
+					awaitState(t, s, "net", client.Completed)
+					if err := end(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got := lines(t, dir+"/out")
+				if only && strings.Count(got, "start net") != before {
+					t.Errorf("started for its end: %s", got)
+				}
+				if n := strings.Count(got, "torn-down"); n != strings.Count(got, "start net") {
+					t.Errorf("torn down %d times: %s", n, got)
+				}
+				for _, want := range c.want {
+					if !strings.Contains(got, want) {
+						t.Errorf("no %q: %s", want, got)
+					}
+				}
+				if ids := LeftActive(dir); len(ids) > 0 {
+					t.Errorf("still active: %v", ids)
+				}
+				clearAway(t)
+			})
+		}
+	}
 }
 
 func TestAOneShotThatHasFailedIsNotTornDown(t *testing.T) {

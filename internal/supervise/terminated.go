@@ -30,21 +30,45 @@ func (t termination) came() bool {
 	return len(t) > 0
 }
 
-// restsAtEnd gives the notes that outlive the end of all: none, but at a SIGTERM those of what
-// was stopped by hand and is to be started by hand only.
+// restsAtEnd gives the notes that outlive the beginning of the end of all: of what is still to
+// be taken down, and at a SIGTERM those of what was stopped by hand and is to be started by hand
+// only.
 func (s *Supervisor) restsAtEnd() map[string]restNote {
 	kept := map[string]restNote{}
-	if !s.terminated.came() {
-		return kept
-	}
 	for _, i := range s.instances() {
 		note := s.memory.Rests[i.treeID]
-		if !i.removed && note.State == client.Stopped && i.spec.Restart.Policy == config.RestartUnlessStopped {
-			note.Active = false // the end takes it down
+		if !i.removed && (note.Active || s.staysStopped(i, note)) {
 			kept[i.treeID] = note
 		}
 	}
 	return kept
+}
+
+// staysStopped says whether a note outlives the end: it is of what was stopped by hand, and is
+// to be started by hand only.
+func (s *Supervisor) staysStopped(i *instance, note restNote) bool {
+	return s.terminated.came() && note.State == client.Stopped && i.spec.Restart.Policy == config.RestartUnlessStopped
+}
+
+// noteWhileEnding notes, while all is stopped for the end, how far it is with what is to be taken down:
+// if this supervisor is killed meanwhile, the next one goes on with it.
+func (s *Supervisor) noteWhileEnding(i *instance) {
+	note := s.memory.Rests[i.treeID]
+	if !note.Active {
+		return
+	}
+	switch {
+	case i.m.Active && (i.m.State != client.Stopping || note.State == client.Stopped):
+		return
+	case i.m.Active:
+		note = restNote{State: client.Stopping, Active: true}
+	case s.staysStopped(i, note):
+		note.Active = false
+	default:
+		s.memory.rest(i.treeID, nil)
+		return
+	}
+	s.memory.rest(i.treeID, &note)
 }
 
 // staysAtRest says whether an instance that had come to rest by a note of the life before
