@@ -39,7 +39,8 @@ ended in the same way; where that is nothing, there is nothing to do, and that i
 }
 
 // downWhole ends a supervisor, and waits until its process has let the project go, so
-// that the next command finds none.
+// that the next command finds none. If that was killed meanwhile, it is no longer running, and
+// what it has left is still to be ended.
 func downWhole(ctx context.Context, c *client.Client) error {
 	status, err := c.Status(ctx)
 	if err != nil {
@@ -52,9 +53,6 @@ func downWhole(ctx context.Context, c *client.Client) error {
 			break
 		}
 		again.Close()
-	}
-	if errors.Is(down, client.ErrNotRunning) {
-		return nil // it was ended by another
 	}
 	return down
 }

@@ -43,7 +43,11 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	if c != nil { // one has begun meanwhile
 		defer c.Close()
-		return downError(downWhole(ctx, c))
+		err := downWhole(ctx, c)
+		if errors.Is(err, client.ErrNotRunning) { // and was killed
+			return p.downWithout(ctx, quiet, stderr, err)
+		}
+		return downError(err)
 	}
 	defer lock.Close()
 	defer removeSockets(name, folder, now)
