@@ -115,6 +115,43 @@ func TestALossIsSeenOfAQuietLogWhenItIsAskedFor(t *testing.T) {
 	h.check(t)
 }
 
+// What is in the place of the state of a log, and isn't a file of its own, is never opened: a
+// log of the next life goes on.
+func TestAStateThatIsNoRegularFileIsReplaced(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"FIFO":   func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o700) },
+		"link":   func(path string) error { return os.Symlink(outsider(path), path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			dir := t.TempDir()
+			w := pipe(t, newLog(t, dir, Policy{}), Stdout)
+			w.write("before\n")
+			w.end()
+			path := filepath.Join(w.dir, stateFile)
+			if err := errors.Join(inPlace(path, func() error { return put(path) }), os.WriteFile(outsider(path), []byte("mine"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			l := newLog(t, dir, Policy{})
+			w = pipe(t, l, Stdout)
+			w.write("after\n")
+			leaktest.Eventually(t, "the line is in the log", func() bool { return l.Counters().Lines == 1 })
+			w.end()
+			var lines []string
+			for line, err := range read(t.Context(), client.LogQuery{}, l) {
+				lines = append(lines, fmt.Sprint(line.Text, err))
+			}
+			if got := strings.Join(lines, ", "); got != "before<nil>, after<nil>" {
+				t.Errorf("%q", got)
+			}
+			if text, err := os.ReadFile(outsider(path)); err != nil || string(text) != "mine" {
+				t.Errorf("a file outside was touched: %q, %v", text, err)
+			}
+		})
+	}
+}
+
 // Where the folder can't be made again, that is a problem as long as it lasts.
 func TestAFileInPlaceOfTheFolderIsAProblem(t *testing.T) {
 	leaktest.Check(t)

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -80,8 +79,16 @@ func decodeState(b []byte) (s state, ok bool) {
 
 // readState reads the state of a log's folder.
 func readState(dir string) (state, bool, error) {
-	b, err := os.ReadFile(filepath.Join(dir, stateFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, err := openToRead(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{}, false, nil
+	}
+	if err != nil {
+		return state{}, false, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, stateSize+1))
+	if err != nil {
 		return state{}, false, err
 	}
 	s, ok := decodeState(b)

@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"os"
 	"time"
 
 	"github.com/foster-init/foster/client"
@@ -49,7 +48,7 @@ func (l *Log) begunText(stream Stream, end int64) []byte {
 		buf, _ = s.read(buf, s.used) // what can't be read isn't shown before its end
 		return buf
 	}
-	f, err := os.Open(s.path(s.base))
+	f, err := openToRead(s.path(s.base))
 	if err != nil {
 		return nil
 	}
