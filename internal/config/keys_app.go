@@ -145,7 +145,7 @@ var appShape = sync.OnceValue(func() shape[app] {
 		at("notify", boolean(), func(a *app) *bool { return &a.Notify },
 			"It is ready when it says so, by READY=1 of sd_notify."),
 		at("forking", boolean(), func(a *app) *bool { return &a.Forking },
-			"It is ready when its first process has exited with status 0 and others of its tree live on, as a daemon does that goes into the background. Otherwise its start has failed."),
+			"It is ready when its first process has exited with status 0 and others of its tree live on, as a daemon does that goes into the background. If the first process fails, so has the start."),
 		at("start_timeout", positive(), func(a *app) *time.Duration { return &a.StartTimeout },
 			"How long it may take until it is ready. Then its start has failed: it is stopped, and restarted as its policy says."),
 		at("ends_project", absent(EndsNever, word(map[string]string{"never": "no", "false": "no", "true": "on_exit", "yes": "on_exit", "always": "on_exit", "on-exit": "on_exit", "exit": "on_exit", "on-failure": "on_failure", "failure": "on_failure"},

@@ -13,8 +13,8 @@ import (
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
-// network is a one-shot that has something takenDown down when it is stopped, and web, which
-// depends on it. All that happens stands in the file out.
+// network is a project of net, a one-shot that takes something down when it is stopped, and of
+// web, which depends on it. All that happens stands in the file out.
 func network(dir string) *config.Project {
 	net := script("net", "echo start net >> "+dir+"/out")
 	net.RemainAfterExit = true
@@ -42,8 +42,8 @@ func init() {
 
 const takenDown = "torn-down, post_stop success 0 true"
 
-// What a one-shot has set up is takenDown down when it is stopped, after what depends on it, and
-// once for each run.
+// What a one-shot has set up is taken down when it is stopped: after what depends on it, and once
+// for each run.
 func TestAOneShotIsTornDownInItsTurnOnce(t *testing.T) {
 	dir := t.TempDir()
 	s, end := running(t, network(dir), Options{})
@@ -134,7 +134,7 @@ func TestTheNextLifeTearsAOneShotDown(t *testing.T) {
 				}
 			} else {
 				end := run(t, s)
-				s.Status() // when it has takenDown over
+				s.Status() // when it has taken over
 				if err := end(); err != nil {
 					t.Fatal(err)
 				}
