@@ -30,6 +30,7 @@ const (
 	EventNotified        EventKind = "notified"         // what the program tells of itself: Ready, Text, PID
 	EventLimitUnmet      EventKind = "limit-unmet"      // Text says which limit the tree runs without, and why
 	EventOutOfMemory     EventKind = "out-of-memory"    // the kernel has killed Count of the tree at its limit of memory
+	EventReleased        EventKind = "released"         // Count of the tree were let go, and nobody watches them: Processes names some
 	EventOwnerGone       EventKind = "owner-gone"       // PID was it; the tree waits for Left
 	EventClaimed         EventKind = "claimed"          // PID is the owner now
 	EventMissed          EventKind = "missed"           // Count events were dropped before a slow reader took them

@@ -135,6 +135,10 @@ type Exit struct {
 	KilledProcesses []Process // some of those killed, at most 64
 	Survivors       []Survivor
 	Released        bool // the rest of the tree was let go
+
+	// ReleasedProcesses are those that ReleaseProcess has let go and that lived at the end, at
+	// most 64. Nobody watches them.
+	ReleasedProcesses []Process
 }
 
 // ExitCode is the leader's exit code, or -1 where it was ended by a signal or its end isn't

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -200,6 +201,8 @@ func (o *owner) handle(m message) {
 		o.event(Event{Time: m.At, Kind: EventNotified, Ready: m.Ready, Text: m.Text, PID: m.MainPID})
 	case *wire.OwnerNews:
 		o.ownerNews(m)
+	case *wire.LetGo:
+		o.letGo(m)
 	case *wire.Ended:
 		o.ended(m)
 	}
@@ -319,6 +322,23 @@ func (o *owner) ownerNews(m *wire.OwnerNews) {
 	o.event(e)
 }
 
+// letGo takes note of processes that were released, while the rest is held.
+func (o *owner) letGo(m *wire.LetGo) {
+	o.tree.letGo.Store(true)
+	list := processes(m.Processes)
+	room := max(0, 64-len(o.exit.ReleasedProcesses))
+	o.exit.ReleasedProcesses = append(o.exit.ReleasedProcesses, list[:min(room, len(list))]...)
+	contain.SpareReleased(identities(m.Processes))
+	o.event(Event{Time: m.At, Kind: EventReleased, Count: m.Count, Processes: list})
+}
+
+func identities(list []wire.Member) (ids []procfs.Identity) {
+	for _, m := range list {
+		ids = append(ids, procfs.Identity{PID: m.PID, Start: m.Start})
+	}
+	return ids
+}
+
 // ended takes the shim's last word on the tree.
 func (o *owner) ended(m *wire.Ended) {
 	o.told, o.exit.Counted = true, true
@@ -326,6 +346,9 @@ func (o *owner) ended(m *wire.Ended) {
 	o.exit.Reaped, o.exit.Adopted, o.exit.Killed = m.Reaped, m.Adopted, m.Killed
 	o.exit.Survivors = survivors(o.hereNumbered(m.Survivors))
 	o.outOfMemory(m.OOMKills)
+	if o.exit.Containment != Group { // of which the shim knows nothing more
+		o.exit.ReleasedProcesses = processes(m.LetGo)
+	}
 	for _, p := range m.Orphans {
 		o.exit.Orphans = append(o.exit.Orphans, Orphan{PID: p.PID, Name: p.Name, Status: newStatus(p.Status), Ended: p.At})
 	}
@@ -366,7 +389,7 @@ func (o *owner) outputEnded(err error) {
 func (o *owner) reusable() bool {
 	held := o.exit.Containment == Subreaper || o.exit.Containment == Cgroup
 	gone := o.exit.Cause == CauseShimLost || o.exit.Cause == CauseOwnerGone || o.exit.Released
-	return held && !gone && !o.claimed && o.shared == nil && o.attached == nil
+	return held && !gone && !o.tree.letGo.Load() && !o.claimed && o.shared == nil && o.attached == nil
 }
 
 // finish gives back what is held, and tells that the run is over.

@@ -15,6 +15,7 @@ type request struct {
 	scope  wire.Scope
 	time   time.Duration
 	stream uint8
+	pid    int
 	plan   *wire.Plan // of a stop; nil: that of the Cmd
 	answer chan answer
 }
@@ -30,6 +31,7 @@ const (
 	askSignal requestKind = iota + 1
 	askStop
 	askRelease
+	askReleaseProcess
 	askExtend
 	askStatus
 	askDrop
@@ -102,6 +104,8 @@ func (o *owner) serve(r request) {
 		o.send(&wire.Signal{ID: id, Signal: r.signal, Scope: r.scope})
 	case askRelease:
 		o.send(&wire.Release{ID: id})
+	case askReleaseProcess:
+		o.send(&wire.Release{ID: id, PID: r.pid})
 	case askExtend:
 		o.send(&wire.Extend{ID: id, For: r.time})
 	case askStatus:
@@ -123,6 +127,8 @@ func (o *owner) replied(id uint64, m wire.Message, errno syscall.Errno, text str
 		a.err = ErrEnded
 	case r.kind == askRelease && (errno == syscall.ENOTSUP || errno == syscall.EBUSY):
 		a.err = ErrNotReleasable
+	case r.kind == askReleaseProcess && (errno == syscall.ENOTSUP || errno == syscall.EBUSY):
+		a.err = &fromLibrary{fmt.Errorf("%w: %s", ErrNotReleasable, text)}
 	case text != "":
 		a.err = &fromLibrary{fmt.Errorf("tree %s: %w", o.tree.id, &remoteError{text, errno})}
 	default:

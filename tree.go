@@ -2,6 +2,7 @@ package foster
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"os"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // Tree is a run under way, or over: a leader and every process that descends from
@@ -28,6 +30,7 @@ type Tree struct {
 	done        chan struct{}
 	pipes       *pipes // nil: they aren't the caller's
 	kept        atomic.Pointer[[]*os.File]
+	letGo       atomic.Bool // some of its processes were released
 
 	// Set before done is closed.
 	exit    Exit
@@ -101,6 +104,12 @@ func (t *Tree) members(table *contain.Table) ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.letGo.Load() {
+		msg, err := t.request(request{kind: askStatus})
+		if m, ok := msg.(*wire.Status); ok && err == nil {
+			stats = contain.Without(stats, identities(m.LetGo))
+		}
+	}
 	members := make([]Process, 0, len(stats))
 	for _, s := range stats {
 		members = append(members, process(s))
@@ -172,6 +181,23 @@ func (t *Tree) stop(ctx context.Context, r request) (Exit, error) {
 // It is the way out for a deliberate daemon. The run is over then, and its Exit
 // says so. The error is ErrNotReleasable where the kernel won't have it.
 func (t *Tree) Release() error { return t.ask(request{kind: askRelease}) }
+
+// ReleaseProcess lets go of one process of the tree, and of those below it at that moment: a
+// server that is to outlive the tree that has started it. They run on when the tree is stopped,
+// which doesn't wait for them, and nobody watches them from then on; they are returned, at most
+// 64. The shim reaps them if they end before it does. In a process group only a process that
+// has left the group can be released, and in a PID namespace none: ErrNotReleasable. The leader
+// is released with the whole tree, by Release.
+func (t *Tree) ReleaseProcess(pid int) ([]Process, error) {
+	if pid <= 0 {
+		return nil, &fromLibrary{fmt.Errorf("release process %d: %w", pid, syscall.EINVAL)}
+	}
+	msg, err := t.request(request{kind: askReleaseProcess, pid: pid})
+	if m, ok := msg.(*wire.Replied); ok && err == nil {
+		return processes(m.Processes), nil
+	}
+	return nil, err
+}
 
 // Wait waits until the run is over and returns what is known of it. The error is
 // nil if the leader exited with 0 and all went well, else an *ExitError. It may be

@@ -74,6 +74,9 @@ func writeTree(w io.Writer, t tree) error {
 	if len(t.Outputs) > 0 {
 		row("kept output", "%s%s", strings.Join(t.Outputs, ", "), readBy(t))
 	}
+	if len(t.Released) > 0 {
+		row("released", "%s: nobody watches them", memberNames(t.Released))
+	}
 	if t.Exit != nil {
 		row("exit status", "%d", *t.Exit)
 	}

@@ -56,7 +56,11 @@ func endLine(exit foster.Exit) string {
 	default:
 		return "nothing is left"
 	}
-	line := "nothing is left: " + count(exit.Adopted, "orphan") + " adopted and reaped"
+	left := "nothing is left"
+	if len(exit.ReleasedProcesses) > 0 {
+		left += " but what was released"
+	}
+	line := left + ": " + count(exit.Adopted, "orphan") + " adopted and reaped"
 	if exit.Killed > 0 {
 		line += fmt.Sprintf(", %d ended by SIGKILL", exit.Killed)
 	}
@@ -115,6 +119,7 @@ type report struct {
 	KilledOnes  []member  `json:"killed_processes,omitempty"`
 	OOMKills    int       `json:"oom_kills,omitempty"`
 	Released    bool      `json:"released,omitempty"`
+	LetGo       []member  `json:"released_processes,omitempty"` // and lived at the end
 	Orphans     []member  `json:"orphans,omitempty"`
 	Survivors   []member  `json:"survivors,omitempty"`
 	Usage       *usage    `json:"usage,omitempty"`
@@ -165,7 +170,7 @@ func newReport(c *foster.Cmd, exit foster.Exit, livedOn []foster.Process) report
 		Leader:     newMember(exit.LeaderPID, filepath.Base(c.Path), exit.Leader),
 		LeaderLost: exit.LeaderLost, Started: exit.Started, LeaderEnded: exit.LeaderEnded, TreeEmpty: exit.TreeEmpty,
 		LivedOn: newMembers(livedOn), KilledOnes: newMembers(exit.KilledProcesses),
-		OOMKills: exit.OOMKills, Released: exit.Released,
+		OOMKills: exit.OOMKills, Released: exit.Released, LetGo: newMembers(exit.ReleasedProcesses),
 	}
 	if exit.Counted {
 		r.Adopted, r.Reaped, r.Usage = &exit.Adopted, &exit.Reaped, newUsage(exit.Usage)
@@ -215,6 +220,9 @@ func textReport(c *foster.Cmd, exit foster.Exit) string {
 	}
 	if more := exit.Adopted - len(exit.Orphans); more > 0 && len(exit.Survivors) == 0 {
 		below = append(below, fmt.Sprintf("%d more orphaned, adopted and reaped", more))
+	}
+	for _, p := range exit.ReleasedProcesses {
+		below = append(below, fmt.Sprintf("%s (pid %d) was released, and lives on: nobody watches it", printable(p.Name), p.PID))
 	}
 	for _, s := range exit.Survivors {
 		below = append(below, printable(s.String()))

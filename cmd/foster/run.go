@@ -238,6 +238,8 @@ func (r *runner) event(e foster.Event) {
 		r.say(fmt.Sprintf("the owner is %s (pid %d) now", printable(e.Text), e.PID))
 	case foster.EventOutOfMemory:
 		r.say("out of memory: the kernel has killed " + count(e.Count, "process") + " at the limit of --memory")
+	case foster.EventReleased:
+		r.say("released, and nobody watches " + plural(e.Count, "it", "them") + " from now on: " + processNames(e.Processes, e.Count))
 	case foster.EventShimLost:
 		r.say("the shim has died: foster ends what it held")
 	case foster.EventKilled:

@@ -35,6 +35,7 @@ type tree struct {
 	Leader      *member       `json:"leader,omitempty"`
 	LeaderEnded bool          `json:"leader_ended"`
 	Members     []treeProcess `json:"members"`
+	Released    []member      `json:"released,omitempty"`
 	Shim        int           `json:"shim_pid"`
 	Owner       *member       `json:"owner,omitempty"`
 	Grace       *float64      `json:"grace_left_seconds,omitempty"`
@@ -203,11 +204,26 @@ func describe(found journal.Found) (journal.Found, tree) {
 	default:
 		t.add(status)
 	}
-	t.Members = members(e, t.Leader)
+	t.Members = t.held(members(e, t.Leader))
 	if e.ShimSelf && t.Leader != nil {
 		t.Leader.PID = leaderAmong(t.Members, e.Shim.PID) // it told a number of its own namespace
 	}
 	return found, t
+}
+
+// held leaves out those that were released, and those below them.
+func (t *tree) held(list []treeProcess) []treeProcess {
+	gone := map[int]bool{}
+	for _, m := range t.Released {
+		gone[m.PID] = true
+	}
+	held := []treeProcess{}
+	for _, p := range list { // parents come before their children
+		if gone[p.PID] = gone[p.PID] || gone[p.PPID]; !gone[p.PID] {
+			held = append(held, p)
+		}
+	}
+	return held
 }
 
 func leaderAmong(list []treeProcess, shim int) int {
@@ -242,6 +258,9 @@ func (t *tree) add(s *wire.Status) {
 	seconds(&t.Watchdog, s.Watchdog > 0, s.Watchdog)
 	if s.OwnerGone {
 		t.Owner = nil
+	}
+	for _, m := range s.LetGo {
+		t.Released = append(t.Released, member{PID: m.PID, Name: m.Name})
 	}
 	for _, o := range s.Outputs {
 		t.Outputs = append(t.Outputs, map[uint8]string{1: "stdout", 2: "stderr"}[o])

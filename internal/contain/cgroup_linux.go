@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -404,17 +405,13 @@ func (t *cgroup) AwaitEmpty() error { return t.dir.AwaitEmpty() }
 // Release moves the members to the cgroup above, where they would be without
 // foster.
 func (t *cgroup) Release() error {
-	above := filepath.Dir(t.dir.Path)
-	leaf := filepath.Join(above, ownLeaf)
-	if _, err := os.Stat(leaf); err == nil {
-		above = leaf // where it has controllers, it can have no process
-	}
-	for _, g := range t.dir.Groups {
-		if err := moveAll(g, filepath.Dir(g)); err != nil {
+	above := t.above()
+	for i, from := range append(slices.Clone(t.dir.Groups), t.dir.Path) {
+		if err := moveAll(from, above[i]); err != nil {
 			return err
 		}
 	}
-	return moveAll(t.dir.Path, above)
+	return nil
 }
 
 // moveAll moves the members of one cgroup, and of those below it, to another.

@@ -38,6 +38,14 @@ type Tree interface {
 	// Release lets go of what is left of the tree; ErrNotReleasable where the
 	// kernel won't have it.
 	Release() error
+	// ReleaseProcess lets go of one member and of those below it: from then on they are no
+	// members. They are returned.
+	ReleaseProcess(pid int) ([]procfs.Stat, error)
+	// Released lists those of them that live, and what descends from them.
+	Released() []procfs.Stat
+	// OnlyReleased says whether all children of this process were let go, if none of them
+	// has ended meanwhile.
+	OnlyReleased() (bool, error)
 	// Close gives back what the mechanism holds, when the tree is empty.
 	Close() error
 }
@@ -75,4 +83,17 @@ func (s *Sent) addOthers(more Sent) {
 func (s *Sent) add(more Sent) {
 	s.Reached = append(s.Reached, more.Reached...)
 	s.Denied = append(s.Denied, more.Denied...)
+}
+
+// Without leaves out of a tree's members those that were released, and those below them.
+func Without(members []procfs.Stat, released []procfs.Identity) (rest []procfs.Stat) {
+	gone := map[int]bool{}
+	for _, m := range members { // parents come before their children
+		if gone[m.PPID] || slices.Contains(released, m.Identity()) {
+			gone[m.PID] = true
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	return rest
 }

@@ -42,3 +42,13 @@ func awaitExitFor(pid int, wait time.Duration) error {
 		return nil
 	}
 }
+
+func (g *group) ReleaseProcess(int) ([]procfs.Stat, error) {
+	return nil, notHere("release of one process")
+}
+
+func (g *group) Released() []procfs.Stat { return nil }
+
+func (g *group) OnlyReleased() (bool, error) { return false, nil }
+
+func SpareReleased([]procfs.Identity) {}

@@ -26,7 +26,8 @@ func NewSharedCgroupTree(path string, fd int) (Tree, error) {
 	if err := subreaperOnce(); err != nil {
 		return nil, err
 	}
-	return &sharedCgroup{cgroup{dir: &Cgroup{Path: path}, fd: fd}}, nil
+	own := subreaper{self: os.Getpid(), released: newReleased()}
+	return &sharedCgroup{cgroup{subreaper: own, dir: &Cgroup{Path: path}, fd: fd}}, nil
 }
 
 // subreaperOnce makes this process a subreaper before its first tree.

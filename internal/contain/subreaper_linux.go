@@ -17,6 +17,7 @@ import (
 type subreaper struct {
 	self      int
 	strangers map[int]procfs.Stat // found not to belong to the tree, while killing
+	released  *released
 }
 
 var errNoProc = errors.New("/proc isn't mounted, or shows another PID namespace")
@@ -26,7 +27,7 @@ func NewSubreaper() (Tree, error) {
 	if err := sys.BecomeSubreaper(); err != nil {
 		return nil, err
 	}
-	t := subreaper{os.Getpid(), map[int]procfs.Stat{}}
+	t := subreaper{os.Getpid(), map[int]procfs.Stat{}, newReleased()}
 	// Without /proc the members couldn't be found when it's time to end them.
 	if !procfs.Available() {
 		return nil, errNoProc
@@ -39,7 +40,7 @@ func (subreaper) Prepare(*syscall.SysProcAttr) {}
 func (subreaper) Started(int) {}
 
 func (t subreaper) Members() ([]procfs.Stat, error) {
-	found, _, err := descendants(t.self)
+	found, _, err := t.proven()
 	defer release(found)
 	var members []procfs.Stat
 	for _, h := range found {
@@ -51,7 +52,7 @@ func (t subreaper) Members() ([]procfs.Stat, error) {
 }
 
 func (t subreaper) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
-	found, full, err := descendants(t.self)
+	found, full, err := t.proven()
 	defer release(found)
 	sent := signal(found, sig, pick)
 	if err == nil && !full {
@@ -64,6 +65,9 @@ func (t subreaper) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent
 // process come first; in /proc, the newest processes do, and who was found to be a stranger
 // isn't read again before nobody else turns up. It may leave some for the next call.
 func (t subreaper) Kill() (Sent, error) {
+	if t.released.any() {
+		return t.killBesideReleased()
+	}
 	children := killChildren(nil)
 	sent, err := t.sweep()
 	if err == nil && len(children.Reached)+len(sent.Reached) == 0 && len(t.strangers) > 0 {
@@ -73,6 +77,18 @@ func (t subreaper) Kill() (Sent, error) {
 	children.addOthers(sent)
 	children.Again = true
 	return children, err
+}
+
+// killBesideReleased looks before it kills, since those that were let go are among the
+// descendants.
+func (t subreaper) killBesideReleased() (Sent, error) {
+	sent, err := t.Signal(syscall.SIGKILL, nil)
+	sent.addOthers(killChildren(func(pid int) bool {
+		s, err := procfs.Read(pid)
+		return err != nil || t.released.has(s) // who can't be read has ended, or is for the next look
+	}))
+	sent.Again = true
+	return sent, err
 }
 
 func (t subreaper) sweep() (sent Sent, err error) {

@@ -211,6 +211,17 @@ func (c *Client) Release() error {
 	return err
 }
 
+// ReleaseProcess has the shim let go of one process and of those below it, and says who
+// they are.
+func (c *Client) ReleaseProcess(pid int) ([]wire.Member, error) {
+	id := c.id()
+	r, err := replied(c.ask(nil, &wire.Release{ID: id, Guest: true, PID: pid}, id))
+	if err != nil {
+		return nil, err
+	}
+	return r.Processes, nil
+}
+
 // Signal sends a signal once, and says to how many.
 func (c *Client) Signal(sig syscall.Signal, scope wire.Scope) (int, error) {
 	id := c.id()

@@ -16,12 +16,12 @@ import (
 // once at a time, and again only after what it saw was collected.
 func (s *server) lookAgain() {
 	switch {
-	case s.held == nil:
+	case s.held == nil && !s.outlived:
 	case s.many != nil:
 		s.many.lookAgain()
 	case !s.looking:
 		s.looking = true
-		if s.held.anchored {
+		if s.held != nil && s.held.anchored {
 			s.look <- s.held.leader
 		} else {
 			s.look <- 0
@@ -33,6 +33,8 @@ func (s *server) lookAgain() {
 // tells of the leader, the only child.
 func (s *server) collect(w sys.Wait) {
 	switch {
+	case s.held == nil && s.outlived:
+		s.reapReleased()
 	case s.held == nil:
 	case s.held.anchored:
 		s.collectLeader(w)
@@ -55,7 +57,27 @@ func (s *server) reap() {
 		return
 	}
 	s.toldLeaderEnd(true)
+	if s.leftAreReleased() {
+		if s.checkEmpty(); s.held == nil {
+			return
+		}
+	}
 	s.lookAgain()
+}
+
+// reapReleased reaps those that were let go of a tree that is over, until this process ends.
+func (s *server) reapReleased() {
+	for {
+		w, err := sys.WaitAny()
+		if err != nil {
+			s.outlived = false // ECHILD
+			return
+		}
+		if w.PID == 0 {
+			s.lookAgain()
+			return
+		}
+	}
 }
 
 // mostTaken bounds how many of a storm are reaped before others have their turn.
@@ -312,6 +334,10 @@ func (s *server) tellEnded(m *wire.Ended) {
 	m.Reaped, m.Adopted, m.Killed = h.reaped, h.adopted, h.countKilled()
 	m.OwnerGone, m.Orphans, m.Read = s.machine.OwnerGone, h.orphans, s.terms.reader != nil
 	m.OOMKills = oomKills(h.tree)
+	if h.letGo {
+		m.LetGo = members(h.tree.Released(), 0)
+		s.outlived = s.many == nil && !h.anchored
+	}
 	_ = h.tree.Close() // a folder that's left is removed by the owner's side
 	s.tell(m)
 	s.noteEnd(m)
@@ -319,6 +345,9 @@ func (s *server) tellEnded(m *wire.Ended) {
 		s.many.letGo(s.terms)
 	}
 	s.held = nil
+	if s.outlived {
+		s.lookAgain()
+	}
 }
 
 // tellSurvivors tells who is left, and goes on holding them.

@@ -58,7 +58,11 @@ func (s *server) serve(c *client, msg wire.Message) error {
 			s.refuse(c, m.ID, syscall.EPERM, "it is another's now")
 			return nil
 		}
-		s.release(c, m.ID)
+		if m.PID != 0 {
+			s.releaseProcess(c, m)
+		} else {
+			s.release(c, m.ID)
+		}
 	default:
 		if c == s.side {
 			return s.serveSide(msg)
@@ -188,6 +192,7 @@ func (s *server) status(id uint64) *wire.Status {
 	}
 	if s.held != nil {
 		m.Reaped, m.Adopted = s.held.reaped, s.held.adopted
+		m.LetGo = members(s.held.tree.Released(), 0)
 	}
 	return m
 }

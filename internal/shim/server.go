@@ -1,6 +1,8 @@
 package shim
 
 import (
+	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -36,7 +38,9 @@ type server struct {
 	recheck clock         // when to look again whether the tree is empty
 	roll    clock         // when to look who is there, for the journal
 
-	out    []wire.Message   // the news of this turn
+	out      []wire.Message // the news of this turn
+	outlived bool           // the tree has ended, and children that were released before may live
+
 	reaped func(orphan int) // told of each orphan; nil: nobody
 }
 
@@ -58,6 +62,7 @@ type holding struct {
 	adopted    int
 	killed     map[procfs.Identity]bool // whom SIGKILL was sent to
 	endedByUs  int
+	letGo      bool // some of it were released
 	orphans    []wire.Orphan
 	usage      wire.Usage
 	signaled   map[procfs.Identity]bool // whom the step under way has reached
@@ -278,4 +283,56 @@ func (s *server) release(c *client, id uint64) {
 		s.give(c, nil, &wire.Replied{ID: id})
 		s.step(Released, wire.Plan{})
 	}
+}
+
+// releaseProcess answers a request to let go of one process of the tree, and of those below it.
+func (s *server) releaseProcess(c *client, m *wire.Release) {
+	h := s.held
+	switch {
+	case h == nil:
+		s.refuse(c, m.ID, syscall.ESRCH, noTree)
+		return
+	case s.machine.State != Running && s.machine.State != Waiting:
+		s.refuse(c, m.ID, syscall.EBUSY, "it is being stopped")
+		return
+	case m.PID == h.leader && !h.leaderDone:
+		s.refuse(c, m.ID, syscall.EINVAL, fmt.Sprintf("process %d is its leader, which is released with the whole tree alone", m.PID))
+		return
+	}
+	list, err := h.tree.ReleaseProcess(m.PID)
+	if err != nil {
+		n := syscall.EINVAL
+		if errors.Is(err, errors.ErrUnsupported) {
+			n = syscall.ENOTSUP
+		}
+		s.refuse(c, m.ID, n, err.Error())
+		return
+	}
+	h.letGo = true
+	for _, p := range list {
+		delete(h.expected, p.PID)
+	}
+	s.give(c, nil, &wire.Replied{ID: m.ID, Count: len(list), Processes: members(list, 0)})
+	s.tell(&wire.LetGo{At: time.Now(), Count: len(list), Processes: members(list, 0)})
+	if s.terms.record != nil && !h.anchored && s.many == nil {
+		s.callRoll() // who recovers the tree must not find them
+	}
+	switch {
+	case h.anchored:
+	case s.many != nil:
+		s.settle()
+	default:
+		s.reap() // they may have been all that was left
+	}
+}
+
+// leftAreReleased says that nobody is left but those that were let go: no child of this process
+// has ended while that was looked at.
+func (s *server) leftAreReleased() bool {
+	h := s.held
+	if h == nil || !h.letGo || !h.leaderDone || h.anchored || sys.NextZombie() != 0 {
+		return false
+	}
+	only, err := h.tree.OnlyReleased()
+	return err == nil && only && sys.NextZombie() == 0
 }

@@ -48,7 +48,7 @@ func (s *server) start(m *wire.Start) {
 }
 
 func (s *server) tryStart(m *wire.Start) *failure {
-	if s.machine.State != Idle {
+	if s.machine.State != Idle || s.outlived {
 		return &failure{StageProtocol, syscall.EBUSY}
 	}
 	if s.many != nil {

@@ -83,6 +83,14 @@ type Ended struct {
 	Survivors []Member
 	Orphans   []Orphan // some of those adopted
 	OOMKills  int      // how many the kernel has killed since they had reached a limit of memory
+	LetGo     []Member // some of those that were released before, and live
+}
+
+// LetGo tells of processes that were released, while the rest of the tree is held.
+type LetGo struct {
+	At        time.Time
+	Count     int
+	Processes []Member // some of them
 }
 
 // Orphan is a process that the shim adopted, and how it ended.
@@ -121,6 +129,8 @@ type Replied struct {
 	Outputs []uint8
 	// Kept are the names of the descriptors that came after those, with Kept.
 	Kept []string
+	// Processes are some of those that a Release with a PID let go, Count in all.
+	Processes []Member
 }
 
 // Stopping tells that a stop has begun, and why.
@@ -186,4 +196,5 @@ type Status struct {
 	Text        string // what the program says of itself
 	MainPID     int
 	Watchdog    time.Duration
+	LetGo       []Member // those that were released, and live
 }

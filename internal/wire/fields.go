@@ -29,6 +29,7 @@ func (*LeaseNews) kind() kind   { return kindLease }
 func (*Notified) kind() kind    { return kindNotified }
 func (*OwnerNews) kind() kind   { return kindOwner }
 func (*Stopping) kind() kind    { return kindStopping }
+func (*LetGo) kind() kind       { return kindLetGo }
 func (*Entry) kind() kind       { return kindEntry }
 func (*Life) kind() kind        { return kindLife }
 
@@ -109,6 +110,7 @@ func (m *Stop) fields(c *codec) {
 func (m *Release) fields(c *codec) {
 	num(c, 1, &m.ID)
 	c.bool(2, &m.Guest)
+	num(c, 3, &m.PID)
 }
 
 func (m *Hello) fields(c *codec) {
@@ -163,6 +165,13 @@ func (m *Ended) fields(c *codec) {
 	list(c, 9, &m.Orphans, (*Orphan).fields)
 	c.bool(10, &m.Read)
 	num(c, 11, &m.OOMKills)
+	list(c, 12, &m.LetGo, (*Member).fields)
+}
+
+func (m *LetGo) fields(c *codec) {
+	c.time(1, &m.At)
+	num(c, 2, &m.Count)
+	list(c, 3, &m.Processes, (*Member).fields)
 }
 
 func (m *Replied) fields(c *codec) {
@@ -173,6 +182,7 @@ func (m *Replied) fields(c *codec) {
 	c.duration(5, &m.Left)
 	nums(c, 6, &m.Outputs)
 	c.strings(7, &m.Kept)
+	list(c, 8, &m.Processes, (*Member).fields)
 }
 
 func (m *Extend) fields(c *codec) {
@@ -244,6 +254,7 @@ func (m *Status) fields(c *codec) {
 	num(c, 19, &m.MainPID)
 	c.duration(20, &m.Watchdog)
 	num(c, 21, &m.Adopted)
+	list(c, 22, &m.LetGo, (*Member).fields)
 }
 
 func (m *Entry) fields(c *codec) {

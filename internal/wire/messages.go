@@ -37,6 +37,7 @@ const (
 	kindNotified kind = 75
 	kindOwner    kind = 76
 	kindStopping kind = 77
+	kindLetGo    kind = 78
 
 	kindEntry kind = 129
 	kindLife  kind = 130
@@ -57,6 +58,7 @@ var kinds = map[kind]func() Message{
 	kindSignaled: func() Message { return new(Signaled) },
 	kindEnded:    func() Message { return new(Ended) },
 	kindReplied:  func() Message { return new(Replied) },
+	kindLetGo:    func() Message { return new(LetGo) },
 
 	kindExtend:   func() Message { return new(Extend) },
 	kindInspect:  func() Message { return new(Inspect) },
@@ -286,4 +288,5 @@ type Open struct{}
 type Release struct {
 	ID    uint64
 	Guest bool // who asks isn't the owner's side
+	PID   int  // let go of this process and of those below it alone; 0: of the tree. A LetGo follows.
 }

@@ -64,7 +64,7 @@ var samples = []Message{
 	},
 	&Signal{ID: 7, Signal: 10, Scope: ScopeLeader},
 	&Stop{Plan: Plan{Steps: []Step{{Signal: 15, Scope: ScopeLeaderFirst, Wait: 1}}}, Default: true, Cause: "x", ID: 3},
-	&Release{ID: 9},
+	&Release{ID: 9, Guest: true, PID: 7}, &LetGo{At: time.Unix(1, 0), Count: 2, Processes: []Member{{PID: 7}}},
 	&Hello{Version: 3, Step: "mount", Errno: 1},
 	&Started{PID: 12, Start: 1 << 40, At: time.Unix(1, 5), PIDFDs: 1},
 	&Failed{Stage: "exec", Errno: 2, Text: "no"},
