@@ -30,6 +30,8 @@ var roles = map[string]func(args []string){
 	"daemonize": roleDaemonize,
 	"stubborn":  roleStubborn,
 	"polite":    rolePolite,
+	"counting":  roleCounting,
+	"beside":    roleBeside,
 	"drain":     roleDrain,
 	"orphans":   roleOrphans,
 	"spew":      roleSpew,
@@ -149,6 +151,25 @@ func rolePolite([]string) {
 	say("polite %d", os.Getpid())
 	<-term
 	say("farewell")
+}
+
+// roleCounting says how often it got SIGTERM, and doesn't end by it.
+func roleCounting([]string) {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	say("counting %d", os.Getpid())
+	for n := 1; ; n++ {
+		<-term
+		say("told %d", n)
+	}
+}
+
+// roleBeside starts each of the roles that it's told as a child.
+func roleBeside(args []string) {
+	for _, name := range args {
+		start(nil, nil, name, "child")
+	}
+	forever()
 }
 
 // roleDrain is a leader that waits for its worker when it is told to stop; the

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/journal"
@@ -64,7 +65,7 @@ func TestOwnerKilledStubbornTreeIsEnded(t *testing.T) {
 
 func TestShimKilledLibraryEndsTree(t *testing.T) {
 	in(t, []foster.Containment{foster.Group, foster.Cgroup, foster.PIDNS}, func(t *testing.T, c foster.Containment) {
-		tree, out := begin(t, c, nil, "stubborn")
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = 100 * time.Millisecond }, "stubborn")
 		for range 3 {
 			out.pid("stubborn")
 		}
@@ -145,5 +146,89 @@ func awaitEntry(t *testing.T, what string, wanted func(journal.Found) bool) {
 	leaktest.Eventually(t, what, func() bool {
 		found, _, err := journal.Scan(state)
 		return err == nil && len(found) == 1 && wanted(found[0])
+	})
+}
+
+// TestShimKilledTreeIsStoppedByItsPlan: who is told to stop has the time to say farewell.
+func TestShimKilledTreeIsStoppedByItsPlan(t *testing.T) {
+	in(t, []foster.Containment{foster.Group, foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "beside", "polite")
+		awaitKnown(t, c, out.pid("polite"))
+		killShim(t, tree)
+		exit, err := tree.Wait()
+		if !errors.Is(err, foster.ErrShimLost) || len(exit.Survivors) > 0 {
+			t.Errorf("exit %+v, %v; want ErrShimLost and nobody left", exit, err)
+		}
+		out.next("farewell")
+		out.rest() // nobody is left who could write
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// TestShimKilledInAStopTheStopGoesOn: the signal isn't sent twice.
+func TestShimKilledInAStopTheStopGoesOn(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "counting")
+		pid := out.pid("counting")
+		awaitKnown(t, c, pid)
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			_, _ = tree.StopWith(context.Background(), foster.StopPlan{Timeout: 2 * time.Second})
+		}()
+		out.next("told 1")
+		killShim(t, tree)
+		waitFor(t, tree, foster.EventShimLost)
+		<-stopped
+		if rest := out.rest(); rest != "" {
+			t.Errorf("it said more: %q", rest)
+		}
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// TestShimKilledAnotherPlanTakesThePlace: who waits for an hour is ended by who can't.
+func TestShimKilledAnotherPlanTakesThePlace(t *testing.T) {
+	in(t, []foster.Containment{foster.Group, foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "beside", "counting")
+		pid := out.pid("counting")
+		awaitKnown(t, c, pid)
+		killShim(t, tree)
+		out.next("told 1")
+		if exit, _ := tree.StopWith(context.Background(), foster.KillAtOnce()); exit.Cause != foster.CauseShimLost {
+			t.Errorf("exit %+v, want that the shim was lost", exit)
+		}
+		if rest := out.rest(); rest != "" {
+			t.Errorf("it said more: %q", rest)
+		}
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// TestShimKilledAtOnceStaysAtOnce: a plan without an orderly part has none here.
+func TestShimKilledAtOnceStaysAtOnce(t *testing.T) {
+	in(t, []foster.Containment{foster.Group, foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop = foster.KillAtOnce() }, "beside", "polite")
+		awaitKnown(t, c, out.pid("polite"))
+		killShim(t, tree)
+		_, _ = tree.Wait() // ErrShimLost, as elsewhere
+		if rest := out.rest(); rest != "" {
+			t.Errorf("it said %q", rest)
+		}
+		leaktest.ReapOrphans(t)
+	})
+}
+
+// awaitKnown waits until the journal knows the members of a tree, by which they are found
+// where nothing else tells of them.
+func awaitKnown(t *testing.T, c foster.Containment, pids ...int) {
+	t.Helper()
+	if c != foster.Subreaper {
+		return
+	}
+	awaitEntry(t, "the journal knows the members", func(f journal.Found) bool {
+		return f.Life != nil && !slices.ContainsFunc(pids, func(pid int) bool {
+			return !slices.ContainsFunc(f.Life.Members, func(m wire.Member) bool { return m.PID == pid })
+		})
 	})
 }

@@ -48,7 +48,9 @@ type owner struct {
 	stopping bool
 	attached *wire.Entry    // the shim was another's; nil: it is this side's
 	early    []wire.Message // what came while it was taken over
-	emptying chan emptied   // has how the tree was emptied; nil: the shim isn't lost
+	lastStep *wire.Signaled // of a stop under way, as the shim told; nil: none was
+	asked    *wire.Plan     // of a stop by this side, in the place of that of the Cmd
+	emptying *underway      // nil: the shim isn't lost
 	over     bool           // the tree is empty, or no longer ours
 	claimed  bool           // the shim ends with this tree: it had more owners than this side
 	told     bool           // by the shim, how it ended
@@ -108,7 +110,7 @@ func (o *owner) run() {
 			}
 		case <-impatient:
 			o.reading = 0
-		case e := <-o.emptying:
+		case e := <-o.emptying.news():
 			o.emptiedWithoutShim(e)
 		case <-canceled:
 			canceled, own = nil, nil
@@ -233,6 +235,7 @@ func processes(list []wire.Member) []Process {
 
 func (o *owner) signaled(m *wire.Signaled) {
 	e := Event{Time: m.At, Kind: EventSignaled, Signal: m.Signal, Scope: scopeName(m.Scope), Count: m.Count}
+	o.lastStep = m
 	if m.Signal == syscall.SIGKILL {
 		e.Processes = processes(o.hereNumbered(m.Names))
 		o.noteKilled(e)
@@ -267,8 +270,14 @@ func (o *owner) send(m wire.Message) { _ = o.shim.Conn.Send(nil, m) }
 // stop stops the tree. The first cause of a stop is the one that is told; a plan
 // of its own takes the place of the one under way.
 func (o *owner) stop(cause Cause, plan *wire.Plan) {
+	if o.emptying != nil && !o.over && plan != nil {
+		o.emptying.replace(*plan)
+	}
 	if o.over || o.emptying != nil || o.stopping && plan == nil {
 		return
+	}
+	if plan != nil && len(plan.Steps) == 0 || o.lastStep == nil {
+		o.asked, o.lastStep = plan, nil
 	}
 	o.noteStop(cause, time.Now())
 	m := &wire.Stop{Default: plan == nil, Cause: string(cause)}

@@ -51,7 +51,11 @@ type RecoverOption func(*recovery)
 // ListOnly finds what was left, and ends nothing.
 func ListOnly() RecoverOption { return func(r *recovery) { r.listOnly = true } }
 
-type recovery struct{ listOnly bool }
+type recovery struct {
+	listOnly  bool
+	plan      *wire.Plan  // nil: that of the entry
+	signalled wire.Member // has had the signal of its first step
+}
 
 // Recover finds the trees of this user that were left by both their sides, and ends
 // them in the orderly way that was agreed on at their start. It finds them by the
@@ -125,7 +129,11 @@ func (r *recovery) one(ctx context.Context, folder string, f journal.Found) (one
 		one.Err = err
 		return one, left, true
 	}
-	_, left, unproven, err = lost.End(ctx, e.Stop)
+	plan := e.Stop
+	if r.plan != nil {
+		plan, lost.Signalled = *r.plan, r.signalled
+	}
+	_, left, unproven, err = lost.End(ctx, plan)
 	one.Err = err
 	one.Survivors, one.Unproven = leftOver(left), unprovenList(unproven)
 	if one.Left() == nil {

@@ -66,12 +66,11 @@ type sharedShim struct {
 	trees    int
 	starting int  // of these, whose starts are under way
 	lost     bool // no more trees for it
+	losing   int  // of the trees, who are being ended since it was killed
 	stuck    bool // it goes on holding what is over here
 
-	end   sync.Mutex // of awaitEnd, whose are:
+	end   sync.Mutex // of awaitEnd, whose is:
 	ended bool
-	left  []procfs.Stat
-	err   error
 }
 
 func (p *sharedShims) wanted() bool {
@@ -208,6 +207,21 @@ func (s *sharedShim) lose() {
 	s.lost = true
 }
 
+// loseTree is lose, for one of its trees, and leftTree is said when that is ended by its
+// owner's side.
+func (s *sharedShim) loseTree() {
+	s.lose()
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	s.losing++
+}
+
+func (s *sharedShim) leftTree() {
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	s.losing--
+}
+
 // holdsOn says that it goes on holding something of a tree that is over here.
 func (s *sharedShim) holdsOn() {
 	if s == nil {
@@ -226,17 +240,26 @@ func (s *sharedShim) awaitEnd() (left []procfs.Stat, err error) {
 	s.end.Lock()
 	defer s.end.Unlock()
 	if s.ended {
-		return s.left, s.err
+		return s.emptyAdopted()
 	}
 	s.shim.Conn.Expect(giveUp)
 	if _, err := s.shim.Conn.Receive(); !errors.Is(err, io.EOF) || !s.shim.ReapWithin(giveUp) {
 		return nil, contain.ErrShimLives // who asks later may find it gone
 	}
 	s.ended = true
-	if contain.Adopts() {
-		_, s.left, s.err = contain.EmptyAdopted(giveUp, shim.IsShim)
+	return s.emptyAdopted()
+}
+
+// emptyAdopted ends who was below the shim, in no cgroup of a tree, after the last of its
+// trees.
+func (s *sharedShim) emptyAdopted() (left []procfs.Stat, err error) {
+	sharing.mu.Lock()
+	last := s.losing <= 0
+	sharing.mu.Unlock()
+	if last && contain.Adopts() {
+		_, left, err = endAdopted(giveUp)
 	}
-	return s.left, s.err
+	return left, err
 }
 
 // spare takes out those that aren't needed: they have no tree, and another has room.

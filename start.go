@@ -261,7 +261,7 @@ func (s *starter) emptyAfterShim(gone error) error {
 		_, left, err = s.cgroup.End(giveUp)
 	case s.level == wire.PIDNS: // it has ended with the shim
 	case contain.Adopts():
-		_, left, err = contain.EmptyAdopted(giveUp, shim.IsShim)
+		_, left, err = endAdopted(giveUp)
 	default:
 		err = errUnseen
 	}

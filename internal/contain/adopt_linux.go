@@ -73,8 +73,8 @@ func knowsEarlier() error {
 var errUnproven = errors.New("one process follows the other, and none lives long enough to be ended")
 
 // EmptyAdopted ends and reaps all that descends from this process but the shims,
-// which spare names, the children that were there before Adopt, and what is below
-// them. It returns who is left when the time is over, or when nobody is left whom this
+// which spare names, the children that were there before Adopt, the members of cgroups
+// that this process has made, and what is below these. It returns who is left when the time is over, or when nobody is left whom this
 // process may signal.
 func EmptyAdopted(bound time.Duration, spare func(pid int) bool) (ended int, left []procfs.Stat, err error) {
 	if err := knowsEarlier(); err != nil {
@@ -130,13 +130,22 @@ func EmptyAdopted(bound time.Duration, spare func(pid int) bool) (ended int, lef
 func notBelow(found []held, spare func(pid int) bool) (rest []held) {
 	spared := map[int]bool{}
 	for _, h := range found {
-		if spare(h.stat.PID) || IsEarlier(h.stat) || spared[h.stat.PPID] {
+		if spared[h.stat.PPID] || IsEarlier(h.stat) || spare(h.stat.PID) || inOwnCgroup(h.stat.PID) {
 			spared[h.stat.PID] = true
 			continue
 		}
 		rest = append(rest, h)
 	}
 	return rest
+}
+
+// ReapEnded reaps of those that were seen to end who has fallen to this process.
+func ReapEnded(list []procfs.Stat, spare func(pid int) bool) {
+	for _, s := range list {
+		if !spare(s.PID) {
+			_, _ = sys.WaitPid(s.PID) // it may be another's to reap
+		}
+	}
 }
 
 // reapAdopted reaps the zombies among the children of this process that aren't

@@ -1,6 +1,7 @@
 package contain
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 func TestWaitingForAnEmptyCgroupKeepsItsTime(t *testing.T) {
@@ -42,13 +44,19 @@ func TestWhoDoesNotEndInALostGroupIsNamed(t *testing.T) {
 	a := startAppAs(t, &syscall.SysProcAttr{Setpgid: true}, 1, "sleep 100 & echo child $!; wait")
 	child := a.members["child"]
 	thaw := hosttest.Freeze(t, child.PID)
-	killed, left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Millisecond)
+	members, err := GroupNow(a.leader.PID, a.leader.Start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Lost{Containment: wire.Group, Members: members}
+	came, err := l.Empty(context.Background(), wire.Plan{GiveUp: 10 * time.Millisecond})
+	killed, left := came.Killed, came.Left
 	isChild := func(s procfs.Stat) bool { return s.PID == child.PID || s.PID == a.leader.PID }
 	if err != nil || len(left) == 0 || !isChild(left[0]) || slices.ContainsFunc(killed, func(s procfs.Stat) bool { return s.PID == child.PID }) {
 		t.Errorf("killed %v, left %v, %v; want process %d left", killed, left, err, child.PID)
 	}
 	thaw()
-	if _, left, err := KillLostGroup(a.leader.PID, a.leader.Start, 10*time.Second); err != nil || len(left) > 0 {
-		t.Errorf("thawed: left %v, %v", left, err)
+	if came, err := l.Empty(context.Background(), wire.Plan{GiveUp: 10 * time.Second}); err != nil || len(came.Left) > 0 {
+		t.Errorf("thawed: left %v, %v", came.Left, err)
 	}
 }

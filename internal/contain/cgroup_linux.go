@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -49,6 +50,7 @@ func NewCgroup(name string) (*Cgroup, error) {
 		return nil, withAdvice(err)
 	}
 	c := &Cgroup{Path: path}
+	ownCgroups.Store(name, true)
 	// Linux 5.14 has cgroup.kill; without it a tree that forks couldn't be ended
 	// in one go, which is what a cgroup is for.
 	if !canKill.Load() {
@@ -66,6 +68,20 @@ func NewCgroup(name string) (*Cgroup, error) {
 	}
 	c.Dir = dir
 	return c, nil
+}
+
+// ownCgroups has the names of those that this process has made and not removed.
+var ownCgroups sync.Map
+
+// inOwnCgroup says whether a process is in a cgroup that this process has made for a tree,
+// and so is that tree's.
+func inOwnCgroup(pid int) bool {
+	for part := range strings.SplitSeq(procfs.Cgroup(pid), "/") {
+		if _, own := ownCgroups.Load(part); own {
+			return true
+		}
+	}
+	return false
 }
 
 // holdable makes the cgroup one that can hold processes. It can't where the one above has
@@ -305,6 +321,7 @@ func (c *Cgroup) Remove() error {
 		c.Dir.Close()
 		c.Dir = nil
 	}
+	ownCgroups.Delete(filepath.Base(c.Path))
 	err := removeCgroup(c.Path)
 	for _, g := range c.Groups {
 		err = errors.Join(err, removeCgroup(g))

@@ -64,24 +64,31 @@ func Adopt() error { return notHere("subreaper") }
 
 func Adopts() bool { return false }
 
+func ReapEnded([]procfs.Stat, func(int) bool) {}
+
 func IsEarlier(procfs.Stat) bool { return false }
 
 func EmptyAdopted(time.Duration, func(int) bool) (int, []procfs.Stat, error) {
 	return 0, nil, notHere("subreaper")
 }
 
-// KillLostGroup ends a group whose shim was killed. The leader's start time isn't
-// known here, so the group is signalled at once and once: its number was its own a
-// moment ago.
-func KillLostGroup(leader int, _ uint64, _ time.Duration) (killed, left []procfs.Stat, err error) {
-	if err := sys.Kill(-leader, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-		return nil, nil, err
+// GroupNow doesn't look: no start time is known here.
+func GroupNow(leader int, _ uint64) ([]wire.Member, error) { return []wire.Member{{PID: leader}}, nil }
+
+// emptyLost ends a group whose shim was killed. The leader's start time isn't known here, so
+// the group is signalled at once and once: its number was its own a moment ago.
+func emptyLost(_ context.Context, l Lost, _ wire.Plan) (Emptied, error) {
+	if l.Containment != wire.Group || len(l.Members) == 0 {
+		return Emptied{}, notHere("recovery")
 	}
-	return nil, nil, nil
+	if err := sys.Kill(-l.Members[0].PID, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		return Emptied{}, err
+	}
+	return Emptied{}, nil
 }
 
 func findLost(Lost) ([]procfs.Stat, []Unproven, error) { return nil, nil, notHere("recovery") }
 
-func endLost(context.Context, Lost, wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
-	return nil, nil, nil, notHere("recovery")
+func endLost(context.Context, Lost, wire.Plan) (Emptied, error) {
+	return Emptied{}, notHere("recovery")
 }

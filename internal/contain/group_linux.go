@@ -8,6 +8,7 @@ import (
 
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
+	"github.com/foster-init/foster/internal/wire"
 )
 
 // dieWithParent has the kernel end the leader when the shim is killed. That is
@@ -52,39 +53,24 @@ func awaitExitFor(pid int, wait time.Duration) error {
 	return sys.PollAny([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait)
 }
 
-// KillLostGroup ends a group whose shim was killed. It returns whom it has ended, and who
-// is left when the time is over, or at once if they all deny it. The leader, whose number is the group's, may have been reaped since by
-// who adopted it; so if that number is another process's by now, the group is not ours,
-// and ours is empty.
-func KillLostGroup(leader int, start uint64, bound time.Duration) (killed, left []procfs.Stat, err error) {
-	deadline := time.Now().Add(bound)
-	seen := map[procfs.Identity]bool{}
-	for {
-		members, err := groupMembers(leader)
-		if err != nil || len(members) == 0 {
-			return killed, nil, err
-		}
-		for _, m := range members {
-			if m.PID == leader && m.Start != start || m.Start < start {
-				return killed, nil, nil
-			}
-		}
-		sent, err := (&group{leader}).send(syscall.SIGKILL, members)
-		if err != nil {
-			return killed, nil, err
-		}
-		for _, m := range sent.Reached {
-			if !seen[m.Identity()] {
-				seen[m.Identity()] = true
-				killed = append(killed, m)
-			}
-		}
-		wait := time.Until(deadline)
-		if wait <= 0 || len(sent.Reached) == 0 && len(sent.Denied) > 0 {
-			return endedOf(killed, members), members, nil
-		}
-		if err := awaitExitFor(members[0].PID, wait); err != nil {
-			return killed, nil, err
+// GroupNow gives the leader of a group whose shim was killed a moment ago, and who is in the
+// group. The leader, whose number is the group's, may have been reaped since by who adopted
+// it; so if that number is another process's by now, the group is not ours, and ours is empty.
+func GroupNow(leader int, start uint64) ([]wire.Member, error) {
+	members, err := groupMembers(leader)
+	if err != nil {
+		return nil, err
+	}
+	ours := []wire.Member{{PID: leader, Start: start}}
+	for _, m := range members {
+		if m.PID == leader && m.Start != start || m.Start < start {
+			return ours, nil
 		}
 	}
+	for _, m := range members {
+		if m.PID != leader {
+			ours = append(ours, wire.Member{PID: m.PID, Start: m.Start, Name: m.Comm})
+		}
+	}
+	return ours, nil
 }

@@ -18,6 +18,19 @@ type Lost struct {
 	Groups      []string      // of version 1, for its limits
 	Members     []wire.Member // who was seen in the tree, living or not; the leader comes first
 	Shim        wire.Member
+
+	// Of a tree whose owner's side lives, which was its shim's parent:
+	Adopted   func(pid int) bool // set: the children of this process are of the tree, but for those that it spares
+	InCgroup  bool               // who isn't in the cgroup isn't looked for
+	Signalled wire.Member        // who has had the signal of the plan's first step
+}
+
+// Emptied is what came of ending a tree.
+type Emptied struct {
+	Ended    []procfs.Stat // whom it saw end
+	Killed   []procfs.Stat // of these, whom SIGKILL was sent to
+	Left     []procfs.Stat
+	Unproven []Unproven // who else may be of the tree, and isn't signalled
 }
 
 // Unproven is a process that may be of a lost tree, and for which there is no proof.
@@ -57,5 +70,11 @@ func (l Lost) Find() (left []procfs.Stat, unproven []Unproven, err error) { retu
 // else may be of the tree: those it doesn't signal.
 // When the context is done, it leaves at once who is left then.
 func (l Lost) End(ctx context.Context, plan wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
-	return endLost(ctx, l, plan)
+	e, err := endLost(ctx, l, plan)
+	return e.Ended, e.Left, e.Unproven, err
+}
+
+// Empty is [Lost.End] for a tree whose shim alone was killed.
+func (l Lost) Empty(ctx context.Context, plan wire.Plan) (Emptied, error) {
+	return emptyLost(ctx, l, plan)
 }

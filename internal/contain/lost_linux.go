@@ -34,26 +34,36 @@ func findLost(l Lost) (left []procfs.Stat, unproven []Unproven, err error) {
 	return r.living(), unproven, err
 }
 
-func endLost(ctx context.Context, l Lost, plan wire.Plan) (ended, left []procfs.Stat, unproven []Unproven, err error) {
+func emptyLost(ctx context.Context, l Lost, plan wire.Plan) (Emptied, error) {
+	return endLost(ctx, l, plan)
+}
+
+func endLost(ctx context.Context, l Lost, plan wire.Plan) (came Emptied, err error) {
 	r, err := newRemains(l)
 	if err != nil {
-		return nil, nil, nil, err
+		return came, err
 	}
 	defer r.close()
 	e, err := newEnding(ctx, r)
 	if err != nil {
-		return nil, nil, nil, err
+		return came, err
 	}
 	defer e.close()
 	err = e.run(plan)
-	left = r.living()
-	if len(left) == 0 && err == nil {
+	came.Left = r.living()
+	if len(came.Left) == 0 && err == nil {
 		err = errors.Join(r.removeCgroup(), r.removeGroups())
 	}
-	if err == nil {
-		unproven, err = r.unproven()
+	if err == nil && !l.InCgroup && l.Adopted == nil { // else the kernel tells who is of it
+		came.Unproven, err = r.unproven()
 	}
-	return r.ended(), left, unproven, err
+	came.Ended = r.ended()
+	for _, s := range came.Ended {
+		if e.killed[s.Identity()] {
+			came.Killed = append(came.Killed, s)
+		}
+	}
+	return came, err
 }
 
 // ending is an End under way.
@@ -63,6 +73,7 @@ type ending struct {
 	done, open *os.File // done is at its end when the context is done
 	detach     func() bool
 	denied     map[procfs.Identity]bool // may not be signalled by this process
+	killed     map[procfs.Identity]bool // SIGKILL was sent to them
 }
 
 func newEnding(ctx context.Context, r *remains) (*ending, error) {
@@ -71,7 +82,7 @@ func newEnding(ctx context.Context, r *remains) (*ending, error) {
 		return nil, err
 	}
 	detach := context.AfterFunc(ctx, func() { open.Close() })
-	return &ending{r, ctx, done, open, detach, map[procfs.Identity]bool{}}, nil
+	return &ending{r, ctx, done, open, detach, map[procfs.Identity]bool{}, map[procfs.Identity]bool{}}, nil
 }
 
 func (e *ending) close() {
@@ -81,8 +92,12 @@ func (e *ending) close() {
 }
 
 func (e *ending) run(plan wire.Plan) error {
-	for _, step := range plan.Steps {
-		if err := e.step(step); err != nil {
+	for i, step := range plan.Steps {
+		sent := map[procfs.Identity]bool{}
+		if had := e.lost.Signalled; i == 0 && had.PID > 0 {
+			sent[procfs.Identity{PID: had.PID, Start: had.Start}] = true
+		}
+		if err := e.step(step, sent); err != nil {
 			return err
 		}
 	}
@@ -93,16 +108,16 @@ func (e *ending) run(plan wire.Plan) error {
 	return e.kill(time.Now().Add(bound))
 }
 
-// step sends the signal of a step once to each that is left, those included that are
-// found only meanwhile, and waits until all have ended or its time is over. Before
+// step sends the signal of a step, where it has one, once to each that is left but those that
+// it was sent to, those included that are found only meanwhile, and waits until all have ended or its time is over. Before
 // that, all are stopped for a moment: who is forked between the look and the signal
 // could lose, by the signal, the parent by which it would be found.
-func (e *ending) step(step wire.Step) error {
+func (e *ending) step(step wire.Step, sent map[procfs.Identity]bool) error {
 	over := time.Now().Add(step.Wait)
 	if err := e.stopAll(); err != nil {
 		return err
 	}
-	sent := map[procfs.Identity]bool{}
+	e.goOn(sent)
 	for {
 		e.send(step.Signal, sent)
 		if empty, err := e.empty(); empty || err != nil {
@@ -132,12 +147,20 @@ func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
 	for _, s := range now.Denied {
 		e.denied[s.Identity()] = true
 	}
+	if sig == syscall.SIGKILL {
+		e.noteKilled(now.Reached)
+	}
 	switch sig {
 	case syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGKILL:
 	default:
 		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] && procfs.MayBeStopped(s.PID) })
 	}
 	return len(fresh)
+}
+
+// goOn continues those that get no signal in this step.
+func (e *ending) goOn(sent map[procfs.Identity]bool) {
+	signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return sent[s.Identity()] && procfs.MayBeStopped(s.PID) })
 }
 
 // kill ends all with SIGKILL. They are stopped first, for the same reason. As long as new
@@ -149,6 +172,9 @@ func (e *ending) kill(over time.Time) error {
 		}
 		if empty, err := e.empty(); empty || err != nil {
 			return err
+		}
+		if e.cgroup != nil {
+			e.noteKilled(e.living())
 		}
 		if err := e.killCgroup(); err != nil {
 			return err
@@ -173,6 +199,12 @@ func (e *ending) kill(over time.Time) error {
 			err = syscall.EMFILE
 		}
 		return err
+	}
+}
+
+func (e *ending) noteKilled(list []procfs.Stat) {
+	for _, s := range list {
+		e.killed[s.Identity()] = true
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 //   - a recorded member: its number and its start time are those of the journal, by
 //     the line that was read behind a handle;
 //   - the members of the tree's cgroup, which is known by its inode;
+//   - where this process was the subreaper above its shim, the children that fell to it;
 //   - who descends from a proven one, by the same steps as in proof_linux.go;
 //   - who shares a session or a process group with a proven one, where a member of the
 //     tree has made it: its number is that of a recorded member, which may itself be
@@ -223,6 +224,22 @@ func (r *remains) addAnchor(seen procfs.Stat) {
 	case isGone(err) && errors.Is(sys.Kill(seen.PID, 0), unix.EPERM):
 		_, err := procfs.Read(seen.PID)
 		r.hidden = r.hidden || isGone(err)
+	}
+}
+
+// addAdopted adds the children of this process that have fallen to it with their shim.
+func (r *remains) addAdopted(snapshot []procfs.Stat) {
+	if r.lost.Adopted == nil {
+		return
+	}
+	self := os.Getpid()
+	for _, s := range snapshot {
+		if s.PPID != self || IsEarlier(s) {
+			continue
+		}
+		r.try(s, func(now procfs.Stat) bool {
+			return now.PPID == self && !r.lost.Adopted(now.PID) && !inOwnCgroup(now.PID)
+		})
 	}
 }
 

@@ -53,10 +53,14 @@ func (r *remains) glance(all bool, spared map[int]bool) (more bool, err error) {
 	before := len(r.found)
 	r.moved = false
 	r.addCgroup()
+	if r.lost.InCgroup {
+		return len(r.found) > before, nil
+	}
 	snapshot, err := r.look(all)
 	if err != nil {
 		return false, err
 	}
+	r.addAdopted(snapshot)
 	r.addBelow(snapshot)
 	r.addSharing(snapshot)
 	for _, h := range r.found {

@@ -97,7 +97,19 @@ func (s *server) sendStep(step wire.Step) {
 		return
 	}
 	told.Names = bounded(told.Names)
+	told.Left = s.leftOfPlan(step)
 	s.tell(told)
+}
+
+// leftOfPlan is what is left of the plan under way, in which this step was just sent.
+func (s *server) leftOfPlan(step wire.Step) wire.Plan {
+	left := s.machine.Plan
+	if s.machine.Step < len(left.Steps) {
+		left.Steps = slices.Clone(left.Steps[s.machine.Step:])
+		step.Wait = max(time.Until(s.stepOver), 0)
+		left.Steps[0] = step
+	}
+	return left
 }
 
 func (s *server) sendOnce(step wire.Step) contain.Sent {

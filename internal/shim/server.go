@@ -31,6 +31,8 @@ type server struct {
 	look    chan int // asks the watcher to wait for a child: its pid, or 0 for any
 	looking bool
 
+	stepOver time.Time // when the step of a stop under way is
+
 	sweep   clock         // when to look for what SIGKILL has missed
 	pause   time.Duration // until the next sweep
 	killing time.Time     // since when
@@ -200,6 +202,7 @@ func (s *server) do(a Action) {
 	switch a.Act {
 	case SendStep:
 		s.held.signaled = map[procfs.Identity]bool{}
+		s.stepOver = time.Now().Add(a.Step.Wait)
 		s.sendStep(a.Step)
 		s.clock.Reset(a.Step.Wait)
 	case SendToRest:

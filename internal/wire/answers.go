@@ -67,6 +67,7 @@ type Signaled struct {
 	Scope  Scope
 	Count  int
 	Names  []Member // some of those, named where it is SIGKILL
+	Left   Plan     // what is left of the plan, this step included, from At on; none where it is SIGKILL
 }
 
 // Ended is the last message of a tree: it is empty, or released, or there are

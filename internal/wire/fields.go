@@ -151,6 +151,7 @@ func (m *Signaled) fields(c *codec) {
 	num(c, 3, &m.Count)
 	list(c, 4, &m.Names, (*Member).fields)
 	c.time(5, &m.At)
+	one(c, 6, &m.Left, (*Plan).fields)
 }
 
 func (m *Ended) fields(c *codec) {

@@ -74,6 +74,7 @@ var samples = []Message{
 		Left: []Member{{PID: 1, Start: 2, Name: "a) R 1 (", State: 'S'}},
 	},
 	&Signaled{At: time.Unix(3, 1), Signal: 9, Scope: ScopeTree, Count: 2, Names: []Member{{PID: 3, Error: 1}}},
+	&Signaled{At: time.Unix(3, 1), Signal: 15, Scope: ScopeLeader, Count: 1, Left: Plan{Steps: []Step{{Signal: 15, Scope: ScopeLeader, Wait: time.Second}}, GiveUp: 2}},
 	&Ended{
 		At: time.Unix(3, 0), Usage: Usage{User: 9}, Reaped: 1, Adopted: 2, Killed: 3,
 		Released: true, OwnerGone: true, Read: true, Survivors: []Member{{PID: 4}},
