@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/foster-init/foster/client"
@@ -21,6 +22,7 @@ func TestMixedChurnLeavesNothing(t *testing.T) {
 		job := script("job", "echo done")
 		job.Restart.Policy = config.RestartAlways
 		gone := script(fmt.Sprintf("gone-%d", round), "echo hello; sleep 1000 & wait") // of another name each time
+		gone.Readiness = &config.Probe{Log: "hello"}
 		return &config.Project{Name: "test", Apps: []config.App{talks, seat, job, gone}}
 	}
 	round := 0
@@ -31,6 +33,8 @@ func TestMixedChurnLeavesNothing(t *testing.T) {
 		if _, err := s.Update(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
+		name := fmt.Sprintf("gone-%d", round)
+		leaktest.Eventually(t, name+" is ready", func() bool { return instanceOf(t, s, name).Ready })
 		if err := s.Scale(t.Context(), "talks", 1+round%3); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +59,7 @@ func TestMixedChurnLeavesNothing(t *testing.T) {
 		for range s.Events(t.Context(), 0, false) {
 		}
 		_, _ = s.Environment("talks", 1)
-		_ = s.Signal([]client.Target{{App: "talks"}}, 1<<4+7, "") // SIGURG, which nobody heeds
+		_ = s.Signal([]client.Target{{App: "talks"}}, syscall.SIGURG, "") // nobody heeds it
 		s.Status()
 		s.Counters()
 	}
@@ -63,7 +67,7 @@ func TestMixedChurnLeavesNothing(t *testing.T) {
 		if err := s.ask(func() {
 			m := s.memory
 			tables = len(s.apps) + len(s.leaving) + len(s.requests) + len(s.problems) +
-				len(m.Rests) + len(m.Leaving) + len(m.Begun) + len(m.Owed) + len(m.Tries)
+				len(m.Rests) + len(m.Shown) + len(m.Leaving) + len(m.Begun) + len(m.Owed) + len(m.Tries)
 		}); err != nil {
 			t.Fatal(err)
 		}

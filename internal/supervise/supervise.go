@@ -367,6 +367,7 @@ func (s *Supervisor) rest(leaving []*instance) (kept []*instance) {
 			kept = append(kept, i)
 		} else if a := s.apps[i.app.spec.Name]; a == nil || len(a.instances) < i.replica { // else another has its place
 			s.logs.Forget(i.app.spec.Name, i.replica)
+			s.memory.shown(i.treeID, shownNote{})
 		}
 	}
 	return kept
