@@ -210,7 +210,18 @@ func cgroups() (left []string) {
 		return nil // there can be none
 	}
 	left, _ = filepath.Glob(filepath.Join(own, "foster-*")) // the pattern is valid
-	return left
+	return slices.DeleteFunc(left, ofAnother)
+}
+
+// ofAnother says whether another user has made a cgroup. Who can't have one of its own for its
+// tests shares that of its session with whatever else runs there.
+func ofAnother(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return true // it is gone
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) != os.Geteuid()
 }
 
 // registered lists what others could find a tree, or a supervisor, by. What a supervisor
