@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,13 +89,18 @@ func TestADaemonStaysReadyInTheNextLife(t *testing.T) {
 }
 
 func TestReadinessThatDoesntComeInTimeIsAFailure(t *testing.T) {
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
 	app := script("db", "sleep 1000 & wait")
-	app.StartTimeout = 200 * time.Millisecond
-	app.Readiness = isThere("/no/such/file")
+	app.StartTimeout = time.Second // in which a probe without a process answers often
+	app.Readiness = quickly(config.Probe{TCP: &config.TCPProbe{Port: nobody.Addr().(*net.TCPAddr).Port}})
 	app.Restart = config.Restart{Policy: config.RestartOnFailure, MaxRestarts: 1, Backoff: app.Restart.Backoff}
 	s, _ := running(t, withDependent(app), Options{})
 	db := awaitState(t, s, "db", client.Failed)
-	if !strings.Contains(db.Cause, "its start has failed: it wasn't ready within 200ms: readiness probe failed: ") || db.Restarts != 1 || db.Members != 0 {
+	if !strings.Contains(db.Cause, "its start has failed: it wasn't ready within 1s: readiness probe failed: ") || db.Restarts != 1 || db.Members != 0 {
 		t.Errorf("%q, %d restarts, %d members", db.Cause, db.Restarts, db.Members)
 	}
 	if web := awaitState(t, s, "web", client.Failed); web.Cause != "db has failed" {

@@ -241,9 +241,9 @@ func TestPostStopIsToldHowTheRunHasEnded(t *testing.T) {
 		{name: "exit code", script: "exit 7", want: "exit-code false 7 - exit-code exited 7"},
 		{name: "success", script: "exit 0", want: "success false 0 - success exited 0"},
 		{name: "signal", script: "kill -USR1 $$", want: "signal false - SIGUSR1 signal killed USR1"},
-		{name: "stopped", script: "exec sleep 1000", stop: true, want: "success true - SIGTERM success killed TERM"},
-		{name: "stopped, with a code", script: "trap 'exit 4' TERM; sleep 1000 & wait", stop: true, want: "exit-code true 4 - exit-code exited 4"},
-		{name: "killed at its stop", script: "trap '' TERM; exec sleep 1000", stop: true, change: func(a *config.App) { a.Stop.Timeout = 10 * time.Millisecond },
+		{name: "stopped", script: "up; exec sleep 1000", stop: true, want: "success true - SIGTERM success killed TERM"},
+		{name: "stopped, with a code", script: "trap 'exit 4' TERM; up; " + awaitsSignal, stop: true, want: "exit-code true 4 - exit-code exited 4"},
+		{name: "killed at its stop", script: "trap '' TERM; up; exec sleep 1000", stop: true, change: func(a *config.App) { a.Stop.Timeout = 10 * time.Millisecond },
 			want: "timeout true - SIGKILL timeout killed KILL"},
 		{name: "not ready in time", script: "exec sleep 1000", change: func(a *config.App) {
 			a.StartTimeout, a.Readiness = 10*time.Millisecond, isThere("/no/such/file")
@@ -256,7 +256,7 @@ func TestPostStopIsToldHowTheRunHasEnded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := t.TempDir() + "/out"
-			app := script("app", "echo > "+out+".up; "+c.script)
+			app := script("app", "up() { echo > "+out+".up; }; "+c.script)
 			app.Env = append(app.Env, "EXIT_CODE=of the application")
 			app.Hooks.PostStop = []string{"/bin/sh", "-c", `echo "$FOSTER_RESULT $FOSTER_STOP_REQUESTED ${FOSTER_EXIT_CODE:--} ${FOSTER_EXIT_SIGNAL:--} $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS" > ` + out}
 			if c.change != nil {
