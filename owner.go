@@ -41,21 +41,22 @@ type owner struct {
 	read    chan error // has how reading a Stdin ended
 	reading int
 
-	exit     Exit
-	failed   []error
-	pending  map[uint64]request
-	lastID   uint64
-	stopping bool
-	attached *wire.Entry    // the shim was another's; nil: it is this side's
-	early    []wire.Message // what came while it was taken over
-	lastStep *wire.Signaled // of a stop under way, as the shim told; nil: none was
-	asked    *wire.Plan     // of a stop by this side, in the place of that of the Cmd
-	emptying *underway      // nil: the shim isn't lost
-	over     bool           // the tree is empty, or no longer ours
-	claimed  bool           // the shim ends with this tree: it had more owners than this side
-	told     bool           // by the shim, how it ended
-	confirm  bool           // the shim keeps the end until it is confirmed
-	shared   *sharedShim    // which holds other trees as well; nil: it holds this one alone
+	exit      Exit
+	failed    []error
+	pending   map[uint64]request
+	lastID    uint64
+	stopping  bool
+	shimStops bool           // or has been asked to: a stop may have begun by Cancel alone
+	attached  *wire.Entry    // the shim was another's; nil: it is this side's
+	early     []wire.Message // what came while it was taken over
+	lastStep  *wire.Signaled // of a stop under way, as the shim told; nil: none was
+	asked     *wire.Plan     // of a stop by this side, in the place of that of the Cmd
+	emptying  *underway      // nil: the shim isn't lost
+	over      bool           // the tree is empty, or no longer ours
+	claimed   bool           // the shim ends with this tree: it had more owners than this side
+	told      bool           // by the shim, how it ended
+	confirm   bool           // the shim keeps the end until it is confirmed
+	shared    *sharedShim    // which holds other trees as well; nil: it holds this one alone
 }
 
 type message struct {
@@ -273,14 +274,15 @@ func (o *owner) stop(cause Cause, plan *wire.Plan) {
 	if o.emptying != nil && !o.over && plan != nil {
 		o.emptying.replace(*plan)
 	}
-	if o.over || o.emptying != nil || o.stopping && plan == nil {
+	if o.over || o.emptying != nil || o.shimStops && plan == nil {
 		return
 	}
 	if plan != nil && len(plan.Steps) == 0 || o.lastStep == nil {
 		o.asked, o.lastStep = plan, nil
 	}
 	o.noteStop(cause, time.Now())
-	m := &wire.Stop{Default: plan == nil, Cause: string(cause)}
+	o.shimStops = true
+	m := &wire.Stop{Default: plan == nil, Cause: string(o.exit.Cause)} // the first
 	if plan != nil {
 		m.Plan = *plan
 	}
@@ -301,6 +303,7 @@ func (o *owner) noteStop(cause Cause, at time.Time) {
 // side has asked for a stop at the same moment. So all who ask are told the same.
 func (o *owner) stopBegun(m *wire.Stopping) {
 	o.noteStop(Cause(m.Cause), m.At)
+	o.shimStops = true
 	o.exit.Cause = Cause(m.Cause)
 	switch o.exit.Cause {
 	case CauseLeaderLostFail:

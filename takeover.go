@@ -126,7 +126,7 @@ func (o *owner) afterCancel() {
 	switch {
 	case o.over:
 	case o.exit.LeaderLost:
-		o.stopRest(CauseCanceled)
+		o.stop(CauseCanceled, nil)
 	case o.cmd.taken.delay > 0:
 		o.killAfter = time.After(o.cmd.taken.delay)
 	}
@@ -138,19 +138,10 @@ func (o *owner) leaderLeftOthers() {
 	switch {
 	case t == nil || o.canceling != nil:
 	case o.doneContext != nil && t.ends(o.cmd.Stop):
-		o.stopRest(CauseCanceled)
+		o.stop(CauseCanceled, nil)
 	case t.delay > 0 && !o.stopping:
 		o.waitDelay = time.After(t.delay)
 	}
-}
-
-// stopRest stops by Cmd.Stop, even if Cancel counts as the beginning of a stop.
-func (o *owner) stopRest(cause Cause) {
-	plan, err := o.cmd.Stop.plan()
-	if err != nil {
-		return // it was valid at the start
-	}
-	o.stop(cause, &plan)
 }
 
 // delayOver ends what has outlived WaitDelay.

@@ -197,3 +197,29 @@ func TestFromNamesTheFieldThatItCannotTakeOver(t *testing.T) {
 		}
 	}
 }
+
+// TestStopAfterACancelThatDidNothing: Cancel counts as the beginning of a stop, and sends
+// no plan.
+func TestStopAfterACancelThatDidNothing(t *testing.T) {
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		_, tree, out, cancel := take(t, c, func(old *exec.Cmd) {
+			old.Cancel = func() error { return nil }
+		}, "polite")
+		out.pid("polite")
+		cancel()
+		for e := range tree.Events(t.Context()) {
+			if e.Kind == foster.EventStopping {
+				break
+			}
+		}
+		patient, done := context.WithTimeout(t.Context(), 20*time.Second)
+		defer done()
+		if _, err := tree.Stop(patient); err != nil {
+			t.Fatal(err)
+		}
+		if exit := wantCanceled(t, tree); !exit.Leader.Success() {
+			t.Errorf("ended by %v, want an orderly end", exit.Leader)
+		}
+		out.next("farewell")
+	})
+}
