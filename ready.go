@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 
@@ -119,7 +120,7 @@ func (r *shims) drop(p *shim.Process) bool {
 func awaitHello(p *shim.Process) error {
 	hello, err := receive[*wire.Hello](p.Conn)
 	if err == nil {
-		err = hello.Check()
+		err = sys.ForkError(hello.Check(), os.Getuid())
 	}
 	if err != nil {
 		p.Kill() // it has no tree, and may not see the end of its socket

@@ -225,6 +225,24 @@ func TestInitUntilTreeStopsTheRest(t *testing.T) {
 	})
 }
 
+// TestInitUntilTreeTerminatesBeforeItKills: who ignores the stop signal, as what a shell runs in
+// the background ignores SIGINT, is sent SIGTERM before SIGKILL.
+func TestInitUntilTreeTerminatesBeforeItKills(t *testing.T) {
+	asEach(t, func(t *testing.T, begin func(string, ...string) *initialized) {
+		p := begin(`^daemon alone$`, initOf(`
+(exec setsid bash -c '
+	trap "" INT
+	trap "echo daemon got TERM; exit" TERM
+	while [ -d /proc/$0 ]; do sleep 0.01; done
+	echo daemon alone
+	while :; do sleep 0.01; done' $$) & exit 5`, "--until", "tree", "--stop-signal", "INT", "--stop-timeout", "2s")...)
+		p.gets(syscall.SIGINT)
+		p.out.next(`^daemon got TERM$`)
+		p.ends(5)
+		nothingIsLeft(t)
+	})
+}
+
 // telltale tells of each signal that can be trapped, and ends by SIGTERM. It's for
 // sh, which often is dash: bash loses a signal now and then, one that comes while it
 // runs a trap or starts a command.

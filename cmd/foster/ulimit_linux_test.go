@@ -40,8 +40,13 @@ func TestLimitReachedIsOneLine(t *testing.T) {
 	if err := errors.Join(err, os.WriteFile(copied, b, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range [][]string{{"run", "--", "true"}, {"init", "--", "true"}, {"ps"}, {"ls"}, {"orphans"}} {
-		for flag, limits := range map[string][]int{"u": {7, 9, 12, 15, 18, 21, 24, 27, 200}, "n": {8, 10, 12, 14, 16, 18, 200}} {
+	project := filepath.Join(own, "foster.yaml")
+	text := `{name: few, apps: {a: {command: "true", restart: "no", ends_project: on_exit}}}`
+	if err := errors.Join(os.WriteFile(project, []byte(text), 0o600), os.Chown(project, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"up", "-f", project}, {"run", "--", "true"}, {"init", "--", "true"}, {"ps"}, {"ls"}, {"orphans"}} {
+		for flag, limits := range map[string][]int{"u": {7, 9, 12, 15, 18, 21, 24, 27, 34, 40, 200}, "n": {8, 10, 12, 14, 16, 18, 24, 28, 200}} {
 			for _, n := range limits {
 				script := fmt.Sprintf(`ulimit -%s %d; exec "$0" "$@"`, flag, n)
 				cmd := exec.Command("/bin/bash", append([]string{"-c", script, copied}, command...)...)
@@ -61,5 +66,21 @@ func TestLimitReachedIsOneLine(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestLimitOfAnotherUserIsNamed: the kernel refuses the program only after foster has become
+// that user.
+func TestLimitOfAnotherUserIsNamed(t *testing.T) {
+	if os.Getuid() != 0 {
+		leaktest.Need(t, "root", errors.New("another user is needed, whom nobody else uses"))
+	}
+	leaktest.Check(t)
+	cmd := exec.Command("foster", "run", "--user", fmt.Sprint(1<<20+os.Getpid()), "--rlimit", "nproc=1", "--", "/bin/true")
+	said, err := cmd.CombinedOutput()
+	text := string(said)
+	if err == nil || !strings.HasPrefix(text, "foster: start /bin/true: fork: ") || !strings.Contains(text, "1 are allowed") ||
+		!strings.Contains(text, "ulimit -u") || strings.Count(text, "\n") > 2 {
+		t.Errorf("%v: %s; want the limit, its value, and what to do", err, text)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/journal"
 	"github.com/foster-init/foster/internal/supervise"
+	"github.com/foster-init/foster/internal/sys"
 )
 
 // newUp is foster up.
@@ -148,8 +149,16 @@ func (u *upper) begin(ctx context.Context, lock *os.File) error {
 		lock.Close()
 		return u.daemon(ctx)
 	}
+	// Else each application would fail for itself, or the state couldn't be read.
+	if err := errors.Join(sys.RoomForThreads(upThreads), sys.RoomForFiles(upFiles)); err != nil {
+		return err
+	}
 	return u.serve(ctx)
 }
+
+// What a supervisor needs before it starts anything: for its own threads, for a shim, and for
+// one application; and for the files of these.
+const upThreads, upFiles = 36, 24
 
 // announce says what a start would do, also in place of a supervisor that was killed, or
 // of another version.

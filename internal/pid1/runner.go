@@ -29,6 +29,7 @@ type runner struct {
 	tree        *foster.Tree
 	clock       *time.Timer // of a stop: what is left then is killed
 	stopping    bool
+	asked       bool // all that is left was sent SIGTERM
 	killed      bool // the leader, since its time was over
 	leaderEnded bool
 	suspended   bool                    // stopped with the command, which had the terminal
@@ -173,6 +174,7 @@ func (r *runner) signal(s syscall.Signal) {
 	} else if err := r.forward(do.forward, do.scope); err != nil {
 		r.voice.say(info, "%s couldn't be forwarded: %v", units.SignalName(do.forward), err)
 	} else {
+		r.asked = r.asked || do.forward == syscall.SIGTERM && do.scope == foster.ScopeTree
 		r.voice.say(debug, "%s: forwarded %s to the %s", units.SignalName(s), units.SignalName(do.forward), do.scope)
 	}
 	if do.stop {
@@ -219,9 +221,14 @@ func (r *runner) resumeStopped(scope foster.Scope) {
 const killTime = 5 * time.Second
 
 // timeOver ends the leader, since its time is over. What it leaves behind hasn't seen a
-// signal yet: it is stopped when the leader has ended.
+// signal yet: it is stopped when the leader has ended. So is what was left before, of which
+// another signal than SIGTERM has asked the same.
 func (r *runner) timeOver() {
 	r.voice.say(info, "the time to stop is over")
+	if (r.leaderEnded || r.killed) && !r.asked {
+		r.stopRest()
+		return
+	}
 	if r.leaderEnded || r.killed || r.o.StopTimeout == 0 || r.tree.Signal(syscall.SIGKILL, foster.ScopeLeader) != nil {
 		r.stopBy(foster.KillAtOnce())
 		return
@@ -233,6 +240,7 @@ func (r *runner) timeOver() {
 
 // stopRest ends what the command has left behind.
 func (r *runner) stopRest() {
+	r.asked = true
 	r.clock.Stop()
 	plan := foster.StopPlan{Signal: syscall.SIGTERM, Timeout: r.o.StopTimeout}
 	if plan.Timeout == 0 {

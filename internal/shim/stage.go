@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -54,8 +55,10 @@ func (f *forker) throughStage() *failure {
 	switch m, err := conn.Receive(); m := m.(type) {
 	case *wire.Failed:
 		about := "" // what is told beside the number: which limit it was
-		if m.Stage == StageRlimit {
-			about = strings.TrimSuffix(m.Text, m.Errno.Error())
+		if m.Stage == StageRlimit || m.Stage == StageFork {
+			if about = strings.TrimSuffix(m.Text, m.Errno.Error()); about == m.Text {
+				about += ": "
+			}
 		}
 		return f.failedStage(&failure{m.Stage, fmt.Errorf("%s%w", about, m.Errno)})
 	default:
@@ -103,6 +106,9 @@ func becomeLeader(m *wire.Start) *failure {
 	}
 	if fail == nil {
 		fail = &failure{StageExec, sys.Exec(m.Path, m.Args, m.Env)}
+		if errors.Is(fail.err, syscall.EAGAIN) { // it became a user who has too many (execve(2))
+			fail = &failure{StageFork, sys.ForkError(fail.err, os.Getuid())}
+		}
 	}
 	return fail
 }

@@ -263,7 +263,11 @@ func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failu
 	}
 	pid, err := sys.ForkExec(path, args, attr)
 	if err != nil {
-		return &failure{guessStage(err, attr), err}
+		uid := os.Getuid()
+		if attr.Sys.Credential != nil {
+			uid = int(attr.Sys.Credential.Uid)
+		}
+		return &failure{guessStage(err, attr), sys.ForkError(err, uid)}
 	}
 	f.pid = pid
 	return nil

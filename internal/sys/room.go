@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -44,6 +45,20 @@ func RoomForThreads(n int) error {
 		return &LimitError{"processes and threads of this user", "u", limit, used, n, unix.EAGAIN}
 	}
 	return nil
+}
+
+// ForkError explains a fork that failed since there is no room for a process of that user:
+// which limit is reached, and what can be done.
+func ForkError(err error, uid int) error {
+	if !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	limit, limited := threadLimit()
+	if used := userThreads(uid); limited && used+spare >= limit { // some may have ended since
+		l := &LimitError{"processes and threads of this user", "u", limit, used, 1, unix.EAGAIN}
+		return fmt.Errorf("%w: %s", l, l.Hint())
+	}
+	return fmt.Errorf("a limit of processes is reached (ulimit -u, or pids.max of the cgroup): raise it, or end something that counts against it: %w", err)
 }
 
 // ReserveThreads makes n threads beside this one, where their number is limited, and parks
