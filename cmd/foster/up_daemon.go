@@ -232,8 +232,11 @@ func (l lateError) Unwrap() error { return refusalError(l) }
 func notStarted(apps []client.App) (list []string) {
 	for _, a := range apps {
 		for _, i := range a.Instances {
-			if starting(i) {
+			switch i.State {
+			case client.Waiting:
 				list = append(list, instanceName(a, i)+" "+i.Cause)
+			case client.Starting: // its hook runs, say
+				list = append(list, instanceName(a, i)+" is starting")
 			}
 		}
 	}

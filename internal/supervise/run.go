@@ -206,13 +206,17 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 	}
 	if err != nil {
 		i.facts.ran = !errors.Is(err, context.Canceled)
-		i.exit = &client.Exit{Cause: notStartedWords + units.ErrorText(err), Started: time.Now(), Ended: time.Now()}
+		why := units.ErrorText(err)
+		if !i.facts.ran {
+			why = "it was stopped before it ran"
+		}
+		i.exit = &client.Exit{Cause: notStartedWords + why, Started: time.Now(), Ended: time.Now()}
 		if i.facts.ran {
 			s.failedRun(i)
 		}
 		i.ends++ // nothing of it is left: who waits for that isn't to wait for the next
 		o := i.judgeEnd(outcome{}, 0)
-		s.step(i, NotLaunched, i.gaveUp(o, units.ErrorText(err)), o)
+		s.step(i, NotLaunched, i.gaveUp(o, why), o)
 		return
 	}
 	s.hold(i, tree)
