@@ -32,6 +32,7 @@ var roles = map[string]func(args []string){
 	"polite":    rolePolite,
 	"counting":  roleCounting,
 	"beside":    roleBeside,
+	"stray":     roleStray,
 	"drain":     roleDrain,
 	"orphans":   roleOrphans,
 	"spew":      roleSpew,
@@ -170,6 +171,31 @@ func roleBeside(args []string) {
 		start(nil, nil, name, "child")
 	}
 	forever()
+}
+
+// roleStray moves itself to another cgroup, and is polite there: as the leader, as a child of
+// the leader, or as an orphan.
+func roleStray(args []string) {
+	switch args[1] {
+	case "child":
+		start(nil, nil, "stray", args[0], "itself")
+		forever()
+	case "orphan":
+		if err := start(nil, nil, "stray", args[0], "middle").Wait(); err != nil {
+			say("error %v", err)
+		}
+		forever()
+	case "daemon":
+		start(&syscall.SysProcAttr{Setsid: true}, nil, "stray", args[0], "itself")
+		return
+	case "middle":
+		start(nil, nil, "stray", args[0], "itself")
+		return
+	}
+	if err := os.WriteFile(args[0], []byte("0"), 0); err != nil {
+		say("error %v", err)
+	}
+	rolePolite(nil)
 }
 
 // roleDrain is a leader that waits for its worker when it is told to stop; the

@@ -20,7 +20,8 @@ import (
 // where it isn't 0.
 //
 // What differs: such a shim tells its trees apart by their cgroups. A process that root
-// moves out of its tree's cgroup is of no tree any more, until its shim ends. Where the
+// moves out of its tree's cgroup, and of which nothing else tells whose it is, is ended with
+// the last tree of the shim. Where the
 // shim is killed, that is so for all of its trees, each of which is ended by its owner's
 // side. And what KeepReady says of shims that were started earlier goes for these, too.
 //

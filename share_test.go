@@ -3,11 +3,15 @@ package foster_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/leaktest"
 	"github.com/foster-init/foster/internal/procfs"
 )
@@ -148,4 +152,75 @@ func TestNoEndIsLostAmongStarts(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// elsewhere is the file by which a process enters the cgroup that those of trees are in.
+func elsewhere(t *testing.T) string {
+	t.Helper()
+	own, err := contain.OwnCgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	procs := filepath.Join(own, "cgroup.procs")
+	if f, err := os.OpenFile(procs, os.O_WRONLY, 0); err != nil {
+		leaktest.Need(t, "the right to leave a cgroup", err)
+	} else {
+		f.Close()
+	}
+	return procs
+}
+
+// TestWhoLeavesItsCgroupIsStoppedWithItsTree: and no other tree is met.
+func TestWhoLeavesItsCgroupIsStoppedWithItsTree(t *testing.T) {
+	for _, kind := range []string{"leader", "child", "orphan"} {
+		t.Run(kind, func(t *testing.T) {
+			beside := shared(t, 1, "polite", "polite")[0]
+			tree, out := begin(t, foster.Cgroup, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "stray", elsewhere(t), kind)
+			out.pid("polite")
+			if shimOf(t, tree) != shimOf(t, beside) {
+				t.Fatal("two trees have two shims")
+			}
+			exit := stop(t, tree)
+			out.next("farewell")
+			if exit.Killed != 0 {
+				t.Errorf("%+v", exit)
+			}
+			select {
+			case <-beside.Done():
+				t.Error("the tree beside it was met")
+			default:
+			}
+			stop(t, beside)
+		})
+	}
+}
+
+// TestWhoLeavesItsCgroupKeepsItsTree: the leader ends, and that isn't the end.
+func TestWhoLeavesItsCgroupKeepsItsTree(t *testing.T) {
+	shared(t, 0, "")
+	tree, out := begin(t, foster.Cgroup, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "stray", elsewhere(t), "daemon")
+	pid := out.pid("polite")
+	lost := waitFor(t, tree, foster.EventLeaderLost)
+	if len(lost.Processes) != 1 || lost.Processes[0].PID != pid {
+		t.Errorf("%+v, want process %d", lost, pid)
+	}
+	stop(t, tree)
+	out.next("farewell")
+}
+
+// TestWhoseItIsThatLeftItsCgroupIsNotGuessed: it is ended with the last tree of its shim.
+func TestWhoseItIsThatLeftItsCgroupIsNotGuessed(t *testing.T) {
+	beside := shared(t, 1, "polite", "polite")[0]
+	tree, out := begin(t, foster.Cgroup, nil, "stray", elsewhere(t), "daemon")
+	pid := out.pid("polite")
+	if _, err := tree.Wait(); err != nil {
+		t.Error(err)
+	}
+	if s, err := procfs.Read(pid); err != nil || s.Ended() {
+		t.Fatalf("%+v, %v; want it to live", s, err)
+	}
+	stop(t, beside)
+	if s, err := procfs.Read(pid); err == nil && !s.Ended() {
+		t.Errorf("%+v lives on", s)
+	}
 }

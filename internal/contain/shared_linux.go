@@ -2,6 +2,7 @@ package contain
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,9 +18,12 @@ import (
 
 // sharedCgroup holds one of several trees of this process. Descent doesn't tell them
 // apart, so who belongs to it is who is in its cgroup, or in one below it. That is exact
-// but for a process that somebody with the right to do so has moved out of the cgroup:
-// it is no longer of this tree, though it still falls to this process.
-type sharedCgroup struct{ cgroup }
+// but for its strays: see strays_linux.go.
+type sharedCgroup struct {
+	cgroup
+	leader procfs.Stat
+	strays map[procfs.Identity]procfs.Stat // found by the last look
+}
 
 // NewSharedCgroupTree is NewCgroupTree in a process that holds other trees as well.
 func NewSharedCgroupTree(path string, fd int) (Tree, error) {
@@ -27,7 +31,7 @@ func NewSharedCgroupTree(path string, fd int) (Tree, error) {
 		return nil, err
 	}
 	own := subreaper{self: os.Getpid(), released: newReleased()}
-	return &sharedCgroup{cgroup{subreaper: own, dir: &Cgroup{Path: path}, fd: fd}}, nil
+	return &sharedCgroup{cgroup: cgroup{subreaper: own, dir: &Cgroup{Path: path}, fd: fd}}, nil
 }
 
 // subreaperOnce makes this process a subreaper before its first tree.
@@ -38,6 +42,7 @@ var subreaperOnce = sync.OnceValue(func() error {
 
 func (t *sharedCgroup) Members() ([]procfs.Stat, error) {
 	members, err := t.dir.members()
+	members = append(members, t.knownStrays()...)
 	return slices.DeleteFunc(members, procfs.Stat.Ended), err
 }
 
@@ -61,12 +66,13 @@ func (c *Cgroup) members() (list []procfs.Stat, err error) {
 
 // Signal signals who is proven to be a member, as those of a lost tree are.
 func (t *sharedCgroup) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
+	strays, serr := t.signalStrays(sig, pick) // first: a parent that ends hides whose they are
 	root, err := os.OpenRoot(t.dir.Path)
 	if isGone(err) {
-		return Sent{}, nil
+		return strays, serr
 	}
 	if err != nil {
-		return Sent{}, err
+		return strays, err
 	}
 	defer root.Close()
 	found, full := heldIn(root, func(int) bool { return false })
@@ -75,17 +81,21 @@ func (t *sharedCgroup) Signal(sig syscall.Signal, pick func(procfs.Stat) bool) (
 	if !full {
 		err = syscall.EMFILE
 	}
-	return sent, err
+	sent.addOthers(strays)
+	return sent, errors.Join(err, serr)
 }
 
 func (t *sharedCgroup) Kill() (Sent, error) {
-	members, err := t.Members()
+	members, err := t.dir.members()
 	if err != nil {
 		return Sent{}, err
 	}
+	strays, serr := t.signalStrays(syscall.SIGKILL, nil)
 	sent, err := t.dir.kill()
-	sent.addOthers(Sent{Reached: members})
-	return sent, err
+	sent.addOthers(Sent{Reached: slices.DeleteFunc(members, procfs.Stat.Ended)})
+	sent.addOthers(strays)
+	sent.Again = sent.Again || len(strays.Reached) > 0
+	return sent, errors.Join(err, serr)
 }
 
 // heldIn proves who is a member of a cgroup, but for those that skip leaves out. The

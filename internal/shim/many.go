@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -206,7 +207,41 @@ func (m *many) whose(pid int) *server {
 			return m.holding(s)
 		}
 	}
+	for _, s := range m.cgroups {
+		if m.holding(s) != nil && s.isStray(pid) {
+			return s
+		}
+	}
 	return nil
+}
+
+// strayer is the tree of one of many, as contain has it.
+type strayer interface {
+	IsStray(pid int) bool
+	Strays() int
+}
+
+// isStray says whether a process was moved out of the cgroup of this tree.
+func (s *server) isStray(pid int) bool {
+	t, ok := s.held.tree.(strayer)
+	return ok && t.IsStray(pid)
+}
+
+// sendToStrays sends the step of a stop that is under way to those that were found to be of
+// the tree only now.
+func (s *server) sendToStrays() {
+	t, ok := s.held.tree.(strayer)
+	if !ok || t.Strays() == 0 || s.machine.State != Stopping {
+		return
+	}
+	step := s.machine.Plan.Steps[s.machine.Step]
+	sent, _ := t.(contain.Tree).Signal(step.Signal, func(m procfs.Stat) bool {
+		return !s.held.signaled[m.Identity()] && t.IsStray(m.PID)
+	}) // whom it couldn't reach, SIGKILL will
+	s.expect(sent.Reached)
+	for _, m := range sent.Reached {
+		s.held.signaled[m.Identity()] = true
+	}
 }
 
 func (m *many) holding(s *server) *server {
@@ -224,7 +259,11 @@ func (s *server) settle() {
 	}
 	empty, err := s.held.tree.Empty()
 	s.toldLeaderEnd(err != nil || !empty)
-	if h := s.held; h != nil && h.leaderDone {
+	switch h := s.held; {
+	case h == nil || !h.leaderDone:
+	case err == nil && empty:
+		s.takeEmpty(empty, nil) // all of /proc was read for that
+	default:
 		s.checkEmpty()
 	}
 }

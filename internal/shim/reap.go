@@ -279,7 +279,12 @@ func (s *server) checkEmpty() {
 	if h.anchored && !h.leaderDone {
 		return
 	}
-	empty, err := h.tree.Empty()
+	s.takeEmpty(h.tree.Empty())
+}
+
+// takeEmpty is checkEmpty, with what the mechanism has said of a tree whose leader has ended.
+func (s *server) takeEmpty(empty bool, err error) {
+	h := s.held
 	if err == nil && empty && h.dying() {
 		s.recheck.Reset(longestPause) // that it was reaped is told, unless it isn't ours any more
 		return
@@ -300,6 +305,7 @@ func (s *server) checkEmpty() {
 		s.step(Empty, wire.Plan{})
 		return
 	}
+	s.sendToStrays()
 	if h.awaiting {
 		return
 	}
