@@ -55,7 +55,8 @@ func Adopts() bool {
 	return adoption.adopts
 }
 
-// IsEarlier says whether a child of this process was there before Adopt.
+// IsEarlier says whether a child of this process was there before Adopt, or was released from
+// a tree.
 func IsEarlier(s procfs.Stat) bool {
 	adoption.RLock()
 	defer adoption.RUnlock()

@@ -184,6 +184,9 @@ func (r *remains) try(seen procfs.Stat, proven func(now procfs.Stat) bool) {
 		return
 	}
 	delete(r.others, seen.PID)
+	if IsEarlier(seen) {
+		return // not the tree's, or released from it
+	}
 	h, err := hold(seen)
 	if exhausted(err) {
 		r.full = false
