@@ -153,14 +153,14 @@ func (e *ending) send(sig syscall.Signal, tried map[procfs.Identity]bool) int {
 	switch sig {
 	case syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGKILL:
 	default:
-		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] && procfs.MayBeStopped(s.PID) })
+		signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return fresh[s.Identity()] }) // of several threads, some may not have stopped yet
 	}
 	return len(fresh)
 }
 
 // goOn continues those that get no signal in this step.
 func (e *ending) goOn(sent map[procfs.Identity]bool) {
-	signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return sent[s.Identity()] && procfs.MayBeStopped(s.PID) })
+	signal(e.found, syscall.SIGCONT, func(s procfs.Stat) bool { return sent[s.Identity()] })
 }
 
 // kill ends all with SIGKILL. They are stopped first, for the same reason. As long as new
