@@ -165,7 +165,8 @@ func TestShimKilledTreeIsStoppedByItsPlan(t *testing.T) {
 	})
 }
 
-// TestShimKilledInAStopTheStopGoesOn: the signal isn't sent twice.
+// TestShimKilledInAStopTheStopGoesOn: a signal isn't sent twice once the shim has said that it
+// was sent.
 func TestShimKilledInAStopTheStopGoesOn(t *testing.T) {
 	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
 		tree, out := begin(t, c, func(cmd *foster.Cmd) { cmd.Stop.Timeout = time.Hour }, "counting")
@@ -177,6 +178,7 @@ func TestShimKilledInAStopTheStopGoesOn(t *testing.T) {
 			_, _ = tree.StopWith(context.Background(), foster.StopPlan{Timeout: 2 * time.Second})
 		}()
 		out.next("told 1")
+		waitFor(t, tree, foster.EventSignaled)
 		killShim(t, tree)
 		waitFor(t, tree, foster.EventShimLost)
 		<-stopped
