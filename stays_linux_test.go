@@ -37,7 +37,7 @@ func TestASharedShimKeepsNothingOfTreesThatEnded(t *testing.T) {
 	rss, threads, _ := look()
 	run(1000)
 	more, now, _ := look()
-	if more > rss+2<<20 || now > threads+4 {
+	if more > rss+rss/10+2<<20 || now > threads+4 { // the tenth is for the race detector, whose own memory is three times the shim's
 		t.Errorf("%d KiB and %d threads became %d KiB and %d", rss>>10, threads, more>>10, now)
 	}
 	leaktest.Eventually(t, "as many files are open as before", func() bool {

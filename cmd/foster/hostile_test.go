@@ -70,7 +70,7 @@ done
 setsid foster run --contain subreaper --id lost -- "./$evil" -c "sleep 1003; :" "$evil" & runner=$!
 until_ '[ -n "$(foster ls | grep running)" ]'
 shim=$(foster inspect lost -o json | sed -n 's/.*"shim_pid": \([0-9]*\).*/\1/p')
-kill -9 $runner $shim
+kill -STOP $runner $shim; kill -9 $shim $runner # neither can act on the end of the other
 until_ 'foster recover -n | grep -q left'
 for form in text json; do foster recover -n -o $form; foster ls -o $form; done
 foster recover -o json
