@@ -325,7 +325,7 @@ func (t *sharedCgroup) ReleaseProcess(pid int) ([]procfs.Stat, error) {
 		return nil, notMember(pid)
 	}
 	_, list, err := t.moveOut(pid)
-	flock.letGo(list)
+	sharedTrees.letGo(list)
 	return list, err
 }
 

@@ -25,9 +25,9 @@ import (
 // that. Who was released is in no tree's cgroup either, and may have had children since that
 // lost their parent: so from then on only the first two of these facts count.
 
-// herd has the trees of this process, each in a cgroup, and what was read of /proc to find
+// treeTable has the trees of this process, each in a cgroup, and what was read of /proc to find
 // strays.
-type herd struct {
+type treeTable struct {
 	mu    sync.Mutex
 	trees map[string]*sharedCgroup // by the names of their folders
 	gone  map[procfs.Identity]bool // were released, or seen below such a one; nil: nobody was
@@ -41,27 +41,27 @@ type readOnce struct {
 	tree string
 }
 
-var flock = herd{trees: map[string]*sharedCgroup{}, read: map[int]readOnce{}}
+var sharedTrees = treeTable{trees: map[string]*sharedCgroup{}, read: map[int]readOnce{}}
 
 // readFor is how long what was read of a process counts. A number isn't another's so soon;
 // and who is taken for another by that is found a moment later.
 const readFor = time.Second
 
-func (h *herd) add(t *sharedCgroup, leader int) {
+func (h *treeTable) add(t *sharedCgroup, leader int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t.leader, _ = procfs.Read(leader)
 	h.trees[t.name()] = t
 }
 
-func (h *herd) remove(t *sharedCgroup) {
+func (h *treeTable) remove(t *sharedCgroup) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.trees, t.name())
 }
 
 // letGo takes note of who is released.
-func (h *herd) letGo(list []procfs.Stat) {
+func (h *treeTable) letGo(list []procfs.Stat) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.gone == nil {
@@ -73,7 +73,7 @@ func (h *herd) letGo(list []procfs.Stat) {
 }
 
 // forgetGone forgets those that have ended.
-func (h *herd) forgetGone() {
+func (h *treeTable) forgetGone() {
 	for id := range h.gone {
 		if s, err := procfs.Read(id.PID); err != nil && !exhausted(err) || err == nil && s.Start != id.Start {
 			delete(h.gone, id)
@@ -82,7 +82,7 @@ func (h *herd) forgetGone() {
 }
 
 // look holds the living strays of a tree, and takes note of them.
-func (h *herd) look(t *sharedCgroup) (found []held, full bool, err error) {
+func (h *treeTable) look(t *sharedCgroup) (found []held, full bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was, suspects, err := h.suspects(t)
@@ -127,7 +127,7 @@ func (h *herd) look(t *sharedCgroup) (found []held, full bool, err error) {
 
 // suspects reads who is new in /proc, and gives those below this process that are in no
 // tree's cgroup, with those between; and who was known to be of this tree.
-func (h *herd) suspects(t *sharedCgroup) (was map[procfs.Identity]bool, list []procfs.Stat, err error) {
+func (h *treeTable) suspects(t *sharedCgroup) (was map[procfs.Identity]bool, list []procfs.Stat, err error) {
 	if time.Since(h.since) > readFor {
 		clear(h.read)
 		h.since = time.Now()
@@ -193,7 +193,7 @@ func (h *herd) suspects(t *sharedCgroup) (was map[procfs.Identity]bool, list []p
 }
 
 // folder is the name of the folder of the tree in whose cgroup a process is.
-func (h *herd) folder(pid int) string {
+func (h *treeTable) folder(pid int) string {
 	for part := range strings.SplitSeq(strings.TrimSuffix(procfs.Cgroup(pid), " (deleted)"), "/") {
 		if h.trees[part] != nil {
 			return part
@@ -203,7 +203,7 @@ func (h *herd) folder(pid int) string {
 }
 
 // owner says whose a process is that is in no tree's cgroup; nil: that isn't known.
-func (h *herd) owner(s procfs.Stat, owner map[int]*sharedCgroup) *sharedCgroup {
+func (h *treeTable) owner(s procfs.Stat, owner map[int]*sharedCgroup) *sharedCgroup {
 	if t := owner[s.PPID]; t != nil {
 		return t
 	}
@@ -232,7 +232,7 @@ func (t *sharedCgroup) made(s procfs.Stat) bool {
 
 // signalStrays signals the strays of the tree.
 func (t *sharedCgroup) signalStrays(sig syscall.Signal, pick func(procfs.Stat) bool) (Sent, error) {
-	found, full, err := flock.look(t)
+	found, full, err := sharedTrees.look(t)
 	defer release(found)
 	sent := signal(found, sig, pick)
 	if err == nil && !full {
@@ -243,7 +243,7 @@ func (t *sharedCgroup) signalStrays(sig syscall.Signal, pick func(procfs.Stat) b
 
 // hasStrays says whether a stray of the tree lives.
 func (t *sharedCgroup) hasStrays() (bool, error) {
-	found, full, err := flock.look(t)
+	found, full, err := sharedTrees.look(t)
 	release(found)
 	if err == nil && !full {
 		err = syscall.EMFILE
@@ -253,8 +253,8 @@ func (t *sharedCgroup) hasStrays() (bool, error) {
 
 // knownStrays are those that the last look has found.
 func (t *sharedCgroup) knownStrays() (list []procfs.Stat) {
-	flock.mu.Lock()
-	defer flock.mu.Unlock()
+	sharedTrees.mu.Lock()
+	defer sharedTrees.mu.Unlock()
 	for _, s := range t.strays {
 		list = append(list, s)
 	}
@@ -263,15 +263,15 @@ func (t *sharedCgroup) knownStrays() (list []procfs.Stat) {
 
 // Strays is how many of the tree the last look has found outside of its cgroup.
 func (t *sharedCgroup) Strays() int {
-	flock.mu.Lock()
-	defer flock.mu.Unlock()
+	sharedTrees.mu.Lock()
+	defer sharedTrees.mu.Unlock()
 	return len(t.strays)
 }
 
 // IsStray says whether a process was moved out of the cgroup of this tree.
 func (t *sharedCgroup) IsStray(pid int) bool {
-	flock.mu.Lock()
-	defer flock.mu.Unlock()
+	sharedTrees.mu.Lock()
+	defer sharedTrees.mu.Unlock()
 	for id := range t.strays {
 		if id.PID == pid {
 			return true
@@ -280,7 +280,7 @@ func (t *sharedCgroup) IsStray(pid int) bool {
 	return false
 }
 
-func (t *sharedCgroup) Started(leader int) { flock.add(t, leader) }
+func (t *sharedCgroup) Started(leader int) { sharedTrees.add(t, leader) }
 
 func (t *sharedCgroup) Empty() (bool, error) {
 	empty, err := t.cgroup.Empty()
@@ -317,14 +317,14 @@ func (t *sharedCgroup) Release() error {
 		err = t.cgroup.Release()
 	}
 	if err == nil {
-		flock.letGo(members)
-		flock.remove(t)
+		sharedTrees.letGo(members)
+		sharedTrees.remove(t)
 	}
 	return err
 }
 
 func (t *sharedCgroup) Close() error {
-	flock.remove(t)
+	sharedTrees.remove(t)
 	return t.cgroup.Close()
 }
 
