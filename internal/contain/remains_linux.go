@@ -81,7 +81,7 @@ func newRemains(l Lost) (*remains, error) {
 			r.numbers[m.PID] = append(r.numbers[m.PID], m.Start)
 		}
 		// Anybody may have been moved into a cgroup, from a session of their own.
-		if leader := l.Members[0]; l.Containment != wire.Cgroup && leader.Session != 0 && m.Session != 0 && (m.Session != leader.Session || leader.Session == leader.PID) {
+		if leader := l.Members[0]; l.Containment != wire.Cgroup && leader.SessionKnown() && m.Session != 0 && (m.Session != leader.Session || leader.Session == leader.PID) {
 			r.sessions[m.Session] = true
 		}
 	}

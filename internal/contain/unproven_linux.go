@@ -58,7 +58,8 @@ func (r *remains) unproven() (list []Unproven, err error) {
 // ledGroup is a process group that a recorded member led.
 type ledGroup struct {
 	since   uint64
-	session int // 0: not known
+	session int
+	known   bool // its session is
 }
 
 // madeBy is what the members of the tree have made, by its number.
@@ -76,7 +77,7 @@ func (r *remains) made(all []procfs.Stat) madeBy {
 			continue
 		}
 		if i == 0 || one.Group == one.PID { // the leader leads a group
-			m.groups[one.PID] = ledGroup{one.Start, one.Session}
+			m.groups[one.PID] = ledGroup{one.Start, one.Session, one.SessionKnown()}
 		}
 		if one.Session == one.PID {
 			m.sessions[one.PID] = one.Start
@@ -99,7 +100,7 @@ func (r *remains) made(all []procfs.Stat) madeBy {
 
 // sharedBy says what a process shares with the tree; "" if that is nothing.
 func (r *remains) sharedBy(s procfs.Stat, made madeBy) string {
-	if g, ok := made.groups[s.PGID]; ok && s.Start >= g.since && (g.session == 0 || g.session == s.Session) {
+	if g, ok := made.groups[s.PGID]; ok && s.Start >= g.since && (!g.known || g.session == s.Session) {
 		return fmt.Sprintf("process group %d", s.PGID)
 	}
 	if since, ok := made.sessions[s.Session]; ok && s.Start >= since {

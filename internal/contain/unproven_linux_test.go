@@ -3,10 +3,15 @@ package contain
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/foster-init/foster/internal/hosttest"
 	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
@@ -140,4 +145,23 @@ func TestACgroupThatCannotBeSeenHereIsNotGone(t *testing.T) {
 	elsewhere.CgroupPath = filepath.Join(t.TempDir(), filepath.Base(l.CgroupPath))
 	mustName(t, elsewhere, "cgroup "+filepath.Base(l.CgroupPath), a.members["child"])
 	mustEnd(t, l, term, a.members["child"])
+}
+
+// TestWhatALostTreeMadeIsKnownInSession0: who enters a PID namespace, as docker exec does,
+// brings a session that has no number in there.
+func TestWhatALostTreeMadeIsKnownInSession0(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", `"$@"; exit`, "sh", exe, "-test.v", "-test.run",
+		"^(TestASessionThatAnUnseenMemberMadeIsTheTrees|TestProvenStrangersAreNotNamed|TestMembersOfALeaderlessGroupAreNamedOnly)$")
+	if os.Getuid() != 0 {
+		cmd.Args = slices.Insert(cmd.Args, 1, "--user", "--map-root-user")
+	}
+	hosttest.Need(t, "PID namespaces", exec.Command("unshare", append(slices.Clone(cmd.Args[1:slices.Index(cmd.Args, "sh")]), "true")...).Run())
+	out, err := cmd.CombinedOutput()
+	if n := strings.Count(string(out), "--- PASS"); err != nil || n != 3 {
+		t.Errorf("%d of 3 passed, %v:\n%s", n, err, out)
+	}
 }

@@ -110,8 +110,13 @@ type Member struct {
 	State uint8
 	Error syscall.Errno // why it couldn't be signalled
 
-	Group, Session int // 0: not known
+	// 0: not known, or led from outside of this PID namespace. See SessionKnown.
+	Group, Session int
 }
+
+// SessionKnown says whether Session was read. A member with a group that this PID namespace
+// has may well be in session 0: that of whoever entered the namespace, as docker exec does.
+func (m Member) SessionKnown() bool { return m.Session != 0 || m.Group != 0 }
 
 // Usage is what processes used up to their end (getrusage(2)).
 type Usage struct {
