@@ -139,12 +139,16 @@ func (t *Table) judge(o *Orphanhood, p, parent *Process) {
 		add(Certain, "it was a child of %d, and %s adopted it since", old.parent.PID, called(parent))
 	}
 	if foreign(p, parent) {
+		session := fmt.Sprintf("session %d", p.Session)
+		if p.Session == 0 {
+			session = "a session from outside of this PID namespace"
+		}
 		switch {
-		case !parent.LeadsSession(), adopts == Certain:
-			add(Certain, "%s adopted it: it is in session %d, where only a process of that session could have started it",
-				called(parent), p.Session)
-		default:
-			add(Likely, "it is in session %d and its parent, %s, isn't", p.Session, called(parent))
+		case !parent.LeadsSession(), adopts == Certain && p.Session > 0:
+			add(Certain, "%s adopted it: it is in %s, where only a process of that session could have started it",
+				called(parent), session)
+		default: // which parent may have left that session since, process 1 only one from outside
+			add(Likely, "it is in %s and its parent, %s, isn't", session, called(parent))
 		}
 	}
 	if adopts == No {
@@ -212,9 +216,10 @@ func detached(o *Orphanhood, p *Process) bool {
 }
 
 // foreign says that a process is in a session that neither it nor its parent is
-// the origin of.
+// the origin of. That may be session 0, into which nobody in this PID namespace can get but
+// from a process that is in it.
 func foreign(p, parent *Process) bool {
-	return p.Knows(Session) && parent.Knows(Session) && p.Session > 0 &&
+	return p.Knows(Session) && parent.Knows(Session) && p.Session >= 0 &&
 		!p.LeadsSession() && p.Session != parent.Session
 }
 

@@ -79,9 +79,17 @@ func TestOrphanVerdicts(t *testing.T) {
 		{"a kernel thread", nil, kthread, No, 0, "kernel"},
 		{"from outside of the namespace", nil, at(asked, 0, 0, 0, "sh"), No, 0, "outside"},
 		{"whose parent is hidden", nil, at(asked, 33, 33, 33, "sh"), Possible, 0, "isn't shown"},
-		{"whose session is from outside", nil, at(asked, 1, 1, 0, "sh"), Possible, 1, "may have started"},
+		{"whose session is from outside, as nsenter starts it", nil, at(asked, 1, 0, 0, "sh"), Likely, 1, "session from outside"},
+		{"the same, adopted by a subreaper that leads no session", []Process{at(40, 1, 40, 39, "x")},
+			at(asked, 40, 0, 0, "sh"), Certain, 40, "session from outside"},
+		{"in a session from outside, as its parent", []Process{at(40, 0, 0, 0, "sh")}, at(asked, 40, 0, 0, "sh"), No, 0, "is there"},
+		{"whose first process is in such a session, too", []Process{at(1, 0, 0, 0, "sh")}, at(asked, 1, 0, 0, "sh"), Possible, 1, "may have started"},
 	} {
-		o := made(time.Now(), append(tt.others, pid1, tt.p)...).Orphan(asked)
+		others := tt.others
+		if len(others) == 0 || others[0].PID != 1 {
+			others = append(others, pid1)
+		}
+		o := made(time.Now(), append(others, tt.p)...).Orphan(asked)
 		if o.Verdict != tt.want || o.AdoptedBy != tt.adopted {
 			t.Errorf("%s: %v, adopted by %d, %q; want %v, %d", tt.name, o.Verdict, o.AdoptedBy, o.Reasons, tt.want, tt.adopted)
 		}

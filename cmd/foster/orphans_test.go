@@ -68,6 +68,25 @@ kill -9 $sub`)
 	}
 }
 
+// TestOrphansFindsOneInASessionFromOutside: what nsenter has started in a container is in
+// session 0. Here that is the first process's, before it leads one.
+func TestOrphansFindsOneInASessionFromOutside(t *testing.T) {
+	out := ownHost(t, `
+orphan=$(orphaned "sh ./app")
+status foster orphans
+status foster explain $orphan
+status foster orphans --stop $orphan --yes
+alive $orphan && echo survivor
+status foster orphans
+`, "sh", "-c", `echo 'sleep 1000; :' >app; (sh ./app &); exec setsid sh -c 'sh ./script; exit $?'`)
+	wants(t, out, ` likely +.* outside of this PID namespace +.* sh ./app$`, `^status 0$`,
+		`^sh \(pid \d+\) is likely an orphan`, `^ +- it is in a session from outside of this PID namespace and its parent, sh \(1\), isn't$`, `^status 0$`,
+		`nothing is left: ended sh .*sleep`, `^status 0$`, `^no orphans$`, `^status 0$`)
+	if strings.Contains(out, "survivor") {
+		t.Error("it lives on")
+	}
+}
+
 func TestExplainFindsWhoHoldsThePortAndTheOrphanThatItBelongsTo(t *testing.T) {
 	out := ownHost(t, `
 echo 'sh ./sub; :' >start; echo 'listen; :' >sub
