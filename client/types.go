@@ -97,12 +97,15 @@ type LostLines struct {
 
 // Exit is how a run ended. Code and Signal are nil where nobody could observe it.
 type Exit struct {
-	Cause   string    `json:"cause"`
-	Code    *int      `json:"code,omitempty"`
-	Signal  string    `json:"signal,omitempty"`
-	Core    bool      `json:"core,omitempty"`
-	Started time.Time `json:"started"`
-	Ended   time.Time `json:"ended,omitzero"` // zero: nobody saw it
+	Cause  string `json:"cause"`
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+	Core   bool   `json:"core,omitempty"`
+	// StartStatus is the exit status of a start that failed, as foster run has it: 127 where the
+	// program wasn't found, 126 where it can't be executed, else 125; 0: it was started.
+	StartStatus int       `json:"start_status,omitempty"`
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended,omitzero"` // zero: nobody saw it
 	// Counted says that User to Reaped were counted. Where nobody has, since the shim was
 	// killed, say, they are zero here, and left out in JSON.
 	Counted bool          `json:"counted,omitempty"`

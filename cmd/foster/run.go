@@ -368,7 +368,7 @@ func startError(c *foster.Cmd, err error) error {
 		if hint := supervise.ExecHint(start.Path, c.Dir); hint != "" {
 			return hinted{err, hint}
 		}
-		if startStatus(err) == exitCannotRun {
+		if supervise.StartStatus(err) == exitCannotRun {
 			return hinted{err, "may this user execute it, and look into its folders?"}
 		}
 	}

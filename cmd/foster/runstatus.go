@@ -13,10 +13,11 @@ import (
 // from the library, foster wait, attach, ls and inspect from the shim or the journal, and
 // the commands of a project from its supervisor. All exit with its status.
 type runEnd struct {
-	cause    foster.Cause
-	leader   foster.Status
-	released bool
-	left     bool // something couldn't be ended
+	cause      foster.Cause
+	leader     foster.Status
+	released   bool
+	left       bool // something couldn't be ended
+	notStarted int  // the status of a start that failed; 0: it was started
 }
 
 // status is the exit status of a run that is over.
@@ -24,6 +25,8 @@ func (e runEnd) status() int {
 	switch {
 	case e.left:
 		return exitSurvivors
+	case e.notStarted != 0:
+		return e.notStarted
 	case e.cause == foster.CauseExpired, e.cause == foster.CauseWatchdog:
 		return exitTimeout
 	case e.unknown():
@@ -38,13 +41,16 @@ func (e runEnd) status() int {
 
 // unknown says that nobody saw how the run ended.
 func (e runEnd) unknown() bool {
-	return e.cause == foster.CauseShimLost || !e.leader.Known && !e.released
+	return e.cause == foster.CauseShimLost || !e.leader.Known && !e.released && e.notStarted == 0
 }
 
 // reason says why the status isn't the command's own; "": it is.
 func (e runEnd) reason() string {
 	if e.left {
 		return "" // the survivors are named elsewhere
+	}
+	if e.notStarted != 0 {
+		return "was " + printable(string(e.cause)) // "not started: …"
 	}
 	switch e.cause {
 	case foster.CauseExpired:
@@ -59,7 +65,7 @@ func (e runEnd) reason() string {
 
 // endOfExit is the end of a run of this program's own.
 func endOfExit(e foster.Exit) runEnd {
-	return runEnd{e.Cause, e.Leader, e.Released, len(e.Survivors) > 0}
+	return runEnd{cause: e.Cause, leader: e.Leader, released: e.Released, left: len(e.Survivors) > 0}
 }
 
 // endOfLife is the end of a tree as its shim or the journal tells it.
@@ -81,7 +87,7 @@ func statusOf(w syscall.WaitStatus) foster.Status {
 // endOfInstance is the end of the last run of an application's instance.
 func endOfInstance(i client.Instance) runEnd {
 	x := i.Exit
-	e := runEnd{cause: foster.Cause(x.Cause), released: foster.Cause(x.Cause) == foster.CauseReleased, left: len(i.Survivors) > 0}
+	e := runEnd{cause: foster.Cause(x.Cause), released: foster.Cause(x.Cause) == foster.CauseReleased, left: len(i.Survivors) > 0, notStarted: x.StartStatus}
 	switch {
 	case x.Signal != "":
 		sig, err := units.Signal(x.Signal)

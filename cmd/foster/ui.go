@@ -16,9 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +24,7 @@ import (
 	"github.com/foster-init/foster/internal/config"
 	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/escape"
+	"github.com/foster-init/foster/internal/supervise"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/units"
 )
@@ -95,7 +93,7 @@ func complain(stderr io.Writer, err error) int {
 	if _, ok := errors.AsType[*foster.SurvivorsError](err); ok {
 		return exitSurvivors
 	}
-	return startStatus(err)
+	return supervise.StartStatus(err)
 }
 
 // hintOf is what an error says can be done about it; "": nothing.
@@ -129,20 +127,4 @@ func count(n int, noun string) string {
 		return fmt.Sprintf("%d %ses", n, noun)
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// startStatus is the exit status for a command that wasn't started.
-func startStatus(err error) int {
-	switch {
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist) && isStage(err, foster.StageLookup, foster.StageExec):
-		return exitNotFound
-	case errors.Is(err, exec.ErrDot), isStage(err, foster.StageLookup, foster.StageExec):
-		return exitCannotRun
-	}
-	return exitFoster
-}
-
-func isStage(err error, stages ...foster.Stage) bool {
-	start, ok := errors.AsType[*foster.StartError](err)
-	return ok && slices.Contains(stages, start.Stage)
 }

@@ -220,6 +220,11 @@ func (w *waiter) exitLike(list []client.Instance) error {
 		}
 	}
 	if !known {
+		for _, i := range list {
+			if i.NotStarted != "" {
+				return refusalError{fmt.Errorf("%s wasn't started: %s", i.App, i.NotStarted)}
+			}
+		}
 		return refusalError{errors.New("it hasn't run yet")}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -119,6 +120,21 @@ func elfHint(f io.ReaderAt) string {
 		}
 	}
 	return ""
+}
+
+// StartStatus is the exit status for a command that wasn't started: 127 where the program
+// wasn't found, 126 where it can't be executed, 125 for all else.
+func StartStatus(err error) int {
+	start, ok := errors.AsType[*foster.StartError](err)
+	_, hook := errors.AsType[*hookError](err)
+	program := ok && !hook && (start.Stage == foster.StageLookup || start.Stage == foster.StageExec)
+	switch {
+	case !hook && errors.Is(err, exec.ErrNotFound), program && errors.Is(err, fs.ErrNotExist):
+		return 127
+	case !hook && errors.Is(err, exec.ErrDot), program:
+		return 126
+	}
+	return 125
 }
 
 // withHint adds to the error of a command of an application what the file of the program

@@ -19,10 +19,20 @@ func runHook(ctx context.Context, spec *config.App, name string, command []strin
 		return nil
 	}
 	if err := runFor(ctx, spec, spec.Hooks.Timeout, command); err != nil {
-		return fmt.Errorf("hook %s: %w", name, err)
+		return &hookError{name, err}
 	}
 	return nil
 }
+
+// hookError is a hook that has failed. What it wraps is no error of the application's own
+// command.
+type hookError struct {
+	name string
+	err  error
+}
+
+func (e *hookError) Error() string { return fmt.Sprintf("hook %s: %v", e.name, e.err) }
+func (e *hookError) Unwrap() error { return e.err }
 
 // lastWords is how much of what a hook has written is told when it fails.
 const lastWords = 400

@@ -210,7 +210,7 @@ func (s *Supervisor) launched(i *instance, run uint64, tree *foster.Tree, err er
 		if !i.facts.ran {
 			why = "it was stopped before it ran"
 		}
-		i.exit = &client.Exit{Cause: notStartedWords + why, Started: time.Now(), Ended: time.Now()}
+		i.exit = &client.Exit{Cause: notStartedWords + why, StartStatus: StartStatus(err), Started: time.Now(), Ended: time.Now()}
 		if i.facts.ran {
 			s.failedRun(i)
 		}
