@@ -246,6 +246,26 @@ func TestCredential(t *testing.T) {
 	})
 }
 
+// The working directory has a name also in another mount namespace, and where the program's
+// user may not look for it from the top down.
+func TestWorkingDirectoryHasItsNameForEachUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		leaktest.Need(t, "root", errors.New("not root"))
+	}
+	dir := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	in(t, all, func(t *testing.T, c foster.Containment) {
+		cmd := foster.Command("/bin/pwd", "-P")
+		cmd.Containment, cmd.Credential = c, &syscall.Credential{Uid: 64123, Gid: 64124}
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != dir+"\n" {
+			t.Errorf("%q, %v; want %q", out, err, dir)
+		}
+	})
+}
+
 // What a shell script writes to /dev/stdout is opened by name, with the rights that the user
 // has on the pipe.
 func TestProgramOfAnotherUserOpensItsPipesByName(t *testing.T) {

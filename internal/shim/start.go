@@ -211,6 +211,9 @@ func (f *forker) run() *failure {
 		return &failure{StageDir, err}
 	}
 	defer os.Chdir("/") // what a shim holds on to is not its tree's
+	if f.msg.Containment == wire.PIDNS {
+		sys.EnterOwnMount()
+	}
 	if f.msg.SetUmask {
 		defer sys.Umask(sys.Umask(f.msg.Umask))
 	}

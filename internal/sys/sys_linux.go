@@ -168,6 +168,28 @@ func MountProc() error {
 	return os.NewSyscallError("mount", unix.Mount("proc", "/proc", "proc", flags, ""))
 }
 
+// EnterOwnMount goes to the working directory by its path, where the descriptor by which it
+// was entered is of another mount namespace. There getcwd(2) gives the path, and says that it
+// is unreachable. What isn't there under the same path, or is another folder, stays as it was.
+func EnterOwnMount() {
+	var name [unix.PathMax]byte
+	n, err := unix.Getcwd(name[:])
+	if err != nil {
+		return
+	}
+	path, foreign := strings.CutPrefix(string(name[:n-1]), "(unreachable)")
+	if !foreign {
+		return
+	}
+	was, err := os.Stat(".")
+	if err != nil {
+		return
+	}
+	if is, err := os.Stat(path); err == nil && os.SameFile(was, is) {
+		_ = os.Chdir(path) // else it stays where it is
+	}
+}
+
 // IsSecure says whether this program was started with more privilege than its
 // starter has (AT_SECURE, getauxval(3)): setuid, setgid, or file capabilities.
 // Where it can't be learned, it is taken to be so.
