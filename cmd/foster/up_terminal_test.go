@@ -162,3 +162,33 @@ func TestAttachIsTheTerminalOfAnApplication(t *testing.T) {
 	up.err.next(`nothing is left`)
 	up.ends(0)
 }
+
+// What runs as another user must not reach the terminal of who typed foster up: it could type
+// commands into it (TIOCSTI), and write to it what no log has.
+func TestAnotherUsersApplicationCannotReachTheTerminal(t *testing.T) {
+	leaktest.Check(t)
+	leaktest.Need(t, "root, to run as another user", needRoot())
+	path := inProject(t, `
+name: shut
+apps:
+  other:
+    user: "65534"
+    working_dir: /
+    command: [sh, -c, '(: </dev/tty) 2>/dev/null && echo open || echo shut; exec sleep 1000']
+    hooks: {pre_start: [sh, -c, '! (: </dev/tty) 2>/dev/null'], timeout: 1m}
+    readiness_probe: {exec: {command: [sh, -c, '! (: </dev/tty) 2>/dev/null']}, period: 100ms, timeout: 1m}
+    stop: {command: [sh, -c, '! (: </dev/tty) 2>/dev/null'], timeout: 1m}
+  own: {command: [sh, -c, '(: </dev/tty) && echo open; sleep 1000'], depends_on: {other: {condition: process_healthy}}}
+`)
+	p := sit(t, "foster", "up", "-f", path)
+	p.sees(`other \| (shut|open)`)
+	p.sees(`own +\| open`) // so the hook and the probe of the other have succeeded
+	p.types(ctrlC)
+	p.sees(`nothing is left`)
+	p.leaves(0)
+	for _, open := range []string{"other | open", "stop command"} { // the latter has failed
+		if strings.Contains(string(p.screen), open) {
+			t.Errorf("%s: it could open the terminal:\n%s", open, p.screen)
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/config"
-	"github.com/foster-init/foster/internal/units"
 )
 
 // runHook runs a command around a run, as the application's user, in its folder and with
@@ -47,13 +46,12 @@ func runFor(ctx context.Context, spec *config.App, timeout time.Duration, argv [
 	cmd.Dir, cmd.Env, cmd.Umask, cmd.Until = spec.Dir, environment(spec), spec.Umask, foster.UntilLeader
 	cmd.Stop.Timeout = time.Second
 	cmd.KeepTerminal = true // it is the supervisor's
-	var err error
-	if cmd.Credential, err = units.Credential(spec.User, spec.Group, spec.Groups...); err != nil {
+	if err := become(cmd, spec); err != nil {
 		return err
 	}
 	said := &tail{}
 	cmd.Stdout, cmd.Stderr = said, said
-	err = cmd.Run()
+	err := cmd.Run()
 	switch {
 	case err == nil:
 		return nil

@@ -193,9 +193,16 @@ func command(spec *config.App) (*foster.Cmd, error) {
 		cmd.OnLeaderLoss = foster.LossPolicy(spec.OnLeaderLoss)
 	}
 	cmd.Stop = planOf(spec)
-	credential, err := units.Credential(spec.User, spec.Group, spec.Groups...)
-	cmd.Credential = credential
-	return cmd, err
+	return cmd, become(cmd, spec)
+}
+
+// become has a command run as the user of its application. That user must not reach the
+// terminal of the supervisor, which it could type into (TIOCSTI, ioctl_tty(2)): so the command
+// leads a session of its own, which has none.
+func become(cmd *foster.Cmd, spec *config.App) (err error) {
+	cmd.Credential, err = units.Credential(spec.User, spec.Group, spec.Groups...)
+	cmd.Setsid = cmd.Credential != nil
+	return err
 }
 
 // launched takes the news of a start.
