@@ -40,6 +40,7 @@ var roles = map[string]func(args []string){
 	"greedy":    roleGreedy,
 	"becomes0":  roleBecomeRoot,
 	"exit":      roleExit,
+	"folders":   roleFolders,
 }
 
 const roleMark = "foster-test-role"
@@ -289,6 +290,17 @@ func roleBecomeRoot([]string) {
 	}
 	say("root %d", os.Getpid())
 	forever()
+}
+
+// roleFolders becomes the user that its file is set to, and starts a tree that can be found.
+func roleFolders([]string) {
+	if err := syscall.Setreuid(os.Geteuid(), os.Geteuid()); err != nil {
+		say("error %v", err)
+		return
+	}
+	cmd := foster.Command("true")
+	cmd.ID = "named"
+	say("%v", cmd.Run())
 }
 
 // lines reads what a tree says, line by line.

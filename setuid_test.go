@@ -128,3 +128,29 @@ func TestSetuidHasNoEffectInAPIDNamespace(t *testing.T) {
 		}
 	})
 }
+
+// What a setuid program is told by its environment comes from who has started it.
+func TestASetuidProgramBelievesNoFolderOfItsEnvironment(t *testing.T) {
+	leaktest.Check(t)
+	if os.Getuid() != 0 {
+		leaktest.Need(t, "root, to make a setuid file", errors.New("not root"))
+	}
+	program := copySetuid(t)
+	if err := errors.Join(os.Chown(program, nobody, nobody), os.Chmod(program, 0o755|os.ModeSetuid)); err != nil {
+		t.Fatal(err)
+	}
+	trap := filepath.Join(filepath.Dir(program), "trap")
+	if err := errors.Join(os.Mkdir(trap, 0o700), os.Chmod(trap, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, roleMark, "folders")
+	cmd.Env = append(os.Environ(), "HOME="+trap, "XDG_STATE_HOME="+trap+"/state", "XDG_RUNTIME_DIR="+trap+"/run")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64123, Gid: 64123}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "this program is setuid, so HOME is not used") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(trap); err != nil || len(left) > 0 {
+		t.Errorf("made %v, %v", left, err)
+	}
+}

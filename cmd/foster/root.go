@@ -21,6 +21,9 @@ const commandThreads, commandFiles = 5, 6
 
 // run is the foster command: it parses args and gives the exit status.
 func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
+	if sys.IsElevated() {
+		return complain(stderr, hinted{sys.ErrElevated, sys.ElevatedHint})
+	}
 	if err := errors.Join(sys.ReserveThreads(commandThreads), sys.RoomForFiles(commandFiles)); err != nil {
 		return complain(stderr, err)
 	}

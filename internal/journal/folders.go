@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,6 +36,9 @@ func statePath(uid int) (string, error) {
 	if uid == 0 {
 		return "/var/lib/foster", nil
 	}
+	if sys.IsElevated() {
+		return "", errors.New("no folder to find trees and projects by: this program is setuid, so HOME is not used")
+	}
 	home := os.Getenv("HOME")
 	if !filepath.IsAbs(home) {
 		return "", fmt.Errorf("no folder to find trees and projects by: HOME is %q; set XDG_STATE_HOME or HOME to a folder that belongs to you", home)
@@ -56,7 +60,7 @@ func runtimePath(uid int) string {
 // ownVariable gives the folder that a variable names, unless it's there and another's.
 func ownVariable(name string, uid int) (string, bool) {
 	dir := os.Getenv(name)
-	if !filepath.IsAbs(dir) {
+	if !filepath.IsAbs(dir) || sys.IsElevated() {
 		return "", false
 	}
 	info, err := os.Stat(dir)

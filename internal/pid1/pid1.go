@@ -49,6 +49,9 @@ func CalledAs(argv0 string) (Dialect, bool) {
 // Main is the whole program: it parses args, runs the command and gives the exit
 // status.
 func Main(d Dialect, args []string, stdin, stdout, stderr *os.File) int {
+	if sys.IsElevated() {
+		return failed(d, stderr, sys.ErrElevated)
+	}
 	o, err := Parse(d, args, os.LookupEnv)
 	if err != nil {
 		return refuse(stderr, err)
@@ -72,6 +75,9 @@ func failed(d Dialect, stderr io.Writer, err error) int {
 	text := prefix(d, fatal) + escape.Text(err.Error()) + "\n"
 	if l, ok := errors.AsType[*sys.LimitError](err); ok {
 		text += "hint: " + l.Hint() + "\n"
+	}
+	if errors.Is(err, sys.ErrElevated) {
+		text += "hint: " + sys.ElevatedHint + "\n"
 	}
 	_, _ = io.WriteString(stderr, text) // the status says it, too
 	if d == Native {

@@ -243,3 +243,9 @@ func Dup(fd int) (int, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	return n, os.NewSyscallError("fcntl", err)
 }
+
+// ErrElevated is why a command does nothing that has more privilege than who started it.
+var ErrElevated = errors.New("this program is setuid, setgid or has file capabilities: it would act with that privilege for whoever starts it")
+
+// ElevatedHint is what to do about it.
+const ElevatedHint = "chmod u-s,g-s and setcap -r take that from its file; sudo or a service can start it with privilege"

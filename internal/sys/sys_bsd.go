@@ -68,6 +68,10 @@ func EnterOwnMount() {}
 
 func IsSecure() bool { return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() }
 
+var elevated = IsSecure()
+
+func IsElevated() bool { return elevated }
+
 func Executable() (string, error) { return os.Executable() }
 
 func OpenWorkingDir() (*os.File, error) {

@@ -212,6 +212,41 @@ func IsSecure() bool {
 	return true
 }
 
+// elevated is found out before the program can become the user that it was set to.
+var elevated = isElevated()
+
+// IsElevated says whether this program acts with more privilege than who started it has:
+// it was started setuid, setgid or with file capabilities, whatever user it is by now.
+// Unlike IsSecure it doesn't count that a security module has changed the domain, as it does
+// where init starts a service.
+func IsElevated() bool { return elevated }
+
+func isElevated() bool {
+	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
+		return true
+	}
+	return os.Geteuid() != 0 && IsSecure() && hasFileCapabilities()
+}
+
+// hasFileCapabilities says whether this program has a capability that it wasn't started with:
+// what a program keeps without privileges of its own is ambient (capabilities(7)).
+func hasFileCapabilities() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var has [2]unix.CapUserData
+	if unix.Capget(&header, &has[0]) != nil {
+		return true
+	}
+	for n := range unix.CAP_LAST_CAP + 1 {
+		if has[n/32].Permitted&(1<<(n%32)) == 0 {
+			continue
+		}
+		if kept, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, uintptr(n), 0, 0); err != nil || kept == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func readWord(b []byte) uint64 {
 	if len(b) == 4 {
 		return uint64(binary.NativeEndian.Uint32(b))
