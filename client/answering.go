@@ -25,11 +25,21 @@ var ErrNoAnswer = errors.New("foster up doesn't answer")
 // NoAnswerError is a supervisor that doesn't answer. errors.Is finds ErrNoAnswer in it.
 type NoAnswerError struct {
 	PID     int  // of the supervisor; 0: not known
-	Stopped bool // by Ctrl-Z or SIGSTOP, as its process state says
+	Stopped bool // by Ctrl-Z, SIGSTOP or a debugger, as its process state says
+
+	halt procfs.Halt
+}
+
+func newNoAnswer(pid int) *NoAnswerError {
+	halt := procfs.HaltOf(pid)
+	return &NoAnswerError{PID: pid, Stopped: halt.Stopped(), halt: halt}
 }
 
 func (e *NoAnswerError) Error() string {
-	if e.Stopped {
+	switch {
+	case e.halt.State != 0 && e.halt.State != 'T':
+		return fmt.Sprintf("foster up (pid %d) is %v, and answers nobody", e.PID, e.halt)
+	case e.Stopped:
 		return fmt.Sprintf("foster up (pid %d) is stopped, as by Ctrl-Z or SIGSTOP, and answers nobody", e.PID)
 	}
 	who := "foster up"
@@ -42,6 +52,8 @@ func (e *NoAnswerError) Error() string {
 // Hint says what can be done about it; "": nothing is known.
 func (e *NoAnswerError) Hint() string {
 	switch {
+	case e.halt.State != 0 && e.halt.State != 'T':
+		return e.halt.Remedy()
 	case e.Stopped:
 		return fmt.Sprintf("kill -CONT %d resumes it, and so does fg in its terminal; its applications run on meanwhile", e.PID)
 	case e.PID > 0:
@@ -102,9 +114,9 @@ func ping(ctx context.Context, conn net.Conn, pid int) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case process.stopped():
-			return &NoAnswerError{PID: pid, Stopped: true}
+			return newNoAnswer(pid)
 		case time.Since(begin) > answerPatience:
-			return &NoAnswerError{PID: pid}
+			return newNoAnswer(pid)
 		}
 	}
 }
@@ -130,7 +142,7 @@ func pong(conn net.Conn, from *bufio.Reader, pid int) error {
 // noAnswer makes a *NoAnswerError of a time that was over.
 func noAnswer(err error, pid int) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &NoAnswerError{PID: pid, Stopped: procfs.Stopped(pid)}
+		return newNoAnswer(pid)
 	}
 	return answered(err)
 }
@@ -149,7 +161,7 @@ func (c *Client) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 		}
 		process.pid = int(c.pid.Load())
 		if process.stopped() {
-			cancel(&NoAnswerError{PID: process.pid, Stopped: true})
+			cancel(newNoAnswer(process.pid))
 			return
 		}
 		if time.Since(pinged) < pingEvery {

@@ -322,6 +322,17 @@ func interruptSelf() {
 	<-time.After(time.Second)                 // it is on its way, by another thread
 }
 
+// takenHint says what to do about a tree that has the name of another: one that nobody
+// answers for may be held by a process that is stopped.
+func takenHint(id string) string {
+	if found, err := find(id); err == nil && found.State == journal.Living {
+		if held := newHeldError(found); held.by.Stopped() {
+			return held.Error() + "; " + held.by.Remedy()
+		}
+	}
+	return "foster ls lists the living trees"
+}
+
 // startError adds what could be done about it.
 func startError(c *foster.Cmd, err error) error {
 	start, ok := errors.AsType[*foster.StartError](err)
@@ -340,7 +351,7 @@ func startError(c *foster.Cmd, err error) error {
 		return hinted{err, "foster must run as root to run a command as another user or group"}
 	case foster.StageJournal:
 		if errors.Is(err, foster.ErrTaken) {
-			return hinted{fmt.Errorf("--id: %w", start.Err), "foster ls lists the living trees"}
+			return hinted{fmt.Errorf("--id: %w", start.Err), takenHint(c.ID)}
 		}
 		if errors.Is(err, journal.ErrLost) {
 			return hinted{fmt.Errorf("--id: %q: foster and the shim of the tree that had this name were killed", c.ID), "foster recover ends what is left of it, and names what it can't prove to be of it"}

@@ -116,9 +116,60 @@ func reach(id string, wait time.Duration) (journal.Found, *control.Client, error
 		case !errors.Is(err, os.ErrNotExist) && !gone(err):
 			return found, nil, refused(id, err)
 		case time.Now().After(until):
-			return found, nil, fmt.Errorf("tree %q is being started, ended or recovered: nobody answers for it yet", id)
+			return found, nil, newHeldError(found)
 		}
 	}
+}
+
+// heldError is a tree that is held, and for which nobody answers.
+type heldError struct {
+	id    string
+	ended bool        // as its shim has noted
+	by    procfs.Halt // the process that holds it and doesn't go on; State 0: there is none
+	who   string      // that is: its foster or its shim
+}
+
+// newHeldError looks who holds a tree.
+func newHeldError(found journal.Found) *heldError {
+	e := &heldError{id: found.Entry.ID, ended: found.Life != nil && found.Life.Done}
+	state, _, err := journal.Folders()
+	if err != nil {
+		return e
+	}
+	for _, pid := range procfs.WithOpen(journal.Path(state, e.id)) {
+		if h := procfs.HaltOf(pid); h.Stopped() || h.State != 0 && e.by.State == 0 {
+			if e.by, e.who = h, "foster"; pid == found.Entry.Shim.PID {
+				e.who = "shim"
+			}
+		}
+	}
+	return e
+}
+
+func (e *heldError) Error() string {
+	if e.by.State != 0 && !e.ended {
+		return fmt.Sprintf("tree %q: %s", e.id, e.why())
+	}
+	return fmt.Sprintf("tree %q %s", e.id, e.why())
+}
+
+func (e *heldError) why() string {
+	switch {
+	case e.by.State == 0 && e.ended:
+		return "has ended, and its foster hasn't let go of it yet"
+	case e.by.State == 0:
+		return "is being started, ended or recovered: nobody answers for it yet"
+	case e.ended:
+		return fmt.Sprintf("has ended, but its %s (pid %d) is %v: it still has the tree's name and output", e.who, e.by.PID, e.by)
+	}
+	return fmt.Sprintf("its %s (pid %d) is %v, and nobody else answers", e.who, e.by.PID, e.by)
+}
+
+func (e *heldError) Unwrap() error {
+	if e.ended {
+		return foster.ErrEnded
+	}
+	return nil
 }
 
 // gone says whether an error means that the other side is no more.
@@ -199,8 +250,14 @@ func describe(found journal.Found) (journal.Found, tree) {
 	case errors.Is(problem, control.ErrSilent):
 		t.State = "no answer"
 		t.Problem = fmt.Sprintf("no answer: is its shim stopped? kill -CONT %d lets it go on", e.Shim.PID)
+		if s, ok := errors.AsType[*control.SilentError](problem); ok && s.Halt.State != 0 && s.Halt.State != 'T' {
+			t.Problem = s.Error() + "; " + s.Hint()
+		}
 	case problem != nil:
 		t.State = "changing"
+		if h, ok := errors.AsType[*heldError](problem); ok && h.by.State != 0 {
+			t.Problem = h.why() + "; " + h.by.Remedy()
+		}
 	default:
 		t.add(status)
 	}

@@ -107,8 +107,11 @@ func hintOf(err error) string {
 	if e, ok := errors.AsType[*sys.LimitError](err); ok {
 		return e.Hint()
 	}
-	if e, ok := errors.AsType[*control.SilentError](err); ok && e.PID > 0 {
-		return fmt.Sprintf("kill -CONT %d lets the shim go on", e.PID)
+	if e, ok := errors.AsType[*control.SilentError](err); ok {
+		return e.Hint()
+	}
+	if e, ok := errors.AsType[*heldError](err); ok {
+		return e.by.Remedy()
 	}
 	return ""
 }

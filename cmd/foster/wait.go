@@ -62,6 +62,10 @@ are waited for until they are ready, or stopped: until nothing of them runs, nor
 // journal has it.
 func waitFor(id string, stderr io.Writer) error {
 	found, c, err := reach(id, answerTime)
+	if errors.Is(err, foster.ErrEnded) { // its status is known, whoever still holds it
+		complain(stderr, err)
+		return endedStatus(found, stderr)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +94,8 @@ func afterwards(id string, err error, stderr io.Writer) error {
 	case c != nil: // another of that name
 		c.Close()
 		return fmt.Errorf("tree %q: %w", id, err)
+	case errors.Is(again, foster.ErrEnded): // its status is known, whoever still holds it
+		complain(stderr, again)
 	case again != nil:
 		return fmt.Errorf("tree %q: %w", id, errUnknownEnd)
 	}

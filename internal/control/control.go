@@ -50,7 +50,7 @@ func DialWithin(e *wire.Entry, wait time.Duration) (*Client, error) {
 	path := e.SocketPath
 	sock, err := sys.Connect(path)
 	if errors.Is(err, os.ErrDeadlineExceeded) { // it accepts nobody, and too many wait already
-		return nil, &SilentError{PID: e.Shim.PID, Stopped: procfs.Stopped(e.Shim.PID), waited: wait}
+		return nil, newSilent(e.Shim.PID, wait)
 	}
 	if err != nil {
 		return nil, err
@@ -90,16 +90,31 @@ var ErrSilent = errors.New("its shim doesn't answer")
 
 // SilentError is a shim that doesn't answer. errors.Is finds ErrSilent in it.
 type SilentError struct {
-	PID     int  // of the shim; 0: not known
-	Stopped bool // by SIGSTOP, as its process state says
-	waited  time.Duration
+	PID    int // of the shim; 0: not known
+	Halt   procfs.Halt
+	waited time.Duration
+}
+
+func newSilent(pid int, waited time.Duration) *SilentError {
+	return &SilentError{PID: pid, Halt: procfs.HaltOf(pid), waited: waited}
 }
 
 func (e *SilentError) Error() string {
-	if e.Stopped {
-		return fmt.Sprintf("its shim (pid %d) is stopped, and answers nobody", e.PID)
+	if e.Halt.State != 0 {
+		return fmt.Sprintf("its shim (pid %d) is %v, and answers nobody", e.PID, e.Halt)
 	}
 	return fmt.Sprintf("no answer within %v: is its shim stopped?", e.waited)
+}
+
+// Hint says what can be done about it; "": nothing is known.
+func (e *SilentError) Hint() string {
+	switch {
+	case e.PID <= 0:
+		return ""
+	case e.Halt.State == 0 || e.Halt.State == 'T':
+		return fmt.Sprintf("kill -CONT %d lets the shim go on", e.PID)
+	}
+	return e.Halt.Remedy()
 }
 
 func (e *SilentError) Unwrap() error { return ErrSilent }
@@ -126,10 +141,10 @@ func (c *Client) receive(until time.Time) (wire.Message, error) {
 		case !procfs.Stopped(c.pid):
 			running = now
 		case now.Sub(running) > stoppedPatience:
-			return nil, &SilentError{PID: c.pid, Stopped: true}
+			return nil, newSilent(c.pid, c.wait)
 		}
 		if !until.IsZero() && now.After(until) {
-			return nil, &SilentError{PID: c.pid, waited: c.wait}
+			return nil, newSilent(c.pid, c.wait)
 		}
 	}
 }

@@ -158,12 +158,3 @@ func MayBeStopped(pid int) bool {
 	}
 	return s.State == 'T' || s.State == 't'
 }
-
-// Stopped says whether a process is known to be stopped, by a signal or by a debugger.
-func Stopped(pid int) bool {
-	if pid <= 0 {
-		return false
-	}
-	s, err := Read(pid)
-	return err == nil && (s.State == 'T' || s.State == 't')
-}
