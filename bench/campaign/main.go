@@ -27,6 +27,7 @@ import (
 type options struct {
 	seed     uint64        // of the first case; each further one has the next
 	cases    int           // how many there are at most
+	kills    int           // project: how often the supervisor is killed in a case
 	limit    time.Duration // how long the campaign may take; 0: until all cases are done
 	parallel int           // cases at the same time
 	output   string        // table or json
@@ -63,13 +64,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("campaign "+mode, flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Uint64Var(&o.seed, "seed", 0, "the `number` of the first case; each further case has the next (0: chosen at random)")
-	fs.IntVar(&o.cases, "cases", 200, "how many cases to run, in each containment")
+	fs.IntVar(&o.cases, "cases", map[string]int{"trees": 200, "project": 1}[mode], "how many cases to run, in each containment")
+	fs.IntVar(&o.kills, "kills", 50, "project: how often the supervisor is killed in each case")
 	fs.DurationVar(&o.limit, "time", 0, "begin no case after this time (0: run all)")
 	fs.IntVar(&o.parallel, "parallel", 4*runtime.NumCPU(), "how many cases run at the same time")
 	fs.StringVar(&o.output, "output", "table", "how the summary is printed: table or json")
 	fs.StringVar(&o.one, "case", "", "run the case with this `text`, as a failure prints it")
 	fs.IntVar(&o.repeat, "repeat", 20, "how often to run the case of --case")
-	fs.StringVar(&o.contain, "containment", "all", "group, subreaper, cgroup, pidns or all")
+	fs.StringVar(&o.contain, "containment", "all", "group, subreaper, cgroup, pidns or all (project: auto)")
 	fs.BoolVar(&o.verbose, "verbose", false, "print each case")
 	foster := fs.String("foster", "", "the foster command (default: it is built)")
 	if err := fs.Parse(args); err != nil {
@@ -78,7 +80,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 2
 	}
-	if fs.NArg() > 0 || o.output != "table" && o.output != "json" || o.cases < 1 || o.parallel < 1 || o.repeat < 1 {
+	if fs.NArg() > 0 || o.output != "table" && o.output != "json" || o.cases < 1 || o.kills < 1 || o.parallel < 1 || o.repeat < 1 {
 		fmt.Fprintln(stderr, "campaign: bad arguments; campaign --help lists them")
 		return 2
 	}
