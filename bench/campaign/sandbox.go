@@ -87,34 +87,39 @@ func newChildren() *children {
 
 func (c *children) reap() {
 	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, syscall.ECHILD):
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, syscall.ECHILD) {
 			<-c.began
-		case err == nil:
-			c.mu.Lock()
+			continue
+		}
+		c.mu.Lock() // between the end of its wait and start, its number can't become another's
+		var status syscall.WaitStatus
+		if pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil); err == nil && pid > 0 {
 			c.ended[pid] = status
 			close(c.news)
 			c.news = make(chan struct{})
-			c.mu.Unlock()
 		}
+		c.mu.Unlock()
 	}
 }
 
-// start starts a program; its number isn't free before forget.
+// start starts a program.
 func (c *children) start(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
-	pid, err = syscall.ForkExec(path, argv, attr)
-	c.added()
-	return pid, err
+	return c.fork(func() (int, error) { return syscall.ForkExec(path, argv, attr) })
 }
 
-// added is called when process 1 has got a child.
-func (c *children) added() {
+// fork calls what makes a child.
+func (c *children) fork(begin func() (pid int, err error)) (pid int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid, err = begin()
+	delete(c.ended, pid) // of an earlier process with that number
 	select {
 	case c.began <- struct{}{}:
 	default:
 	}
+	return pid, err
 }
 
 // status says how a child has ended, if it has.

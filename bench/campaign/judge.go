@@ -1,0 +1,324 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/foster-init/foster/internal/journal"
+)
+
+// verdict is what a case has shown.
+type verdict struct {
+	Failures  []string `json:"failures,omitempty"`
+	Row       string   `json:"row"` // of the table of promises
+	Processes int      `json:"processes"`
+	Recovered bool     `json:"recovered"` // foster recover was needed
+	// What the table doesn't promise to end: who has left the group; who may be of a lost
+	// tree, was named and not signalled; who was never seen by foster.
+	Escaped  int           `json:"escaped"`
+	Unproven int           `json:"unproven"`
+	Unseen   int           `json:"unseen"`
+	Said     string        `json:"said,omitempty"` // by the owner
+	Took     time.Duration `json:"took"`           // from the start of the owner's program until nothing of foster was left
+}
+
+func sortByPID(list []process) {
+	slices.SortFunc(list, func(a, b process) int { return a.pid - b.pid })
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.verdict.Failures = append(w.verdict.Failures, fmt.Sprintf(format, args...))
+}
+
+// row names the promise that a case is held to.
+func (f facts) row() string {
+	switch {
+	case f.ownerKilled && f.shimKilled:
+		return "both killed"
+	case f.ownerKilled:
+		return "owner killed"
+	case f.shimKilled:
+		return "shim killed"
+	case f.leaderKilled:
+		return "leader killed"
+	case f.stopped:
+		return "stop"
+	}
+	return "end by itself"
+}
+
+// scarce says that the case has too little of something, so that foster may refuse to start.
+func (c testCase) scarce() bool {
+	return c.option("state")+c.option("files")+c.option("procs")+c.option("out") != ""
+}
+
+// judge holds the promises against what is left.
+func (w *world) judge() {
+	c := w.look()
+	w.verdict.Row, w.verdict.Processes, w.verdict.Said = w.facts.row(), len(w.numbers), w.said()
+	w.verdict.Took = time.Since(w.ready)
+	if c.owner != nil {
+		w.fail("the owner hasn't ended: %v", *c.owner)
+	}
+	for _, p := range c.helpers {
+		w.fail("a process of foster's own is left: %v", p)
+	}
+	if c.owner == nil {
+		w.judgeStatus()
+	}
+	var named, proven map[int]bool
+	if w.facts.ownerKilled && c.owner == nil && (len(c.members)+len(w.entries())+len(w.cgroups()) > 0) {
+		w.reuse()
+		proven = w.proven(c)
+		named = w.recover()
+		c = w.look()
+	}
+	for _, p := range c.members {
+		switch why := w.excuse(p, named, proven); why {
+		case "escaped":
+			w.verdict.Escaped++
+		case "unproven":
+			w.verdict.Unproven++
+		case "unseen":
+			w.verdict.Unseen++
+		default:
+			w.fail("lost: %v", p)
+		}
+	}
+	if len(named) == 0 && w.c.option("state") == "" {
+		for _, entry := range w.entries() {
+			w.fail("left in the journal: %s", entry)
+		}
+	}
+	for _, cgroup := range w.cgroups() {
+		// One that was made before the journal had its entry is removed when it is a minute old.
+		if !w.facts.ownerKilled || len(c.members) > 0 {
+			w.fail("left: cgroup %s", cgroup)
+		}
+	}
+	w.judgeStrangers()
+}
+
+// excuse says why the table of promises doesn't have a process ended; "": it has.
+func (w *world) excuse(p process, named, proven map[int]bool) string {
+	if w.c.containment == "group" && !slices.Contains(w.leaders(), p.pgid) {
+		return "escaped"
+	}
+	unheld := w.facts.ownerKilled && w.facts.shimKilled && (w.c.containment == "group" || w.c.containment == "subreaper") ||
+		w.facts.shimKilled && w.c.containment == "subreaper" && w.c.owner == "lib"
+	switch {
+	case !unheld || proven[p.pid]:
+		return ""
+	case named[p.pid]:
+		return "unproven"
+	}
+	return "unseen"
+}
+
+// proven says who is proven to be of a lost tree, by the facts that the journal has: a recorded
+// member, who descends from one, and who shares a session or a group with one that a member
+// has made.
+func (w *world) proven(c crowd) map[int]bool {
+	found, _, err := journal.Scan(w.path("state/foster"))
+	if err != nil {
+		w.fail("the journal can't be read: %v", err)
+	}
+	recorded, made := map[int]uint64{}, map[int]bool{}
+	for _, f := range found {
+		if f.Life == nil || w.c.containment == "pidns" {
+			continue
+		}
+		for _, m := range append(f.Life.Members, f.Life.Leader) {
+			recorded[m.PID], made[m.PID] = m.Start, true
+			if m.Session != f.Life.Leader.Session {
+				made[m.Session] = true
+			}
+		}
+	}
+	proven, held := map[int]bool{}, map[int]bool{} // held: groups and sessions with one that is proven
+	delete(made, 0)
+	for changed := true; changed; {
+		changed = false
+		for _, p := range c.all {
+			start, known := recorded[p.pid]
+			isRecorded := known && (start == p.start || w.c.option("clock") != "") && !w.strangers[p.id()]
+			isMember := slices.ContainsFunc(c.members, func(m process) bool { return m.pid == p.pid })
+			if isMember && !proven[p.pid] && (isRecorded || proven[p.ppid] || held[p.pgid] || held[p.sid]) {
+				proven[p.pid], changed = true, true
+			}
+			if isRecorded || proven[p.pid] { // a zombie, too, keeps its numbers
+				for _, n := range []int{p.pgid, p.sid} {
+					if made[n] && !held[n] {
+						held[n], changed = true, true
+					}
+				}
+			}
+		}
+	}
+	return proven
+}
+
+// recover runs foster recover, and returns whom it names as perhaps left.
+func (w *world) recover() (named map[int]bool) {
+	w.verdict.Recovered = true
+	named = map[int]bool{}
+	out, err := os.OpenFile(w.path("recovered"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		w.fail("recover: %v", err)
+		return named
+	}
+	defer out.Close()
+	attr := &syscall.ProcAttr{Env: w.environment(), Files: []uintptr{0, out.Fd(), 2}, Sys: &syscall.SysProcAttr{}}
+	if w.c.option("user") != "" {
+		attr.Sys.Credential = &syscall.Credential{Uid: uint32(w.UID), Gid: uint32(w.UID), NoSetGroups: false}
+	}
+	pid, err := w.children.start(filepath.Join(w.Dir, "foster"), []string{"foster", "recover", "-o", "json"}, attr)
+	if err != nil {
+		w.fail("recover: %v", err)
+		return named
+	}
+	status, ended := w.children.wait(pid, time.Now().Add(w.Limit))
+	text, _ := os.ReadFile(w.path("recovered")) // as empty
+	if !ended {
+		w.fail("foster recover hasn't ended")
+		return named
+	}
+	type one struct {
+		PID int    `json:"pid"`
+		Why string `json:"why"`
+	}
+	var trees []struct {
+		Ended     bool   `json:"ended"`
+		Survivors []one  `json:"survivors"`
+		Unproven  []one  `json:"unproven"`
+		Error     string `json:"error"`
+	}
+	if err := json.Unmarshal(bytes.TrimSpace(text), &trees); err != nil && w.c.option("state") == "" {
+		w.fail("foster recover: %v: %v: %s", status.ExitStatus(), err, text)
+	}
+	for _, t := range trees {
+		for _, s := range t.Survivors {
+			w.fail("foster recover couldn't end %d: %s", s.PID, s.Why)
+		}
+		for _, u := range t.Unproven {
+			named[u.PID] = true
+			for id := range w.strangers {
+				if id.pid == u.PID {
+					w.fail("foster recover names a stranger, %d: %s", u.PID, u.Why)
+				}
+			}
+		}
+		if t.Error != "" {
+			w.fail("foster recover: %s", t.Error)
+		}
+	}
+	if want := len(named) > 0; status.ExitStatus() != 0 && !(want && status.ExitStatus() == 123) && w.c.option("state") == "" {
+		w.fail("foster recover: exit status %d: %s", status.ExitStatus(), text)
+	}
+	return named
+}
+
+// entries are the trees that the journal has.
+func (w *world) entries() []string {
+	list, _ := filepath.Glob(w.path("state/foster/*.tree")) // the pattern is valid
+	return list
+}
+
+// cgroups are those that foster has made.
+func (w *world) cgroups() (list []string) {
+	if w.Cgroup != "" {
+		list, _ = filepath.Glob(filepath.Join(w.Cgroup, "*", "cgroup.procs")) // as above
+	}
+	return list
+}
+
+// judgeStatus holds the owner's exit status against what the leader did.
+func (w *world) judgeStatus() {
+	status, _ := w.children.status(w.owner)
+	if w.facts.ownerKilled {
+		return
+	}
+	got := status.ExitStatus()
+	own, ends := w.c.program.ends()
+	allowed := map[int]bool{}
+	if w.facts.shimKilled || w.c.scarce() {
+		allowed[125] = true
+		allowed[126] = w.c.scarce()
+	}
+	if ends {
+		allowed[own] = true
+		allowed[1] = allowed[1] || w.c.option("loss") == "fail"
+	}
+	if w.facts.leaderKilled || w.facts.memberHarmed {
+		allowed[137] = true
+	}
+	if w.facts.stopped || w.c.option("until") != "" || w.c.option("loss") != "" {
+		allowed[143], allowed[130], allowed[137] = true, true, true
+	}
+	if w.c.option("lease") != "" {
+		allowed[124] = true
+	}
+	if w.c.option("out") == "closed" { // by SIGPIPE
+		allowed[141] = true
+	}
+	if w.c.option("procs") != "" { // a program of Go's that has no thread crashes
+		allowed[2] = true
+	}
+	if !allowed[got] {
+		w.fail("the owner's exit status is %d; the leader's program would exit with %d (%t)", got, own, ends)
+	}
+}
+
+// checkZombies holds it to it that what ends is reaped while the tree lives.
+func (w *world) checkZombies() {
+	if strings.Contains(w.c.program.String(), "K") {
+		return // who is traced is reaped when the tracer lets go
+	}
+	var left []process
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		left = nil
+		c := w.look()
+		for _, p := range c.all {
+			isLeader := w.c.containment == "group" && slices.Contains(w.leaders(), p.pid) // it keeps the group's number
+			if !p.alive() && !isLeader && slices.ContainsFunc(c.helpers, func(h process) bool { return h.pid == p.ppid }) {
+				left = append(left, p)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	for _, p := range left {
+		w.fail("a zombie is left by foster: %v", p)
+	}
+}
+
+// judgeStrangers holds it to it that nobody else was signalled: a stranger blocks all signals,
+// so one that it was sent is pending, or has ended or stopped it.
+func (w *world) judgeStrangers() {
+	for id := range w.strangers {
+		p, ok := readProcess(id.pid)
+		if !ok || p.start != id.start || !p.alive() {
+			status, _ := w.children.status(id.pid)
+			w.fail("a stranger, %d, was ended: %v", id.pid, status)
+			continue
+		}
+		for _, key := range []string{"SigPnd", "ShdPnd"} {
+			if pending := statusField(id.pid, key); strings.Trim(pending, "0") != "" {
+				w.fail("a stranger, %d, was signalled: %s is %s", id.pid, key, pending)
+			}
+		}
+		if p.state == 'T' {
+			w.fail("a stranger, %d, was stopped", id.pid)
+		}
+	}
+}
