@@ -39,8 +39,9 @@ var (
 	ErrWatchdog = newError("the watchdog wasn't called in time")
 	// ErrOwnerGone says that the owner was gone, and the tree was stopped.
 	ErrOwnerGone = newError("the owner is gone")
-	// ErrNoAnswer says that a tree's shim hasn't answered within 10 s: it was stopped, or
-	// hangs in the kernel. What was asked for may be done yet.
+	// ErrNoAnswer says that a tree's shim hasn't answered: it is stopped, by SIGSTOP or a
+	// debugger, which is told within a few seconds; or it hangs in the kernel, which is told
+	// after 10 s. What was asked for may be done yet.
 	ErrNoAnswer = newError("the tree's shim doesn't answer")
 	// ErrStarted says that a Cmd was started before; a Cmd is used once.
 	ErrStarted = newError("already started")

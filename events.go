@@ -21,6 +21,7 @@ const (
 	EventSignaled        EventKind = "signaled"         // Signal reached Count processes
 	EventKilled          EventKind = "killed"           // SIGKILL was sent to Count: Processes names some
 	EventShimLost        EventKind = "shim-lost"        //
+	EventShimPaused      EventKind = "shim-paused"      // a stop waits for the shim, PID, which is stopped; Text says how, and how it is resumed
 	EventTreeEmpty       EventKind = "tree-empty"       // no process is left
 	EventOutputEnded     EventKind = "output-ended"     // all that was written to it has been copied
 	EventLeaseEnding     EventKind = "lease-ending"     // Left until its end: the time to extend it

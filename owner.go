@@ -53,6 +53,7 @@ type owner struct {
 	asked     *wire.Plan     // of a stop by this side, in the place of that of the Cmd
 	emptying  *underway      // nil: the shim isn't lost
 	over      bool           // the tree is empty, or no longer ours
+	watch     *shimWatch     // while a stop waits for the shim; nil: none does
 	claimed   bool           // the shim ends with this tree: it had more owners than this side
 	told      bool           // by the shim, how it ended
 	confirm   bool           // the shim keeps the end until it is confirmed
@@ -92,6 +93,7 @@ func (o *owner) run() {
 	go o.receive()
 	canceled, own := o.cmd.ctx.Done(), o.cmd.taken.done()
 	var impatient <-chan time.Time
+	defer func() { o.watch.end() }()
 	for !o.over || o.copying > 0 || o.reading > 0 || o.canceling != nil {
 		if o.over && o.reading > 0 && impatient == nil {
 			closeInputs(o.cmd) // who writes there ends by that
@@ -111,6 +113,8 @@ func (o *owner) run() {
 			}
 		case <-impatient:
 			o.reading = 0
+		case <-o.watch.looks():
+			o.shimLooked()
 		case e := <-o.emptying.news():
 			o.emptiedWithoutShim(e)
 		case <-canceled:
@@ -296,6 +300,7 @@ func (o *owner) noteStop(cause Cause, at time.Time) {
 	}
 	o.stopping = true
 	o.exit.Cause = cause
+	o.watch = watchShim(o.tree.shimPID)
 	o.event(Event{Time: at, Kind: EventStopping, Cause: cause})
 }
 

@@ -47,27 +47,29 @@ func (t *Tree) request(r request) (wire.Message, error) {
 		return nil, ErrNotStarted
 	}
 	r.answer = make(chan answer, 1)
-	clock := time.NewTimer(patience)
+	clock, watch := time.NewTimer(patience), watchShim(t.shimPID)
 	defer clock.Stop()
-	select {
-	case t.requests <- r:
-	case <-t.done:
-		return nil, ErrEnded
-	case <-clock.C:
-		return nil, ErrNoAnswer
-	}
-	select {
-	case a := <-r.answer:
-		return a.msg, a.err
-	case <-t.done:
-		select { // what it was asked for may have ended it: the answer came before
+	defer watch.end()
+	for requests := t.requests; ; {
+		select {
+		case requests <- r:
+			requests = nil
 		case a := <-r.answer:
 			return a.msg, a.err
-		default:
-			return nil, ErrEnded
+		case <-t.done:
+			select { // what it was asked for may have ended it: the answer came before
+			case a := <-r.answer:
+				return a.msg, a.err
+			default:
+				return nil, ErrEnded
+			}
+		case <-watch.looks():
+			if h, paused := watch.look(); paused {
+				return nil, pausedError(h)
+			}
+		case <-clock.C:
+			return nil, ErrNoAnswer
 		}
-	case <-clock.C:
-		return nil, ErrNoAnswer
 	}
 }
 

@@ -60,6 +60,10 @@ func (t *Tree) ID() string { return t.id }
 // PID namespace it is 0 where the leader had ended before it could be asked for.
 func (t *Tree) Leader() int { return t.leader }
 
+// Shim is the process that holds the tree: its PID, as this program sees it. Where one
+// holds many trees (see Share), they have the same.
+func (t *Tree) Shim() int { return t.shimPID }
+
 // Containment is the level that was reached.
 func (t *Tree) Containment() Containment { return t.containment }
 
@@ -146,7 +150,8 @@ func (t *Tree) Signal(sig syscall.Signal, scope Scope) error {
 // Stop stops the tree as Cmd.Stop says, and waits until the run is over. A stop
 // that is under way is joined. The error is nil if nothing is left, also where the
 // leader's status isn't 0; it is a *SurvivorsError where something is. When ctx is
-// done before that, Stop returns its error, and the stop goes on.
+// done before that, Stop returns its error, and the stop goes on. A stop waits for a shim that
+// is itself stopped, by SIGSTOP say, until that is resumed: EventShimPaused tells of it.
 func (t *Tree) Stop(ctx context.Context) (Exit, error) {
 	return t.stop(ctx, request{kind: askStop})
 }

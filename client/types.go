@@ -80,6 +80,10 @@ type Instance struct {
 	Exit      *Exit          `json:"exit,omitempty"` // of the last run
 	// Active says that it has completed, and counts as active until it is stopped.
 	Active bool `json:"active,omitempty"`
+	// ShimStopped is the PID of the process that holds its tree, or is to start it, where that
+	// is itself stopped, by SIGSTOP or a debugger: until it is resumed nothing of it is started
+	// or stopped, nor its end seen. 0: it isn't.
+	ShimStopped int `json:"shim_stopped,omitempty"`
 	// LostLines is what its log hasn't of its output, where something was lost since the
 	// supervisor began: the last that was.
 	LostLines *LostLines `json:"lost_lines,omitempty"`

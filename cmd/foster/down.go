@@ -25,7 +25,7 @@ ended in the same way; where that is nothing, there is nothing to do, and that i
 		Example: "  foster down\n  foster down --project shop",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := p.withProject(cmd.Context(), func(c *client.Client) error { return downWhole(cmd.Context(), c) })
+			err := p.withProject(cmd.Context(), func(c *client.Client) error { return downWhole(cmd.Context(), c, stderr) })
 			if errors.Is(err, client.ErrNotRunning) {
 				return p.downWithout(cmd.Context(), quiet, stderr, err)
 			}
@@ -41,12 +41,14 @@ ended in the same way; where that is nothing, there is nothing to do, and that i
 // downWhole ends a supervisor, and waits until its process has let the project go, so
 // that the next command finds none. If that was killed meanwhile, it is no longer running, and
 // what it has left is still to be ended.
-func downWhole(ctx context.Context, c *client.Client) error {
+func downWhole(ctx context.Context, c *client.Client, stderr io.Writer) error {
 	status, err := c.Status(ctx)
 	if err != nil {
 		return err
 	}
+	end := tellWaits(ctx, c, stderr, everything...)
 	down := c.Down(ctx)
+	end()
 	for begin := time.Now(); time.Since(begin) < claimPatience; time.Sleep(5 * time.Millisecond) { // polls its socket
 		again, err := client.Dial(status.Project)
 		if err != nil {

@@ -43,7 +43,7 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	if c != nil { // one has begun meanwhile
 		defer c.Close()
-		err := downWhole(ctx, c)
+		err := downWhole(ctx, c, stderr)
 		if errors.Is(err, client.ErrNotRunning) { // and was killed
 			return p.downWithout(ctx, quiet, stderr, err)
 		}

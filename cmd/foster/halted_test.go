@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
 )
 
@@ -135,4 +136,99 @@ func TestStoppedOwnerOfALostShimIsNamed(t *testing.T) {
 	p.ends(exitFoster) // nobody saw how it ended
 	leaktest.ReapOrphans(t)
 	forgotten(t)
+}
+
+// Whoever waits for an application whose shim is stopped is told so, and how to resume it;
+// then what was asked for is done.
+func TestStoppedShimOfAnApplicationIsNamed(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "name: halted\napps: {a: {command: [sleep, '1000'], containment: subreaper}, b: {command: [sleep, '1000']}}")
+	output(t, "foster", "up", "-d", "-f", path)
+	shim := inspected(t, "halted.a.1").Shim
+	says := func(p *process) {
+		t.Helper()
+		p.err.next(fmt.Sprintf(`^foster: waiting for a: its shim \(pid %d\) is stopped$`, shim))
+		p.err.next(fmt.Sprintf(`^hint: kill -CONT %d resumes it$`, shim))
+	}
+	ask := func(command string) *process {
+		words := strings.Fields(command)
+		return begin(t, "foster", append([]string{words[0], "-f", path}, words[1:]...)...)
+	}
+	goOn := stopped(t, shim)
+	waits := ask("wait --for stopped a")
+	says(waits)
+	p := ask("signal a USR1")
+	p.err.next(fmt.Sprintf(`^foster: a: SIGUSR1: .*it \(pid %d\) is stopped; kill -CONT %[1]d resumes it$`, shim))
+	p.err.rest()
+	p.ends(exitRefused)
+	p = ask("status")
+	p.out.next(fmt.Sprintf(`^a +running .*its shim \(pid %d\) is stopped: kill -CONT %[1]d resumes it$`, shim))
+	p.out.next(`^b +running [^:]*$`)
+	p.ends(0)
+	stops := ask("stop a")
+	says(stops)
+	p = ask("events --follow")
+	p.out.next(fmt.Sprintf(`a\.1 +problem: +the stop waits: its shim \(pid %d\) is stopped; kill -CONT %[1]d resumes it$`, shim))
+	p.cmd.Process.Kill()
+	p.out.rest()
+	_ = p.cmd.Wait()
+	goOn()
+	stops.ends(0)
+	waits.ends(0)
+
+	ask("start a").ends(0)
+	shim = inspected(t, "halted.a.1").Shim
+	goOn = stopped(t, shim)
+	restarts := ask("restart a")
+	says(restarts)
+	down := ask("down")
+	says(down)
+	goOn()
+	down.ends(0)
+	restarts.err.rest()
+	restarts.ends(exitRefused) // all is being stopped
+	leaktest.ReapOrphans(t)
+}
+
+// A foster run and a foster up in the foreground say what their stop waits for.
+func TestStopSaysThatItsShimIsStopped(t *testing.T) {
+	leaktest.Check(t)
+	path := inProject(t, "name: halted\napps: {a: {command: [sleep, '1000'], containment: subreaper}}")
+	for _, id := range []string{"one", "halted.a.1"} {
+		command := "run --id one -- sleep 1000"
+		if id != "one" {
+			command = "up -f " + path
+		}
+		p := begin(t, "foster", strings.Fields(command)...)
+		var shim int
+		leaktest.Eventually(t, "the tree runs", func() bool {
+			shim = shimOf(id)
+			return shim != 0
+		})
+		goOn := stopped(t, shim)
+		if err := syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.err.next(fmt.Sprintf(`^foster: (a: )?the stop waits: its shim \(pid %d\) is stopped; kill -CONT %[1]d resumes it$`, shim))
+		goOn()
+		p.err.rest()
+		if id != "one" {
+			p.ends(0)
+			continue
+		}
+		p.ends(128 + int(syscall.SIGTERM))
+		if err := foster.Forget(id); err != nil { // its status is kept
+			t.Error(err)
+		}
+	}
+	leaktest.ReapOrphans(t)
+}
+
+// shimOf is the shim of a tree that runs; 0: there is none yet.
+func shimOf(id string) int {
+	found, err := find(id)
+	if err != nil || found.Life == nil {
+		return 0
+	}
+	return found.Entry.Shim.PID
 }

@@ -240,6 +240,8 @@ func (r *runner) event(e foster.Event) {
 		r.say("out of memory: the kernel has killed " + count(e.Count, "process") + " at the limit of --memory")
 	case foster.EventReleased:
 		r.say("released, and nobody watches " + plural(e.Count, "it", "them") + " from now on: " + processNames(e.Processes, e.Count))
+	case foster.EventShimPaused:
+		r.say("the stop waits: " + e.Text)
 	case foster.EventShimLost:
 		r.say("the shim has died: foster ends what it held")
 	case foster.EventKilled:

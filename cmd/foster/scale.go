@@ -49,6 +49,7 @@ has another number, or the project is started anew.`,
 				args[i], wanted[i] = app, n
 			}
 			return p.withProject(cmd.Context(), func(c *client.Client) error {
+				defer tellWaits(cmd.Context(), c, cmd.ErrOrStderr())()
 				for i, app := range args {
 					if err := c.Scale(cmd.Context(), app, wanted[i]); err != nil {
 						return unknownAmong(cmd.Context(), c, args, err)
@@ -85,7 +86,9 @@ changes nothing.`,
 				if err := p.sameFilesAs(cmd.Context(), c); err != nil {
 					return err
 				}
+				end := tellWaits(cmd.Context(), c, stderr)
 				changes, err := c.Update(cmd.Context(), dryRun)
+				end()
 				if err == nil || len(changes) > 0 {
 					if werr := writeChanges(stdout, form, changes, dryRun); werr != nil {
 						return werr

@@ -21,12 +21,14 @@ func actOnApps(cmd *cobra.Command, stdout io.Writer, do func(context.Context, *c
 	}
 	cmd.ValidArgsFunction = completeApps(&p)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if all {
-			return p.withProject(cmd.Context(), func(c *client.Client) error { return do(cmd.Context(), c, everything) })
-		}
-		return p.withApps(cmd.Context(), args, func(c *client.Client, of []client.Target) error {
+		told := func(c *client.Client, of []client.Target) error {
+			defer tellWaits(cmd.Context(), c, cmd.ErrOrStderr(), of...)()
 			return do(cmd.Context(), c, of)
-		})
+		}
+		if all {
+			return p.withProject(cmd.Context(), func(c *client.Client) error { return told(c, everything) })
+		}
+		return p.withApps(cmd.Context(), args, told)
 	}
 	p.add(cmd)
 	answers(cmd, stdout)

@@ -134,7 +134,7 @@ func exitWords(i client.Instance, now time.Time) string {
 
 // note is what else a person wants to know of an instance.
 func note(i client.Instance) string {
-	text := stateNote(i)
+	text := cmp.Or(shimNote(i), stateNote(i))
 	if l := i.LostLines; l != nil {
 		lost := l.Time.Local().Format(time.TimeOnly) + " " + l.Text
 		if text == "" {

@@ -50,14 +50,19 @@ something couldn't be ended.`,
 				return err
 			}
 			if all {
-				return p.withProject(cmd.Context(), func(c *client.Client) error { return c.StopWith(cmd.Context(), plan, everything...) })
+				return p.withProject(cmd.Context(), func(c *client.Client) error {
+					defer tellWaits(cmd.Context(), c, stderr, everything...)()
+					return c.StopWith(cmd.Context(), plan, everything...)
+				})
 			}
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
 				of, err := aimsIn(o.status, args[1:])
 				if err != nil {
 					return err
 				}
-				return o.StopWith(cmd.Context(), plan, append(of, o.aim)...)
+				of = append(of, o.aim)
+				defer tellWaits(cmd.Context(), o.Client, stderr, of...)()
+				return o.StopWith(cmd.Context(), plan, of...)
 			}); app {
 				return err
 			}

@@ -236,7 +236,11 @@ func notStarted(apps []client.App) (list []string) {
 			case client.Waiting:
 				list = append(list, instanceName(a, i)+" "+i.Cause)
 			case client.Starting: // its hook runs, say
-				list = append(list, instanceName(a, i)+" is starting")
+				text := instanceName(a, i) + " is starting"
+				if note := shimNote(i); note != "" {
+					text += ", and " + note
+				}
+				list = append(list, text)
 			}
 		}
 	}

@@ -106,6 +106,7 @@ func rests(s client.State) bool {
 // until waits until each instance is done, or one can't be any more.
 func (w *waiter) until(ctx context.Context, names []string, look func(client.Instance) (done, never bool)) error {
 	return w.withProject(ctx, func(c *client.Client) error {
+		defer tellWaits(ctx, c, w.stderr, namedTargets(names)...)()
 		var never []string
 		var failure error
 		status, err := awaitStatus(ctx, c, func(s client.Status) bool {
@@ -157,6 +158,7 @@ func (w *waiter) exit(ctx context.Context, o *ownedBy) error {
 			began[i.Tree] = i.Started
 		}
 	}
+	defer tellWaits(ctx, o.Client, w.stderr, o.aim)()
 	var ended []client.Instance
 	status, err := awaitStatus(ctx, o.Client, func(s client.Status) bool {
 		list, err := chosen(s, []client.Target{o.aim})

@@ -12,7 +12,9 @@ import (
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
 	"github.com/foster-init/foster/internal/config"
+	"github.com/foster-init/foster/internal/control"
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/units"
 )
 
 // begin takes over what an earlier life of the supervisor has left, and then starts what
@@ -239,7 +241,11 @@ func (s *Supervisor) attached(i *instance, a attachment) {
 		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v; once that is gone, foster recover --forget %s drops it", a.err, i.treeID), outcome{})
 	default:
 		i.left = namesOf(a.err)
-		s.step(i, CantBeAttached, fmt.Sprintf("its tree of before can't be taken over: %v", a.err), outcome{})
+		why := units.ErrorText(a.err)
+		if silent, ok := errors.AsType[*control.SilentError](a.err); ok {
+			why += "; " + silent.Hint()
+		}
+		s.step(i, CantBeAttached, "its tree of before can't be taken over: "+why, outcome{})
 	}
 }
 

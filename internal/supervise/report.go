@@ -10,6 +10,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/units"
 	"github.com/foster-init/foster/proc"
 )
@@ -150,18 +151,21 @@ func StartHint(i client.Instance) string {
 
 // measure adds what the process table says of the trees, and what is left of leases.
 func (s *Supervisor) measure(status *client.Status, trees map[string]measured) {
-	if len(trees) == 0 {
-		return
-	}
-	var found []*client.Instance
+	var found, starting []*client.Instance
 	var list []*foster.Tree
 	for a := range status.Apps {
 		for n := range status.Apps[a].Instances {
-			if i := &status.Apps[a].Instances[n]; trees[i.Tree].tree != nil {
+			switch i := &status.Apps[a].Instances[n]; {
+			case trees[i.Tree].tree != nil:
 				found = append(found, i)
 				list = append(list, trees[i.Tree].tree)
+			case i.State == client.Starting && time.Since(i.Since) > slowStart/5:
+				starting = append(starting, i)
 			}
 		}
+	}
+	if len(found)+len(starting) == 0 {
+		return
 	}
 	askLeases(found, trees)
 	s.metering.Lock()
@@ -172,6 +176,12 @@ func (s *Supervisor) measure(status *client.Status, trees map[string]measured) {
 	table, err := proc.Take(0)
 	if err != nil {
 		return // it is told as no members and no memory, which nobody takes for true
+	}
+	for n, i := range found {
+		i.ShimStopped = stoppedShim(table, list[n].Shim())
+	}
+	for _, i := range starting {
+		i.ShimStopped = stoppedShimBelow(table)
 	}
 	members, err := foster.Members(list)
 	if err != nil {
@@ -188,6 +198,24 @@ func (s *Supervisor) measure(status *client.Status, trees map[string]measured) {
 		}
 		i.CPU = trees[i.Tree].meter.look(now)
 	}
+}
+
+// stoppedShim is the number of a shim that is stopped; 0: it isn't.
+func stoppedShim(table *proc.Table, pid int) int {
+	if p := table.Get(pid); p != nil && (p.State == 'T' || p.State == 't') {
+		return pid
+	}
+	return 0
+}
+
+// stoppedShimBelow finds a shim of this program that is stopped: a start may wait for it.
+func stoppedShimBelow(table *proc.Table) int {
+	for _, p := range table.Children(os.Getpid()) {
+		if pid := stoppedShim(table, p.PID); pid != 0 && shim.IsShim(pid) {
+			return pid
+		}
+	}
+	return 0
 }
 
 // askLeases asks the shims of the trees that have leases how much is left.

@@ -385,7 +385,11 @@ func (s *Supervisor) eachTree(targets []client.Target, do func(*foster.Tree) err
 	asked := s.ask(func() {
 		for n, i := range found {
 			if errs[n] != nil {
-				failed.Failures = append(failed.Failures, i.failure(units.ErrorText(errs[n])))
+				f := i.failure(units.ErrorText(errs[n]))
+				if errors.Is(errs[n], foster.ErrNoAnswer) {
+					f.Hint = "foster inspect " + i.treeID + " shows its shim"
+				}
+				failed.Failures = append(failed.Failures, f)
 			} else if done != nil {
 				done(i)
 			}

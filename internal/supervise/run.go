@@ -332,6 +332,8 @@ func (s *Supervisor) heard(i *instance, run uint64, e foster.Event) {
 		s.event(i, "lease", "the lease is over: it is stopped")
 	case foster.EventWatchdog:
 		s.event(i, "watchdog", "it didn't call its watchdog in time: it is stopped")
+	case foster.EventShimPaused:
+		s.event(i, "problem", "the stop waits: %s", e.Text)
 	case foster.EventKilled:
 		s.event(i, "killed", "SIGKILL was sent to %d that hadn't ended in time", e.Count)
 	case foster.EventLimitUnmet:

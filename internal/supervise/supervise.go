@@ -217,7 +217,7 @@ func (s *Supervisor) survivors() error {
 	failed := &client.FailedError{}
 	for _, i := range s.instances() {
 		if i.m.State == client.Stuck {
-			failed.Failures = append(failed.Failures, i.failure("can't be ended"))
+			failed.Failures = append(failed.Failures, i.failure(i.stuckFor("can't be ended")))
 		}
 	}
 	if len(failed.Failures) > 0 {
