@@ -100,7 +100,9 @@ type Cmd struct {
 
 	// ID names the tree, for the commands and for Attach: letters, digits, and within
 	// them '_', '.' and '-'. "": a name is made up. A name that a living tree has makes
-	// Start fail with ErrTaken.
+	// Start fail with ErrTaken, at once, as a port that is in use does: also while the shim of
+	// a program that was killed still stops what that has left. Who starts the same anew tries
+	// again then, until the time of that stop is over.
 	ID string
 
 	Lease Lease // how long it may run

@@ -247,14 +247,16 @@ func (r *runner) recoverFirst(ctx context.Context) error {
 			fmt.Fprintln(r.stderr, "foster: left by an earlier foster: "+recoveredLine(one, false))
 		}
 	}
-	if r.cmd.ID == "" {
-		return nil
-	}
-	return r.awaitStopped(ctx, r.cmd.ID)
+	return nil
 }
 
-// ownerPatience is how long a shim may need to learn that its foster was killed.
-const ownerPatience = 2 * time.Second
+const (
+	// ownerPatience is how long a foster that was killed may take to end, and its shim to learn
+	// of that; and how long a foster whose tree has ended may take to let go of it.
+	ownerPatience = 2 * time.Second
+	// dyingPatience is how long a foster that seems to live is looked at: it may just be killed.
+	dyingPatience = 50 * time.Millisecond
+)
 
 // awaitStopped waits while a tree of the name that is wanted is being stopped by its shim,
 // since its foster was killed. That is bounded by the plan of its stop: a shim that can't end
@@ -265,14 +267,18 @@ func (r *runner) awaitStopped(ctx context.Context, id string) error {
 	told := false
 	for begin := time.Now(); err == nil && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) { // polls: another's tree sends no event
 		found, ferr := journal.Find(state, id)
-		if ferr != nil || found.State != journal.Living || found.Life != nil && found.Life.Done {
+		if ferr != nil || found.State != journal.Living {
 			break
 		}
-		owner := found.Entry.Owner
-		if gone, _ := procfs.AwaitEnd(owner.PID, owner.Start, 0); !gone {
+		owner, ended := found.Entry.Owner, found.Life != nil && found.Life.Done
+		gone, _ := procfs.AwaitEnd(owner.PID, owner.Start, dyingPatience)
+		if !gone && !ended && !wasKilled(owner.PID) {
 			break // it is its owner's to stop it
 		}
-		stopping, soon := stopOf(found.Entry)
+		stopping, soon := false, true
+		if gone {
+			stopping, soon = stopOf(found.Entry)
+		}
 		if !stopping && (!soon || time.Since(begin) > ownerPatience) {
 			break
 		}
@@ -287,6 +293,12 @@ func (r *runner) awaitStopped(ctx context.Context, id string) error {
 		return statusError(128 + int(syscall.SIGINT))
 	}
 	return nil
+}
+
+// wasKilled says whether a process was killed and hasn't ended yet, which may take a moment.
+func wasKilled(pid int) bool {
+	s, err := procfs.Read(pid)
+	return err == nil && (procfs.Dying(s) || s.Exiting())
 }
 
 // stopOf asks the shim of a tree that has lost its owner whether it is stopping it, or may be
@@ -304,5 +316,5 @@ func stopOf(e *wire.Entry) (stopping, soon bool) {
 	case status.OwnerGone && (status.State == "stopping" || status.State == "killing"):
 		return true, false
 	}
-	return false, status.State == "running" && !status.OwnerGone
+	return false, !status.OwnerGone // it learns of that in a moment
 }

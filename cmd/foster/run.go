@@ -70,6 +70,11 @@ to a file, or use foster up, which keeps logs.`,
 					return err
 				}
 			}
+			if c.ID != "" && f.terms.monitor == 0 {
+				if err := r.awaitStopped(cmd.Context(), c.ID); err != nil {
+					return err
+				}
+			}
 			if f.terms.detach && f.terms.monitor == 0 {
 				if err := f.terms.handOn(); err != nil {
 					return err
