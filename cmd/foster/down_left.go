@@ -33,7 +33,7 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	if len(leftOf(name, now)) == 0 && len(supervise.LeftActive(folder)) == 0 {
+	if unfinishedOf(name, folder, now) == "" {
 		say("there is nothing to stop")
 		return removeLeftSockets(name, now)
 	}
@@ -51,16 +51,30 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	defer lock.Close()
 	defer removeSockets(name, folder, now)
-	left := append(idsOf(leftOf(name, now)), supervise.LeftActive(folder)...)
-	if len(left) == 0 { // another foster down has ended it
+	left := unfinishedOf(name, folder, now)
+	if left == "" { // another foster down has ended it
 		say("another has ended what it had left")
 		return nil
 	}
-	say("ending what it has left: " + strings.Join(left, ", "))
+	say(left)
 	if err := endProject(ctx, name, now); err != nil {
 		return err
 	}
 	return endRest(ctx, name, now, stderr)
+}
+
+// unfinishedOf says what is to be done of a project whose supervisor was killed; "": nothing.
+func unfinishedOf(name, folder string, now *config.Project) string {
+	var list []string
+	add := func(what string, ids []string) {
+		if len(ids) > 0 {
+			list = append(list, what+strings.Join(ids, ", "))
+		}
+	}
+	add("ending what it has left: ", append(idsOf(leftOf(name, now)), supervise.LeftActive(folder)...))
+	add("finishing what has ended since: ", unheard(mayBeLeft(name, now)))
+	add("cut short by its end, and not run again: ", supervise.CutShort(folder))
+	return strings.Join(list, "; ")
 }
 
 // claimOf takes the lock of a project, so that no foster up begins meanwhile, or else

@@ -35,12 +35,28 @@ func foundOf(trees []supervise.LeftTree) (left []journal.Found) {
 		if err != nil {
 			continue // there is none
 		}
-		ended := found.Life != nil && found.Life.Done
-		if found.State == journal.Lost || found.State == journal.Living && !ended {
+		if found.State == journal.Lost || found.State == journal.Living && !hasEnded(found) {
 			left = append(left, found)
 		}
 	}
 	return left
+}
+
+func hasEnded(found journal.Found) bool { return found.Life != nil && found.Life.Done }
+
+// unheard are those whose shim keeps their end, and what has to follow it, for the next
+// supervisor.
+func unheard(trees []supervise.LeftTree) (ids []string) {
+	state, _, err := journal.Folders()
+	if err != nil {
+		return nil
+	}
+	for _, t := range trees {
+		if found, err := journal.Find(state, t.ID); err == nil && found.State == journal.Living && hasEnded(found) {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
 }
 
 // leftOf finds the trees that were left of a project which has no supervisor.

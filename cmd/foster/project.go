@@ -180,6 +180,11 @@ func hintRunning(name string) string {
 	if left := leftOf(name, nil); len(left) > 0 {
 		return "it was killed, and has left " + strings.Join(idsOf(left), ", ") + ": foster up takes over what runs, foster down ends it"
 	}
+	if folder, err := stateFolder(name); err == nil {
+		if what := unfinishedOf(name, folder, nil); what != "" {
+			return "it was killed; foster up or foster down goes on with what it has left undone: " + what
+		}
+	}
 	if others := slices.DeleteFunc(projectNames(), func(n string) bool { return n == name }); len(others) > 0 {
 		return "foster up starts it; --project names another that runs: " + strings.Join(others, ", ")
 	}

@@ -26,11 +26,13 @@ func (u *upper) daemon(ctx context.Context) error {
 	for _, fd := range sys.Inherited() {
 		syscall.CloseOnExec(fd) // it is for this command, which ends
 	}
+	began := time.Now()
 	log, err := openLog(u.logPath())
 	if err != nil {
 		u.say("nothing will be kept of what the daemon says of itself: %v", err)
 	}
 	defer log.Close()
+	before := lengthOf(log)
 	said, err := startMonitor("up", u.typed, log, nil)
 	if err != nil {
 		return err
@@ -39,7 +41,7 @@ func (u *upper) daemon(ctx context.Context) error {
 	status, err := strconv.Atoi(string(first))
 	switch {
 	case err != nil:
-		return hinted{errors.New("the daemon ended before it had started"), "it may have told why in " + u.logPath()}
+		return u.endedEarly("ended before it had started", saidSince(u.logPath(), before))
 	case status == exitOutrun:
 		return u.run(ctx) // there is a supervisor now
 	case status != 0:
@@ -49,28 +51,34 @@ func (u *upper) daemon(ctx context.Context) error {
 		return statusError(status)
 	}
 	c, err := client.Dial(u.project.Name)
-	if err != nil {
-		return err
+	if err == nil {
+		defer c.Close()
+		err = u.tellStart(ctx, c)
 	}
-	defer c.Close()
-	if err = u.tellStart(ctx, c); errors.Is(err, client.ErrNotRunning) {
-		return u.tellEarlyEnd(ctx, err)
+	if errors.Is(err, client.ErrNotRunning) {
+		return u.tellEarlyEnd(ctx, began, saidSince(u.logPath(), before))
 	}
 	return err
 }
 
-// tellEarlyEnd says with which application the project has ended while it was waited for.
-func (u *upper) tellEarlyEnd(ctx context.Context, err error) error {
-	var last client.Event
-	for e, rerr := range (&left{folder: u.folder}).Events(ctx, 0, false) {
-		if rerr == nil && e.Kind == supervise.KindEnding {
-			last = e
+// tellEarlyEnd says why the project has ended while it was waited for: with which application,
+// or what the daemon has said last.
+func (u *upper) tellEarlyEnd(ctx context.Context, began time.Time, said []string) error {
+	for e, err := range (&left{folder: u.folder}).Events(ctx, 0, false) {
+		if err == nil && e.Kind == supervise.KindEnding && e.Time.After(began) {
+			return refusalError{hinted{fmt.Errorf("%s has ended: %s", u.project.Name, e.Cause), "foster logs shows what it has said, foster events what has happened"}}
 		}
 	}
-	if last.Cause == "" {
-		return err
+	return u.endedEarly("has ended meanwhile", said)
+}
+
+// endedEarly is the end of a daemon whose last words are all that tells why.
+func (u *upper) endedEarly(how string, said []string) error {
+	if len(said) == 0 {
+		return fmt.Errorf("%s: foster up (in the background) %s, and has said nothing: it may have been killed", u.project.Name, how)
 	}
-	return refusalError{hinted{fmt.Errorf("%s has ended: %s", u.project.Name, last.Cause), "foster logs shows what it has said, foster events what has happened"}}
+	return hinted{fmt.Errorf("%s: foster up (in the background) %s, and has said last: %s", u.project.Name, how, strings.Join(said, "; ")),
+		"where that isn't why, it may have been killed; all that it has said is in " + u.logPath()}
 }
 
 // exitOutrun is what a daemon tells that found the project taken. No command exits so.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // The daemon's own log: what foster up would show of itself on a terminal. It is the
@@ -19,6 +20,48 @@ func (u *upper) logPath() string { return filepath.Join(u.folder, logName) }
 // openLog opens the log of a daemon.
 func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+}
+
+// lengthOf is how long the log is; 0 where there is none.
+func lengthOf(log *os.File) int64 {
+	info, err := log.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// mostSaid is how many of its last lines are told of a daemon that has ended.
+const mostSaid = 3
+
+// saidSince gives the last lines that a daemon has written to its log since that was as long.
+// A crash is told by the line that begins it.
+func saidSince(path string, length int64) []string {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	size := lengthOf(file)
+	if length > size { // it was set aside
+		length = 0
+	}
+	const most = 64 << 10
+	text, _ := io.ReadAll(io.NewSectionReader(file, max(length, size-most), most))
+	var said []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return []string{line}
+		}
+		if _, after, ok := strings.Cut(line, " foster: "); ok { // after the time
+			line = after
+		}
+		if line != "" {
+			said = append(said, line)
+		}
+	}
+	return said[max(0, len(said)-mostSaid):]
 }
 
 // ownLog is the log of this process. When it has become long, what it has is set aside;

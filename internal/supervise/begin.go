@@ -48,6 +48,7 @@ func (s *Supervisor) begin(shim <-chan error) {
 	if killed {
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 	}
+	s.tellCutShort()
 	s.takeOver(last, lost)
 	s.loseRuns()
 	s.recallExits(killed)

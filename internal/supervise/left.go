@@ -26,6 +26,13 @@ func LeftActive(state string) (ids []string) {
 	return ids
 }
 
+// CutShort names the commands of a stop, and whose they are, that a supervisor which was killed
+// has begun and not finished: "post_stop of shop.db.1".
+func CutShort(state string) []string {
+	m, _ := recall(state)
+	return m.cutShort()
+}
+
 // Left names the trees that a supervisor which was killed may have left, by the notes in its
 // state folder and by the configuration as it is now (nil: none): in the order of their
 // applications, however many replicas each had.

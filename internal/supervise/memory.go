@@ -36,6 +36,8 @@ type memory struct {
 	Scaled map[string]scaleNote `json:"scaled,omitempty"`
 	// Begun are the commands of a stop that were begun, of the last run of an instance.
 	Begun map[string][]string `json:"begun,omitempty"`
+	// UnderWay are those of them that haven't ended.
+	UnderWay map[string][]string `json:"under_way,omitempty"`
 	// Owed are the instances whose hook after an end is to be run yet: processes were left.
 	Owed map[string]bool `json:"owed,omitempty"`
 	// Tries are how often instances were started again.

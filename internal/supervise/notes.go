@@ -73,6 +73,7 @@ func (s *Supervisor) noteLeaving(i *instance) {
 	case !s.lastRunLives(i):
 		delete(s.memory.Leaving, i.treeID)
 		delete(s.memory.Begun, i.treeID)
+		delete(s.memory.UnderWay, i.treeID)
 		delete(s.memory.Owed, i.treeID)
 		if a := s.apps[i.app.spec.Name]; a != nil && len(a.instances) >= i.replica {
 			s.memory.save() // another has its place: that one isn't to be stopped

@@ -28,11 +28,46 @@ func (m *memory) begin(id, what string) bool {
 		m.Begun = map[string][]string{}
 	}
 	m.Begun[id] = append(m.Begun[id], what)
+	if m.UnderWay == nil {
+		m.UnderWay = map[string][]string{}
+	}
+	m.UnderWay[id] = append(m.UnderWay[id], what)
 	if what == postStop {
 		delete(m.Owed, id)
 	}
 	m.save()
 	return true
+}
+
+// finish notes that a command of a stop has ended.
+func (m *memory) finish(id, what string) {
+	if !slices.Contains(m.UnderWay[id], what) {
+		return
+	}
+	m.UnderWay[id] = slices.DeleteFunc(m.UnderWay[id], func(w string) bool { return w == what })
+	if len(m.UnderWay[id]) == 0 {
+		delete(m.UnderWay, id)
+	}
+	m.save()
+}
+
+// cutShort names the commands of a stop that a supervisor which was killed hasn't finished.
+func (m *memory) cutShort() (list []string) {
+	for id, whats := range m.UnderWay {
+		for _, what := range whats {
+			list = append(list, what+" of "+id)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// tellCutShort tells, once, which commands of a stop were cut short.
+func (s *Supervisor) tellCutShort() {
+	for _, what := range s.memory.cutShort() {
+		s.event(nil, "hook", "%s was cut short by the end of the supervisor before, and isn't run again", what)
+	}
+	s.memory.UnderWay = nil // it is written with what comes next
 }
 
 // forgetBegun forgets what was begun of the last run, as another begins.
@@ -90,9 +125,13 @@ func (s *Supervisor) runOnce(i *instance, run uint64, what string, command []str
 	if len(command) == 0 || !s.mayBegin(i, run, what) {
 		return
 	}
-	if err := do(); err != nil {
-		s.post(func() { s.event(i, "hook", "%v", err) })
-	}
+	err := do()
+	s.post(func() {
+		s.memory.finish(i.treeID, what)
+		if err != nil {
+			s.event(i, "hook", "%v", err)
+		}
+	})
 }
 
 // beforeSignals runs what comes before the signals of a stop.

@@ -175,7 +175,7 @@ func (s *Supervisor) close() {
 	if !s.Left() {
 		s.helpers.Wait()
 		s.memory.Clean = true
-		s.memory.Leaving, s.memory.Begun, s.memory.Owed, s.memory.Tries = nil, nil, nil, nil
+		s.memory.Leaving, s.memory.Begun, s.memory.UnderWay, s.memory.Owed, s.memory.Tries = nil, nil, nil, nil, nil
 	}
 	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it
