@@ -1,6 +1,7 @@
 package activate
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,6 +98,32 @@ func TestAUnixSocketHasItsModeAndIsRemoved(t *testing.T) {
 	s.Close()
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("it is left: %v", err)
+	}
+}
+
+// Who may write the folder can put another file in the socket's place before it has its mode.
+func TestOnlyTheSocketItselfGetsItsMode(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	secret, link := filepath.Join(dir, "secret"), filepath.Join(dir, "link.sock")
+	if err := errors.Join(os.WriteFile(secret, nil, 0o600), os.Symlink(secret, link)); err != nil {
+		t.Fatal(err)
+	}
+	s := new(Set)
+	defer s.Close()
+	taken(t, s, Spec{Name: "a", Address: "unix:" + filepath.Join(dir, "app.sock"), Mode: 0o600})
+	if err := os.Symlink("app.sock", filepath.Join(dir, "other.sock")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{secret, link, filepath.Join(dir, "other.sock"), filepath.Join(dir, "none")} {
+		if _, err := setMode(path, 0o666); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range []string{secret, filepath.Join(dir, "app.sock")} {
+		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
 	}
 }
 

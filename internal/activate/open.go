@@ -120,7 +120,7 @@ func removeStale(path string) error {
 // file it is.
 func setMode(path string, mode int) (inode uint64, err error) {
 	if mode != 0 {
-		if err := os.Chmod(path, os.FileMode(mode)); err != nil {
+		if err := sys.ChmodSocket(path, mode); err != nil {
 			return 0, err
 		}
 	}
