@@ -25,8 +25,13 @@ type HTTP struct {
 	Status       int // 0: any of 200 to 399
 }
 
-// mostBody is how much of an answer is read, so that the application can finish it.
-const mostBody = 64 << 10
+// What is read of an answer: its headers, and so much of its body that the application can
+// finish it. Of what the application says in them, the beginning is told.
+const (
+	mostHeaders = 64 << 10
+	mostBody    = 64 << 10
+	mostTold    = 200
+)
 
 // Check asks by a connection of its own. It follows no redirect and uses no proxy; a
 // certificate isn't verified, since that of an application is rarely made for the
@@ -34,8 +39,9 @@ const mostBody = 64 << 10
 func (h HTTP) Check() Check {
 	client := &http.Client{
 		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+			DisableKeepAlives:      true,
+			MaxResponseHeaderBytes: mostHeaders,
+			TLSClientConfig:        &tls.Config{InsecureSkipVerify: true},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -86,9 +92,9 @@ func (h HTTP) url() string {
 func (h HTTP) judge(target string, answer *http.Response) error {
 	switch code := answer.StatusCode; {
 	case h.Status != 0 && code != h.Status:
-		return fmt.Errorf("GET %s: %s (expected %d)", target, answer.Status, h.Status)
+		return fmt.Errorf("GET %s: %s (expected %d)", target, cut(answer.Status), h.Status)
 	case h.Status == 0 && (code < 200 || code > 399):
-		return fmt.Errorf("GET %s: %s (expected 200 to 399)", target, answer.Status)
+		return fmt.Errorf("GET %s: %s (expected 200 to 399)", target, cut(answer.Status))
 	}
 	return nil
 }
@@ -149,7 +155,17 @@ func plain(err error) error {
 		return number
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		err = u.Err
+	}
+	if text := err.Error(); len(text) > mostTold {
+		return errors.New(cut(text)) // it may quote the answer
 	}
 	return err
+}
+
+func cut(text string) string {
+	if len(text) <= mostTold {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostTold], "") + "…"
 }

@@ -2,6 +2,8 @@ package probe
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -86,6 +88,46 @@ func ask(t *testing.T, check Check, silent bool) error {
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	return check(ctx)
+}
+
+// An application that answers a probe decides what it says, not how much of it is kept: the
+// error is told as an event, in the status and in the history.
+func TestAnAnswerIsReadAndToldInBounds(t *testing.T) {
+	leaktest.Check(t)
+	long := strings.Repeat("x", 4<<20)
+	for name, answer := range map[string]string{
+		"a long status":  "HTTP/1.1 500 " + long + "\r\n\r\n",
+		"a status":       "HTTP/1.1 500 " + long[:1<<10] + "\r\n\r\n",
+		"no HTTP":        long + "\r\n\r\n",
+		"a long header":  "HTTP/1.1 200 OK\r\nA: " + long + "\r\n\r\n",
+		"many headers":   "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 1<<20) + "\r\n",
+		"many answers":   strings.Repeat("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n", 1<<18),
+		"a long version": "HTTP/" + long[:4<<10] + " 200 OK\r\n\r\n",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer connection.Close()
+			_, _ = connection.Read(make([]byte, 1<<10))
+			_, _ = io.WriteString(connection, answer) // the probe has closed it: as wanted
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err = HTTP{Port: portOf(t, listener.Addr())}.Check()(ctx)
+		cancel()
+		listener.Close()
+		<-done
+		if err == nil || len(err.Error()) > 300 {
+			t.Errorf("%s: it is told in %d bytes: %.300v", name, len(fmt.Sprint(err)), err)
+		}
+	}
 }
 
 func TestATCPProbe(t *testing.T) {
