@@ -3,12 +3,15 @@ package logs
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/foster-init/foster/client"
@@ -21,28 +24,28 @@ const joinBound = 16 << 20
 // cursor reads a log from a place on, file after file, whether they are compressed or
 // not. What it has open stays readable when it is removed.
 type cursor struct {
-	log   *Log
-	since time.Time // older lines aren't given
-	at    position
-	bound position     // up to which it reads
-	head  *client.Line // the next that is asked for; nil: there is none before bound
-	key   time.Time    // by which it is merged: the time, but never back
-	file  *os.File
-	zip   *gzip.Reader
-	from  *upTo
-	buf   *bufio.Reader
-	long  []byte
-	join  map[string][]byte // parts of lines, by stream
-	last  time.Time
-	begun [2]begun // by stream
-	torn  bool     // the last line's beginning was before where the cursor began
+	log    *Log
+	since  time.Time // older lines aren't given
+	at     position
+	bound  position     // up to which it reads
+	head   *client.Line // the next that is asked for; nil: there is none before bound
+	key    time.Time    // by which it is merged: the time, but never back
+	file   *os.File
+	packed bool // it is compressed
+	from   *upTo
+	buf    *bufio.Reader
+	long   []byte
+	join   map[string][]byte // parts of lines, by stream
+	last   time.Time
+	begun  [2]begun // by stream
+	torn   bool     // the last line's beginning was before where the cursor began
 }
 
 func (c *cursor) close() {
 	if c.file != nil {
 		c.file.Close()
 	}
-	c.file, c.zip, c.from, c.buf = nil, nil, nil, nil
+	c.file, c.from, c.buf = nil, nil, nil
 }
 
 // next gives the next line before a position. io.EOF says that there is none yet.
@@ -72,6 +75,8 @@ func (c *cursor) line(bound position) ([]byte, error) {
 		}
 		ended, err := c.read(bound)
 		switch {
+		case err != nil && c.packed && c.at.seq < bound.seq && isDamage(err):
+			return c.passDamaged(), nil
 		case err != nil:
 			return nil, err
 		case !ended:
@@ -83,6 +88,25 @@ func (c *cursor) line(bound position) ([]byte, error) {
 		c.close()
 		c.at = position{seq: c.at.seq + 1}
 	}
+}
+
+// isDamage says whether an error is about what a compressed file has, and not about reading it.
+func isDamage(err error) bool {
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	return corrupt || err == gzip.ErrHeader || err == gzip.ErrChecksum || err == io.ErrUnexpectedEOF
+}
+
+// passDamaged goes on with the file after a damaged one, so that the lines of that are read. It
+// gives a line that tells of it.
+func (c *cursor) passDamaged() []byte {
+	if info, err := c.file.Stat(); err == nil && c.last.IsZero() {
+		c.last = info.ModTime()
+	}
+	line := plainHead(nil, c.last, Foster, false, false)
+	line = fmt.Appendf(line, "%s%s is damaged: the rest of it can't be read", filepath.Base(logPath("", c.at.seq)), gzSuffix)
+	c.close()
+	c.at = position{seq: c.at.seq + 1}
+	return line
 }
 
 // read reads a line into c.long; ended says that the open file has none before bound.
@@ -114,18 +138,13 @@ func (c *cursor) open() error {
 	for range 3 { // it may be compressed between a look and the next
 		path := logPath(c.log.dir, c.at.seq)
 		f, err := openToRead(path)
-		var z *gzip.Reader
-		if errors.Is(err, fs.ErrNotExist) {
-			if f, err = openToRead(path + gzSuffix); err == nil {
-				z, err = gzip.NewReader(f)
-			}
+		packed := errors.Is(err, fs.ErrNotExist)
+		if packed {
+			f, err = openToRead(path + gzSuffix)
 		}
 		if err == nil {
-			c.file, c.zip = f, z
+			c.file, c.packed = f, packed
 			return c.seek()
-		}
-		if f != nil {
-			f.Close()
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -146,11 +165,8 @@ func (c *cursor) open() error {
 
 func (c *cursor) seek() error {
 	c.from = &upTo{from: c.file, at: c.at.off}
-	if c.zip != nil {
-		c.from.from = c.zip
-		if _, err := io.CopyN(io.Discard, c.zip, c.at.off); err != nil {
-			return err
-		}
+	if c.packed {
+		c.from.from = &unpacked{file: c.file, skip: c.at.off}
 	} else if _, err := c.file.Seek(c.at.off, io.SeekStart); err != nil {
 		return err
 	}
@@ -172,6 +188,35 @@ func (u *upTo) Read(p []byte) (int, error) {
 	n, err := u.from.Read(p[:min(int64(len(p)), u.to-u.at)])
 	u.at += int64(n)
 	return n, err
+}
+
+// unpacked reads a compressed file from a place on.
+type unpacked struct {
+	file *os.File
+	skip int64
+	zip  *gzip.Reader
+}
+
+func (u *unpacked) Read(p []byte) (n int, err error) {
+	if u.zip == nil {
+		if u.zip, err = gzip.NewReader(u.file); err != nil {
+			u.zip = nil
+			return 0, truncated(err)
+		}
+	}
+	skipped, err := io.CopyN(io.Discard, u.zip, u.skip)
+	if u.skip -= skipped; err != nil {
+		return 0, err
+	}
+	return u.zip.Read(p)
+}
+
+// truncated is the error of a file that ends before its first byte.
+func truncated(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // joined makes a line of its parts; it isn't whole while there are more to come.

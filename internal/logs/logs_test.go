@@ -3,8 +3,11 @@ package logs
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -387,4 +390,127 @@ func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte("2026-11-25T13:00:00.123456Z stdout F:+ text"))
 	f.Add([]byte(`{"time":"2026-11-25T13:00:00.123456Z","stream":"stderr","raw":"AAA="}`))
 	f.Fuzz(func(_ *testing.T, line []byte) { parseRecord(line) })
+}
+
+// A file that is damaged is told of in its place, and what is before and after it is read.
+func TestADamagedFileHidesNoOther(t *testing.T) {
+	leaktest.Check(t)
+	random := make([]byte, 256<<10) // does not become small
+	rand.NewChaCha8([32]byte{}).Read(random)
+	for name, harm := range map[string]func([]byte) []byte{
+		"empty": func([]byte) []byte { return nil },
+		"cut":   func(b []byte) []byte { return b[:len(b)/2] },
+		"other": func([]byte) []byte { return []byte("no gzip") },
+		"flip":  func(b []byte) []byte { b[len(b)/2] ^= 0xff; return b },
+		"sum":   func(b []byte) []byte { b[len(b)-6] ^= 0xff; return b },
+	} {
+		l := newLog(t, t.TempDir(), Policy{})
+		if err := os.MkdirAll(l.dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for n, text := range []string{"first", fmt.Sprintf("%x", random), "last"} {
+			path := logPath(l.dir, uint64(n+1))
+			record := plainHead(nil, time.Unix(int64(n), 0), Stdout, false, false)
+			if err := os.WriteFile(path, fmt.Appendf(record, "%s\n", text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if n == 2 {
+				break
+			}
+			if err := pack(path, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := logPath(l.dir, 2) + gzSuffix
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, harm(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, newest := range []int{0, 100} {
+			lines := texts(t, []*Log{l}, client.LogQuery{Newest: newest})
+			if n := len(lines); n < 3 || lines[0] != "first" || lines[n-1] != "last" ||
+				lines[n-2] != "0000000002.log.gz is damaged: the rest of it can't be read" {
+				t.Errorf("%s, newest %d: read %.200q", name, newest, lines)
+			}
+		}
+	}
+}
+
+// The state of a log is read as it was written, or not at all.
+func FuzzState(f *testing.F) {
+	s := state{end: position{3, 4096}, used: [2]int64{10, 20}, mid: [2]bool{true, false}}
+	whole := s.encode()
+	f.Add(whole[:])
+	f.Add(whole[:63])
+	f.Add([]byte(stateMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, ok := decodeState(b); ok {
+			if s.end.seq == 0 || s.end.off < 0 || s.used[0] < 0 || s.used[1] < 0 {
+				t.Errorf("got %+v", s)
+			}
+		}
+		if len(b) < stateSize {
+			return
+		}
+		s := state{
+			end:  position{binary.LittleEndian.Uint64(b) | 1, int64(binary.LittleEndian.Uint64(b[8:]) >> 1)},
+			used: [2]int64{int64(binary.LittleEndian.Uint64(b[16:]) >> 1), int64(b[24])}, mid: [2]bool{b[25]&1 == 1, b[26]&1 == 1},
+		}
+		text := s.encode()
+		if again, ok := decodeState(text[:]); !ok || again != s {
+			t.Errorf("%+v became %+v, %v", s, again, ok)
+		}
+		text[int(b[27])%stateSize] ^= b[28] | 1
+		if again, ok := decodeState(text[:]); ok {
+			t.Errorf("%+v with another byte is %+v", s, again)
+		}
+	})
+}
+
+// Whatever is in the folder of a log, what is written to it from then on is read, behind it.
+func FuzzFolder(f *testing.F) {
+	line := "2026-11-25T13:00:00.123456Z stdout F text\n"
+	s := state{end: position{1, int64(len(line))}}
+	whole := s.encode()
+	f.Add([]byte(line), whole[:], []byte(nil), false)
+	f.Add([]byte(line+line[:30]), []byte(nil), []byte("begun"), false)
+	f.Add([]byte(line), []byte(stateMagic), []byte("\x1f\x8b"), true)
+	f.Add([]byte("\xff\x00\n{}\n{\"time\":1}\n"), []byte(nil), []byte(line), true)
+	f.Add([]byte(nil), whole[:], []byte("x\ny"), false)
+	f.Fuzz(func(t *testing.T, log, state, spool []byte, packed bool) {
+		dir := t.TempDir()
+		l := NewStore(dir, func(string, error) {}).Log("web", 1)
+		name := "stdout.spool.0"
+		if packed {
+			name = "0000000001.log.gz"
+		}
+		for path, content := range map[string][]byte{"0000000001.log": log, stateFile: state, name: spool} {
+			if err := errors.Join(os.MkdirAll(l.dir, 0o700), os.WriteFile(filepath.Join(l.dir, path), content, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var lines []string
+		look := func() {
+			lines = lines[:0]
+			for line, err := range read(t.Context(), client.LogQuery{}, l) {
+				if err != nil {
+					return // what can't be read is told
+				}
+				lines = append(lines, textOf(line))
+			}
+		}
+		look()
+		if most := bytes.Count(log, []byte("\n")) + bytes.Count(spool, []byte("\n")) + 4; len(lines) > most && !packed {
+			t.Errorf("%d lines came of at most %d", len(lines), most)
+		}
+		w := pipe(t, l, Stderr)
+		w.write("the last\n")
+		w.end()
+		if look(); len(lines) == 0 || lines[len(lines)-1] != "the last" {
+			t.Errorf("read %q", lines)
+		}
+	})
 }
