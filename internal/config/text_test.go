@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -235,4 +236,52 @@ func TestLoadTakesNoTimeWithoutBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each line of a .env file is a variable, or is told with its place; and what was read comes
+// back as it was where it is written in single quotes.
+func FuzzEnvFile(f *testing.F) {
+	for _, seed := range []string{
+		"A=b\nexport C = d # e\n", "A='b\nc'\nB=\"${A:-x}\\n$$\"\n", "A=\"", "=b", "A", "A=\x00", "A='b' c", "A=${B:?no}\nB=${A}${A}", "\xef\xbb\xbfA=b\r\n", "A=#b", "A=\"\\\"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "x.env")
+		read := func(data []byte) ([]variable, []Problem) {
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			d := decoder{vars: func(name string) (string, bool) { return "value", name == "OUTSIDE" }}
+			list, err := d.readEnv("x.env", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list, problemsOf(d.problems.err())
+		}
+		list, problems := read(data)
+		lines := bytes.Count(data, []byte("\n")) + 1
+		if len(list)+len(problems) > lines {
+			t.Errorf("%d variables and %d problems in %d lines", len(list), len(problems), lines)
+		}
+		for _, p := range problems {
+			if p.File != "x.env" || p.Line < 1 || p.Line > lines || p.Column < 1 || p.Text == "" {
+				t.Errorf("a problem without its place: %+v", p)
+			}
+			_ = p.Caret()
+		}
+		var again bytes.Buffer
+		for _, v := range list {
+			if !validVariable(v.name) || len(v.value) > mostText || strings.IndexByte(v.value, 0) >= 0 {
+				t.Fatalf("got %.100q=%.100q", v.name, v.value)
+			}
+			if strings.ContainsAny(v.name+v.value, "'\n\r") || strings.HasPrefix(v.name, "#") {
+				return // not to be written like this
+			}
+			fmt.Fprintf(&again, "%s='%s'\n", v.name, v.value)
+		}
+		if same, problems := read(again.Bytes()); !slices.Equal(same, list) || len(problems) > 0 {
+			t.Errorf("%q became %q, %v", list, same, problems)
+		}
+	})
 }

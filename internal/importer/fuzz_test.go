@@ -3,6 +3,8 @@ package importer
 import (
 	"errors"
 	"testing"
+
+	"github.com/foster-init/foster/internal/schedule"
 )
 
 // whatever imports what isn't known to be right, and loads what is made of it.
@@ -85,5 +87,23 @@ func FuzzPM2(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		whatever(t, PM2, map[string]string{"ecosystem.config.json": s}, "ecosystem.config.json")
+	})
+}
+
+// What OnCalendar= says is refused, or is a schedule.
+func FuzzCalendar(f *testing.F) {
+	for _, s := range []string{"daily", "Mon..Fri *-*-* 09:00", "Mon,Wed 0/2:30", "*-*-1..5 1,2:0/5:30 Europe/Berlin", "2026-01-01", "*:0/15 UTC", "Sun *-*~1", "12-31 23:59", "*:*:*/2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		cron, zone, err := calendar(s)
+		if err != nil {
+			return
+		}
+		if _, err := schedule.Parse(cron, zone); err != nil {
+			if _, zerr := schedule.Parse("* * * * *", zone); zerr == nil { // whether there is such a zone, the machine knows
+				t.Errorf("%q became %q in %q: %v", s, cron, zone, err)
+			}
+		}
 	})
 }

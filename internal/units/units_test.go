@@ -297,3 +297,25 @@ func TestWhatIsFormattedIsReadAgain(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSize(f *testing.F) {
+	for _, s := range []string{"4096", "1.5G", "2 GiB", "0.0000001k", "9223372036854775807", "8388608T", ".", "1e3", "", "-1", "٣"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := Size(s)
+		if err != nil {
+			if n != 0 || !strings.Contains(err.Error(), fmt.Sprintf("%q", s)) {
+				t.Errorf("%q: got %d, %v", s, n, err)
+			}
+			return
+		}
+		if n < 0 {
+			t.Fatalf("%q is %d", s, n)
+		}
+		again, err := Size(FormatSize(n))
+		if off := math.Abs(float64(again) - float64(n)); err != nil && n < math.MaxInt64-1024 || off > float64(n)/(1<<52) {
+			t.Errorf("%q is %d, which is written as %s, and that is %d, %v", s, n, FormatSize(n), again, err)
+		}
+	})
+}

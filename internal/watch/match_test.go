@@ -62,3 +62,32 @@ func TestWhatIsNoGlobIsAnError(t *testing.T) {
 		t.Error("no path at all is taken")
 	}
 }
+
+// A glob that is taken matches in good time, and only files in folders that it holds.
+func FuzzGlob(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"/src/**/*.go", "/src/a/b.go"}, {"/a/{b,c/**}/d", "/a/c/x/d"}, {"/a/[!b-c]?\\*", "/a/d*"}, {"/**/**/**/x", "/a/b/c"}, {"/", "/"}, {"a", "/a"}, {"/{", "/{"}, {"/a/../b", "/b"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, glob, path string) {
+		m, err := newMatcher(Files{Paths: []string{glob}})
+		if checked := Check(glob); (checked == nil) != (err == nil) {
+			t.Fatalf("%q: %v, but %v", glob, checked, err)
+		}
+		if err != nil || !filepath.IsAbs(path) || strings.IndexByte(path, 0) >= 0 {
+			return
+		}
+		path = filepath.Clean(path)
+		if m.counts(path) && path != "/" {
+			for folder := filepath.Dir(path); within(m.paths[0].base, folder); folder = filepath.Dir(folder) {
+				if !m.holds(folder) {
+					t.Errorf("%q counts %q, but isn't looked for in %q", glob, path, folder)
+				}
+				if folder == "/" {
+					break
+				}
+			}
+		}
+	})
+}

@@ -246,3 +246,55 @@ func TestConnRefusesABrokenStream(t *testing.T) {
 		t.Errorf("cut off in a frame: %v, want io.ErrUnexpectedEOF", err)
 	}
 }
+
+// However a stream is cut into pieces, the same messages come out of it, and what isn't the
+// protocol is told as that. A length that is only announced takes no memory.
+func FuzzStream(f *testing.F) {
+	var all []byte
+	for _, m := range samples {
+		frame, err := Encode(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(frame, uint8(1))
+		all = append(all, frame...)
+	}
+	f.Add(all, uint8(7))
+	f.Add([]byte("\xff\xff\xff\x00\x01"), uint8(3))
+	f.Add([]byte("\x00\x00\x00\x00"), uint8(1))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint8(2))
+	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
+		read := func(step int) (messages []Message, err error) {
+			c := &Conn{mostFrame: MaxFrame}
+			for rest := b; ; {
+				frame, ok, err := c.next()
+				switch {
+				case err != nil:
+					return messages, err
+				case ok:
+					m, err := Decode(frame)
+					if err != nil {
+						return messages, err
+					}
+					messages = append(messages, m)
+				case len(rest) == 0:
+					if len(c.in) > len(b) {
+						t.Fatalf("%d bytes are held of %d", len(c.in), len(b))
+					}
+					return messages, nil
+				default:
+					n := min(step, len(rest))
+					c.in, rest = append(c.in, rest[:n]...), rest[n:]
+				}
+			}
+		}
+		whole, err := read(len(b) + 1)
+		if err != nil && !errors.Is(err, ErrProtocol) {
+			t.Errorf("%v isn't told as ErrProtocol", err)
+		}
+		pieces, perr := read(int(step) + 1)
+		if !reflect.DeepEqual(whole, pieces) || (err == nil) != (perr == nil) {
+			t.Errorf("whole: %+v, %v\nin pieces of %d: %+v, %v", whole, err, step+1, pieces, perr)
+		}
+	})
+}
