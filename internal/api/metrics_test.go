@@ -170,6 +170,47 @@ func FuzzLabel(f *testing.F) {
 	})
 }
 
+// Who reaches the address of the metrics is nobody that is known: it can ask for nothing else.
+func TestOnlyMetricsAreServedAtTheirAddress(t *testing.T) {
+	leaktest.Check(t)
+	l, err := ListenMetrics(":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{}
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- ServeMetrics(ctx, l, f) }()
+	at := "http://" + l.Addr().String()
+	once := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, r := range (&server{supervisor: f}).table() {
+		for _, method := range []string{r.method, "POST", "OPTIONS"} {
+			ask, err := http.NewRequest(method, at+r.path, strings.NewReader(`{"targets": [{"all": true}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := once.Do(ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if served := answer.StatusCode == http.StatusOK; served != (r.path == "/metrics" && method == "GET") {
+				t.Errorf("%s %s: %s", method, r.path, answer.Status)
+			}
+			if allowed := answer.Header.Get("Access-Control-Allow-Origin"); allowed != "" {
+				t.Errorf("%s %s: a page of %s may read it", method, r.path, allowed)
+			}
+		}
+	}
+	if f.last() != "" {
+		t.Errorf("it was asked: %q", f.asked)
+	}
+	end()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnAddressForMetrics(t *testing.T) {
 	leaktest.Check(t)
 	l, err := ListenMetrics(":0")

@@ -260,3 +260,38 @@ func TestOnlyTheSocketOfTheDeadIsReplaced(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Anybody can make a folder in /tmp, and wait for who uses it.
+func TestASharedFolderOfAnotherIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.Mkdir(at("open"), 0o777), os.Chmod(at("open"), 0o777), os.Mkdir(at("own"), 0o700),
+		os.Symlink(at("own"), at("link")), os.Symlink(at("nowhere"), at("dangling")), os.WriteFile(at("file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refused := []string{"link", "dangling", "file"}
+	if os.Getuid() == 0 {
+		if err := errors.Join(os.Mkdir(at("other"), 0o711), os.Chown(at("other"), 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		refused = append(refused, "other")
+	}
+	for _, name := range refused {
+		if err := sharedFolder(at(name)); err == nil || !strings.Contains(err.Error(), "is no folder of yours") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"open", "new"} {
+		err := sharedFolder(at(name))
+		info, serr := os.Lstat(at(name))
+		if err != nil || serr != nil || info.Mode() != os.ModeDir|0o711 {
+			t.Errorf("%s: %v, %v", name, err, info)
+		}
+	}
+	if info, err := os.Stat(at("own")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("what a link led to was changed: %v, %v", info, err)
+	}
+	if _, err := os.Lstat(at("nowhere")); err == nil {
+		t.Error("what a link led to was made")
+	}
+}
