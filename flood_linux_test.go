@@ -1,10 +1,12 @@
 package foster_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/leaktest"
+	"github.com/foster-init/foster/internal/wire"
 	"github.com/foster-init/foster/proc"
 )
 
@@ -96,4 +99,74 @@ func TestFloodOfStrangersIsBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Descriptors that come with what is said to a shim, and that nobody has asked for, are closed:
+// they can't use up the files that it may open.
+func TestDescriptorsThatNobodyAskedForAreClosed(t *testing.T) {
+	in(t, []foster.Containment{foster.Subreaper, foster.Cgroup}, func(t *testing.T, c foster.Containment) {
+		var later io.WriteCloser
+		tree, out := begin(t, c, func(cmd *foster.Cmd) {
+			cmd.Notify = true
+			var err error
+			if later, err = cmd.StdinPipe(); err != nil {
+				t.Fatal(err)
+			}
+		}, "tells", "later", "STATUS=own")
+		socket := out.next("at ")
+		files := fmt.Sprintf("/proc/%d/fd", shimOf(t, tree))
+		open := func() int {
+			list, err := os.ReadDir(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		before := open()
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		rights := func(n int) []byte { return syscall.UnixRights(slices.Repeat([]int{int(null.Fd())}, n)...) }
+
+		// In datagrams, by a stranger.
+		sender, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sender.Close()
+		for range 50 {
+			if _, _, err := sender.WriteMsgUnix([]byte("FDSTORE=1\nSTATUS=forged"), rights(200), &net.UnixAddr{Name: socket, Net: "unixgram"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// In requests, by guests that stay as long as they may.
+		inspect, err := wire.Frames(&wire.Inspect{ID: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, each := range []int{1, 5, 200} {
+			guest, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socketOf(t, tree.ID())})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer guest.Close()
+			for range 50 {
+				if _, _, err := guest.WriteMsgUnix(inspect, rights(each), nil); err != nil {
+					break // it was sent away
+				}
+			}
+			leaktest.Eventually(t, "who sends too many is sent away", func() bool {
+				_, err := guest.Write(inspect)
+				return err != nil
+			})
+		}
+		later.Close()
+		if e := waitFor(t, tree, foster.EventNotified); e.Text != "own" { // all datagrams before are read
+			t.Errorf("heard %+v, want the member alone", e)
+		}
+		leaktest.Eventually(t, "the shim has no more files open than before", func() bool { return open() <= before })
+		stop(t, tree)
+	})
 }
