@@ -238,3 +238,43 @@ func TestNoTestSleepsInPlaceOfACondition(t *testing.T) {
 		}
 	}
 }
+
+// What SECURITY.md claims has a test.
+func TestEachTestThatSecurityNamesExists(t *testing.T) {
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+	}
+	claims := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| claim |") {
+			continue
+		}
+		claims++
+		cells := strings.Split(line, " | ")
+		if len(cells) != 2 {
+			t.Errorf("not a claim and its tests: %s", line)
+			continue
+		}
+		for name := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(cells[1]), " |"), ", ") {
+			if strings.HasSuffix(name, ".txtar") {
+				_, err := os.Stat(filepath.Join("cmd/foster/testdata/script", name))
+				there[name] = err == nil
+			}
+			if !there[name] {
+				t.Errorf("there is no test %q", name)
+			}
+		}
+	}
+	if claims < 20 {
+		t.Errorf("only %d claims were found", claims)
+	}
+}
