@@ -273,7 +273,7 @@ func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 	if err := c.canHavePipe("Stdin", c.Stdin != nil); err != nil {
 		return nil, err
 	}
-	r, w, err := c.pipe()
+	r, w, err := c.pipe(sharedInput)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (c *Cmd) outPipe(name string, to *io.Writer) (io.ReadCloser, error) {
 	if err := c.canHavePipe(name, *to != nil); err != nil {
 		return nil, err
 	}
-	r, w, err := c.pipe()
+	r, w, err := c.pipe(sharedOutput)
 	if err != nil {
 		return nil, err
 	}

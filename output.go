@@ -86,10 +86,18 @@ func (i *input) copy(done chan<- error) {
 	i.w.Close()
 }
 
+// What a program of yet another user that was handed a pipe may do with it: open that end of it
+// again by name, as /dev/stdout. Who wasn't handed it has no name for it.
+const (
+	sharedInput  = 0o644
+	sharedOutput = 0o622
+)
+
 // pipe makes a pipe, one of whose ends is for the program.
-func (c *Cmd) pipe() (r, w *os.File, err error) {
+func (c *Cmd) pipe(mode os.FileMode) (r, w *os.File, err error) {
 	if r, w, err = sys.Pipe(); err == nil {
 		c.made = append(c.made, r, w)
+		_ = w.Chmod(mode) // where that can't be, they have it all the same
 	}
 	return r, w, err
 }
@@ -150,7 +158,7 @@ func (c *Cmd) stdin() (*os.File, error) {
 	case *os.File:
 		return in, nil
 	default:
-		r, w, err := c.pipe()
+		r, w, err := c.pipe(sharedInput)
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +185,7 @@ func (c *Cmd) stdout(to io.Writer, stream uint8) (*os.File, error) {
 // keptPipe makes the pipe of an output. Where the tree may outlive this program, the
 // shim holds it, too: what is in it isn't lost, and who writes to it isn't cut.
 func (c *Cmd) keptPipe(to io.Writer, stream uint8) (*os.File, error) {
-	r, w, err := c.pipe()
+	r, w, err := c.pipe(sharedOutput)
 	if err != nil {
 		return nil, err
 	}
