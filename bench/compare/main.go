@@ -41,12 +41,13 @@ func main() {
 
 // options are what the command line says.
 type options struct {
-	only         []string
-	rounds       int
-	quick        bool
-	output       string
-	write, pages bool
-	progress     io.Writer
+	only       []string
+	rounds     int
+	quick      bool
+	output     string
+	write, add bool
+	pages      bool
+	progress   io.Writer
 }
 
 func parse(arguments []string, stderr io.Writer) (o options, err error) {
@@ -57,6 +58,7 @@ func parse(arguments []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.quick, "quick", false, "small numbers, one round: shows that all works, and measures nothing well")
 	flags.StringVar(&o.output, "o", "text", "what to print: text or json")
 	flags.BoolVar(&o.write, "write", false, "merge the results into doc/benchmarks/results.json, and write the pages")
+	flags.BoolVar(&o.add, "add", false, "with --write: add to the rounds that are kept, instead of replacing them")
 	flags.BoolVar(&o.pages, "pages", false, "measure nothing: write the pages from doc/benchmarks/results.json")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
@@ -77,6 +79,8 @@ func parse(arguments []string, stderr io.Writer) (o options, err error) {
 		return o, fmt.Errorf("--rounds: %d is less than 0", o.rounds)
 	case o.output != "text" && o.output != "json":
 		return o, fmt.Errorf("-o: %q is neither text nor json", o.output)
+	case o.add && !o.write:
+		return o, fmt.Errorf("--add: nothing is kept without --write")
 	case o.quick && o.write:
 		return o, fmt.Errorf("--quick and --write: what was measured quickly isn't kept; leave one of them out")
 	}
@@ -113,9 +117,6 @@ func compare(ctx context.Context, o options, stdout io.Writer) error {
 		}
 		return writePages(root, results)
 	}
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("needs Linux")
-	}
 	for _, line := range missing() {
 		fmt.Fprintln(o.progress, "missing peers are left out; to have them: "+line)
 	}
@@ -133,7 +134,7 @@ func compare(ctx context.Context, o options, stdout io.Writer) error {
 		if err != nil && !os.IsNotExist(err) {
 			return err
 		}
-		all.merge(results)
+		all.merge(results, o.add)
 		if err := save(kept, all); err != nil {
 			return err
 		}

@@ -12,48 +12,67 @@ import (
 
 // writePages writes doc/benchmarks.md with its plots, and the figures in the other pages.
 func writePages(root string, r Results) error {
-	folder := filepath.Join(root, "doc", "benchmarks")
-	old, _ := filepath.Glob(filepath.Join(folder, "*.svg")) // the pattern is valid
-	for _, file := range old {
+	files, err := generate(root, r)
+	if err != nil {
+		return err
+	}
+	for _, file := range obsolete(root, files) {
 		if err := os.Remove(file); err != nil {
 			return err
 		}
 	}
-	files, err := plots(folder, r)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(root, "doc", "benchmarks.md"), []byte(page(r, files)), 0o644); err != nil {
-		return err
-	}
-	others, err := pages(root)
-	if err != nil {
-		return err
-	}
-	for _, file := range others {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		filled, err := fill(string(text), r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if filled == string(text) {
-			continue
-		}
-		if err := os.WriteFile(file, []byte(filled), 0o644); err != nil {
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// generate returns all that is generated, by file name. The other pages are read for that.
+func generate(root string, r Results) (map[string]string, error) {
+	files, err := plots("doc/benchmarks", r)
+	if err != nil {
+		return nil, err
+	}
+	files["doc/benchmarks.md"] = page(r, files)
+	others, err := pages(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range others {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return nil, err
+		}
+		if files[name], err = fill(string(text), r); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return files, nil
+}
+
+// obsolete are the plots that an earlier run has left.
+func obsolete(root string, files map[string]string) (list []string) {
+	found, _ := filepath.Glob(filepath.Join(root, "doc", "benchmarks", "*.svg")) // the pattern is valid
+	for _, file := range found {
+		if _, ok := files["doc/benchmarks/"+filepath.Base(file)]; !ok {
+			list = append(list, file)
+		}
+	}
+	return list
+}
+
 // pages are those in which figures may stand, without the one that is generated whole.
 func pages(root string) ([]string, error) {
-	list, err := filepath.Glob(filepath.Join(root, "doc", "*.md"))
-	list = slices.DeleteFunc(list, func(file string) bool { return filepath.Base(file) == "benchmarks.md" })
-	return append(list, filepath.Join(root, "README.md")), err
+	found, err := filepath.Glob(filepath.Join(root, "doc", "*.md"))
+	list := []string{"README.md"}
+	for _, file := range found {
+		if name := "doc/" + filepath.Base(file); name != "doc/benchmarks.md" {
+			list = append(list, name)
+		}
+	}
+	return list, err
 }
 
 // marked is a part of a page that is generated: it names figures, or is the summary.
@@ -193,8 +212,8 @@ func page(r Results, plots map[string]string) string {
 			if why := r.why(f); why != "" {
 				fmt.Fprintf(&b, "Why foster isn't first everywhere: %s\n\n", why)
 			}
-			if file := plots[f.name]; file != "" {
-				fmt.Fprintf(&b, "![%s](benchmarks/%s)\n\n", f.title, file)
+			if _, ok := plots["doc/benchmarks/"+f.name+".svg"]; ok {
+				fmt.Fprintf(&b, "![%s](benchmarks/%s.svg)\n\n", f.title, f.name)
 			}
 		}
 	}

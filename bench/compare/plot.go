@@ -2,10 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
 	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -15,21 +14,17 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// plots draws each figure, and returns the names of the files by figure.
+// plots draws each figure, and returns the files by name.
 func plots(folder string, r Results) (map[string]string, error) {
 	files := map[string]string{}
 	for _, name := range order {
 		for _, f := range rows[name].figures {
 			svg, err := draws(r, f)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("plot of %s: %w", f.name, err)
 			}
-			if svg == nil {
-				continue
-			}
-			files[f.name] = f.name + ".svg"
-			if err := os.WriteFile(filepath.Join(folder, files[f.name]), svg, 0o644); err != nil {
-				return nil, err
+			if svg != "" {
+				files[folder+"/"+f.name+".svg"] = svg
 			}
 		}
 	}
@@ -48,8 +43,8 @@ type points struct {
 }
 
 // draws draws one figure: how it grows with its number, or, where that is one, a peer a
-// line. It is nil where there is nothing to see.
-func draws(r Results, f figure) ([]byte, error) {
+// line. It is empty where there is nothing to see.
+func draws(r Results, f figure) (string, error) {
 	p := plot.New()
 	p.Title.Text, p.Title.Padding = f.title, vg.Points(8)
 	sizes, peers := r.sizes(f.name), r.peers(f.name)
@@ -63,15 +58,15 @@ func draws(r Results, f figure) ([]byte, error) {
 		err = places(p, r, f, sizes[0], peers)
 	}
 	if err != nil || !drawable(p) {
-		return nil, err
+		return "", err
 	}
 	to, err := p.WriterTo(18*vg.Centimeter, height, "svg")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var b bytes.Buffer
 	_, err = to.WriteTo(&b)
-	return b.Bytes(), err
+	return b.String(), err
 }
 
 func drawable(p *plot.Plot) bool { return p.X.Max >= p.X.Min && p.Y.Max >= p.Y.Min }

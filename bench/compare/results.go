@@ -32,12 +32,12 @@ type Series struct {
 	N      int       `json:"n,omitempty"`
 	Date   string    `json:"date"`
 	Foster string    `json:"foster"` // the commit
-	Values []float64 `json:"values"` // one a round, in order; -1 where it failed
+	Values []float64 `json:"values"` // one a round, in order
 }
 
 // add appends what one round gave.
 func (r *Results) add(s sample, date, commit string) {
-	i := slices.IndexFunc(r.Series, func(x Series) bool { return x.Figure == s.Figure && x.Peer == s.Peer && x.N == s.N })
+	i := r.index(s.Figure, s.Peer, s.N)
 	if i < 0 {
 		i = len(r.Series)
 		r.Series = append(r.Series, Series{Figure: s.Figure, Peer: s.Peer, N: s.N, Date: date, Foster: commit})
@@ -47,26 +47,34 @@ func (r *Results) add(s sample, date, commit string) {
 	r.Series[i].Values = append(r.Series[i].Values, value)
 }
 
+func (r *Results) index(figure, peer string, n int) int {
+	return slices.IndexFunc(r.Series, func(s Series) bool { return s.Figure == figure && s.Peer == peer && s.N == n })
+}
+
 func (r *Results) find(figure, peer string, n int) (Series, bool) {
-	for _, s := range r.Series {
-		if s.Figure == figure && s.Peer == peer && s.N == n {
-			return s, true
-		}
+	if i := r.index(figure, peer, n); i >= 0 {
+		return r.Series[i], true
 	}
 	return Series{}, false
 }
 
-// merge puts the figures of a newer run in the place of those of an earlier one.
-func (r *Results) merge(newer Results) {
+// merge puts the figures of a newer run in the place of those of an earlier one, or adds
+// its rounds to them.
+func (r *Results) merge(newer Results, add bool) {
 	if r.Machine != newer.Machine {
 		*r = Results{}
 	}
-	measured := map[string]bool{}
-	for _, s := range newer.Series {
-		measured[s.Figure] = true
+	if !add {
+		r.Series = slices.DeleteFunc(r.Series, func(s Series) bool { return len(newer.peers(s.Figure)) > 0 })
 	}
-	r.Series = slices.DeleteFunc(r.Series, func(s Series) bool { return measured[s.Figure] })
-	r.Series = append(r.Series, newer.Series...)
+	for _, s := range newer.Series {
+		if i := r.index(s.Figure, s.Peer, s.N); i >= 0 {
+			s.Values = append(r.Series[i].Values, s.Values...)
+			r.Series[i] = s
+		} else {
+			r.Series = append(r.Series, s)
+		}
+	}
 	if len(newer.Zoo) > 0 {
 		r.Zoo = newer.Zoo
 	}
@@ -97,7 +105,7 @@ func quantile(values []float64, q float64) float64 {
 func ratio(own, base Series) Spread {
 	var ratios []float64
 	for i := range min(len(own.Values), len(base.Values)) {
-		if own.Values[i] >= 0 && base.Values[i] > 0 {
+		if base.Values[i] > 0 {
 			ratios = append(ratios, own.Values[i]/base.Values[i])
 		}
 	}

@@ -117,7 +117,7 @@ func measureMemory(t task) ([]sample, error) {
 	settle(t)
 	list := supervisors()
 	pss, private := memory(list)
-	window := 10 * time.Second
+	window := 5 * time.Second
 	if t.Quick {
 		window = 500 * time.Millisecond
 	}

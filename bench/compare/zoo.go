@@ -48,7 +48,7 @@ var scenes = []scene{
 	{"orphans", "a hundred orphans end, and their zombies stay",
 		`perl -MPOSIX -e 'for (1 .. 100) { if (!fork) { POSIX::_exit(0) if !fork; POSIX::_exit(0) } wait }'` + ready + "exec sleep 31337", "", "zombies"},
 	{"neglect", "ten zombies of a daemon that never waits, after the stop",
-		`setsid perl -e 'for (1 .. 10) { exit 0 if !fork } sleep 31337' &` + ready + "exec sleep 31337", "stop", "zombies"},
+		`setsid perl -e 'for (1 .. 10) { exit 0 if !fork } sleep 31337' &` + ready + "exec sleep 31337", "neglect", "zombies"},
 }
 
 // zooWrappers are the flags with which a peer has its best chance here.
@@ -172,9 +172,15 @@ func harm(s scene, script string, command int) error {
 			leader = p.pid
 		}
 	}
+	if leader == 0 && s.harm != "" {
+		return fmt.Errorf("%s: the start script isn't there", s.name)
+	}
 	switch s.harm {
 	case "leader":
-		return syscall.Kill(leader, syscall.SIGKILL)
+		if err := syscall.Kill(leader, syscall.SIGKILL); err != nil {
+			return err
+		}
+		time.Sleep(500 * time.Millisecond) // the peer takes its course, too
 	case "parent":
 		parent, err := parentOf(leader)
 		if err != nil {
