@@ -163,7 +163,7 @@ func (k kind) parseSpan(span string, stepped bool) (from, to int, err error) {
 	default:
 		to = from
 	}
-	if k.end == 7 && ranged && to == 0 {
+	if k.end == 7 && ranged && to == 0 && from > 0 {
 		to = 7 // fri-sun
 	}
 	if to < from {

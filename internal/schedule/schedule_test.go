@@ -145,3 +145,16 @@ func FuzzEveryScheduleHasALaterTime(f *testing.F) {
 		}
 	})
 }
+
+func TestARangeOfOneDayIsThatDay(t *testing.T) {
+	for _, cron := range []string{"0 3 * * 0-0", "0 3 * * sun-sun", "0 3 * * sun"} {
+		s, err := Parse(cron, "UTC")
+		if err != nil {
+			t.Fatal(err)
+		}
+		thursday := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		if got, want := s.Next(thursday), time.Date(2026, 1, 4, 3, 0, 0, 0, time.UTC); !got.Equal(want) {
+			t.Errorf("%s: %s, want %s", cron, got, want)
+		}
+	}
+}
