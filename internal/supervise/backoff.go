@@ -31,9 +31,21 @@ func (a attempts) next(r config.Restart, now time.Time, ran time.Duration, rando
 		}
 		a.times = append(times, now)
 	}
-	grown := float64(r.Backoff.Initial) * math.Pow(r.Backoff.Factor, float64(a.inARow))
-	grown = min(grown, float64(r.Backoff.Max)) // also where it is infinite
-	grown *= 1 + r.Backoff.Jitter*(2*random-1)
+	pause = pauseOf(r.Backoff, a.inARow, random)
 	a.inARow++
-	return a, time.Duration(grown), false
+	return a, pause, false
+}
+
+// pauseOf is the pause after so many restarts in a row.
+func pauseOf(b config.Backoff, inARow int, random float64) time.Duration {
+	if b.Initial == 0 {
+		return 0 // times a power that is infinite, it would be no number
+	}
+	grown := float64(b.Initial) * math.Pow(b.Factor, float64(inARow))
+	grown = min(grown, float64(b.Max)) // also where it is infinite
+	grown *= 1 + b.Jitter*(2*random-1)
+	if grown >= float64(b.Max) {
+		return b.Max
+	}
+	return time.Duration(grown)
 }

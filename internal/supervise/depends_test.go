@@ -83,6 +83,23 @@ func TestTheJitterStaysInItsBounds(t *testing.T) {
 	}
 }
 
+func TestThePauseIsNeverLongerThanTheLongest(t *testing.T) {
+	r := config.Restart{Backoff: config.Backoff{Initial: time.Minute, Factor: 2, Max: time.Minute, Jitter: 0.1}}
+	for random, want := range map[float64]time.Duration{0: 54 * time.Second, 0.5: time.Minute, 1: time.Minute} {
+		if _, pause, _ := (attempts{}).next(r, time.Now(), 0, random); pause.Round(time.Millisecond) != want {
+			t.Errorf("%v: %s", random, pause)
+		}
+	}
+}
+
+func TestAFirstPauseOfZeroStaysZero(t *testing.T) {
+	r := config.Restart{Backoff: config.Backoff{Factor: 2, Max: time.Minute, Jitter: 0.1}}
+	a := attempts{inARow: 5000} // the power is infinite
+	if _, pause, _ := a.next(r, time.Now(), 0, 0.5); pause != 0 {
+		t.Errorf("after 5,000 restarts: %s", pause)
+	}
+}
+
 func TestRestartsAreBoundWithinTheWindow(t *testing.T) {
 	r := config.Restart{MaxRestarts: 2, Window: time.Minute, Backoff: config.Backoff{Initial: 1, Factor: 1, Max: 1}}
 	var a attempts
