@@ -35,7 +35,7 @@ func (p *projectFlags) downWithout(ctx context.Context, quiet bool, stderr io.Wr
 	}
 	if unfinishedOf(name, folder, now) == "" {
 		say("there is nothing to stop")
-		return removeLeftSockets(name, now)
+		return errors.Join(removeLeftSockets(name, now), settle(name, folder))
 	}
 	lock, c, err := claimOf(name)
 	if err != nil {
@@ -75,6 +75,24 @@ func unfinishedOf(name, folder string, now *config.Project) string {
 	add("finishing what has ended since: ", unheard(mayBeLeft(name, now)))
 	add("cut short by its end, and not run again: ", supervise.CutShort(folder))
 	return strings.Join(list, "; ")
+}
+
+// settle has the next foster up begin anew, as after any foster down, where one was killed and
+// nothing is left of the project. Another foster up or down that has the project does that.
+func settle(name, folder string) error {
+	u := &upper{project: &config.Project{Name: name}, folder: folder}
+	if !supervise.WasKilled(folder) {
+		return nil
+	}
+	lock, err := u.tryLock()
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Close()
+	if u.lockless != nil {
+		return nil
+	}
+	return supervise.BeginAnew(folder)
 }
 
 // claimOf takes the lock of a project, so that no foster up begins meanwhile, or else

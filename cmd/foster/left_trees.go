@@ -85,31 +85,52 @@ func (p *projectFlags) meantProject() (string, *config.Project, error) {
 	return name, now, nil
 }
 
-// leftAs are the trees that a name means in the project, where its supervisor isn't
-// running; off says so. Without it, they are none.
-func (p *projectFlags) leftAs(ctx context.Context, name string) (ids []string, off error) {
-	c, err := p.dial(ctx)
-	if err == nil {
+// orphaned is a project whose supervisor isn't running.
+type orphaned struct {
+	name string
+	now  *config.Project // as its files have it; nil: they can't be read
+	off  error           // says that it isn't running
+}
+
+// orphaned is the project that is meant, where its supervisor isn't running; nil: it is.
+func (p *projectFlags) orphaned(ctx context.Context) *orphaned {
+	c, off := p.dial(ctx)
+	if off == nil {
 		c.Close()
 	}
-	if !errors.Is(err, client.ErrNotRunning) {
-		return nil, nil
+	if !errors.Is(off, client.ErrNotRunning) {
+		return nil
 	}
-	project, now, perr := p.meantProject()
-	if perr != nil {
-		return nil, nil
+	name, now, err := p.meantProject()
+	if err != nil {
+		return nil
 	}
+	return &orphaned{name, now, off}
+}
+
+// trees are those that a name means in the project, whether they live or not.
+func (o *orphaned) trees(name string) (those []supervise.LeftTree) {
 	app, replica := splitReplica(name)
-	var those []supervise.LeftTree
-	for _, t := range mayBeLeft(project, now) {
+	for _, t := range mayBeLeft(o.name, o.now) {
 		if t.App == name || t.App == app && t.Replica == replica || t.ID == name {
 			those = append(those, t)
 		}
 	}
+	return those
+}
+
+// leftAs are the trees that a name means in the project, where its supervisor isn't
+// running; off says so. Without it, they are none.
+func (p *projectFlags) leftAs(ctx context.Context, name string) (ids []string, off error) {
+	o := p.orphaned(ctx)
+	if o == nil {
+		return nil, nil
+	}
+	those := o.trees(name)
 	if len(those) == 0 && !p.asked() {
 		return nil, nil // it isn't of this project
 	}
-	return idsOf(foundOf(those)), err
+	return idsOf(foundOf(those)), o.off
 }
 
 // treesOf are the trees that a name means which no supervisor knows: what a foster up that

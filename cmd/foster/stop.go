@@ -25,8 +25,8 @@ func newStop(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Stop applications of a running project, or trees, in the orderly way: as the file of the
 project says, or the --stop flags that foster run was given; and wait until no process
 of them is left. Who depends on another is stopped before that one. An application that
-was stopped isn't started again before foster start. Where foster up was killed, the trees
-that it has left of the application are stopped; the next foster up starts it again.
+was stopped isn't started again before foster start. Where foster up was killed, what it has
+left of the application is stopped in the same way; the others go on for their grace.
 Without a name nothing is stopped: --all stops all applications of the project, and
 foster down ends its supervisor, too.
 
@@ -50,10 +50,14 @@ something couldn't be ended.`,
 				return err
 			}
 			if all {
-				return p.withProject(cmd.Context(), func(c *client.Client) error {
+				err := p.withProject(cmd.Context(), func(c *client.Client) error {
 					defer tellWaits(cmd.Context(), c, stderr, everything...)()
 					return c.StopWith(cmd.Context(), plan, everything...)
 				})
+				if errors.Is(err, client.ErrNotRunning) {
+					_, err = p.stopLeft(cmd.Context(), nil, true, plan, how.forSome(treePlan), stderr)
+				}
+				return err
 			}
 			if app, err := p.asApp(cmd.Context(), args[0], func(o *ownedBy) error {
 				of, err := aimsIn(o.status, args[1:])
@@ -64,6 +68,10 @@ something couldn't be ended.`,
 				defer tellWaits(cmd.Context(), o.Client, stderr, of...)()
 				return o.StopWith(cmd.Context(), plan, of...)
 			}); app {
+				return err
+			}
+			args, err = p.stopLeft(cmd.Context(), args, false, plan, how.forSome(treePlan), stderr)
+			if err != nil {
 				return err
 			}
 			for _, name := range args {

@@ -51,6 +51,17 @@ func (f *stopFlags) plans(cmd *cobra.Command) (app client.StopPlan, tree treeSto
 	return app, tree, nil
 }
 
+// forSome is the same for applications that are stopped without their supervisor.
+func (f *stopFlags) forSome(tree treeStop) foster.StopPlan {
+	plan := foster.StopPlan{Signal: tree.signal, Scope: foster.Scope(f.scope)}
+	if tree.wait != nil {
+		if plan.Timeout = *tree.wait; plan.Timeout == 0 {
+			plan.Timeout = foster.KillAtOnce().Timeout
+		}
+	}
+	return plan
+}
+
 // treeStop is how a tree is stopped this once. What it leaves out is as was agreed on at the
 // start of the tree.
 type treeStop struct {

@@ -83,6 +83,9 @@ func (w *waiter) wait(ctx context.Context, names []string) error {
 	if app, err := w.asApp(ctx, names[0], func(o *ownedBy) error { return w.exit(ctx, o) }); app {
 		return ofTheWait(err)
 	}
+	if app, err := w.waitLeft(ctx, names[0]); app {
+		return err
+	}
 	return w.asTrees(ctx, w.stderr, names[0], func(id string) error { return waitWithin(ctx, id, w.stderr) })
 }
 

@@ -27,7 +27,9 @@ func (s *Supervisor) begin(shim <-chan error) {
 	s.memory, last, problem = remember(s.options.State)
 	s.problem("state", problem)
 	killed := !s.memory.Clean && !s.memory.first
-	s.memory.Clean = false
+	if !s.endsSome() {
+		s.memory.Clean = false
+	}
 	if killed {
 		s.memory.keepScale(s.project)
 	} else {
@@ -45,7 +47,10 @@ func (s *Supervisor) begin(shim <-chan error) {
 	}
 	s.recallTries()
 	lost := s.recoverLost()
-	if killed {
+	switch {
+	case killed && s.endsSome():
+		s.event(nil, "supervisor", "the supervisor before was killed: takes over %s, only to stop it", targetNames(s.options.EndOnly))
+	case killed:
 		s.event(nil, "supervisor", "the supervisor before was killed: takes over what it has left")
 	}
 	s.tellCutShort()
@@ -54,7 +59,11 @@ func (s *Supervisor) begin(shim <-chan error) {
 	s.recallExits(killed)
 	s.memory.saveProject(s.project)
 	s.problem("state", s.memory.broken)
-	if s.options.End {
+	switch {
+	case s.endsSome():
+		s.endSome()
+		return
+	case s.options.End:
 		s.end()
 		return
 	}
@@ -146,12 +155,17 @@ func (s *Supervisor) takeOver(last *config.Project, lost []foster.Recovered) {
 			i.current = spec.Instance(last.Name, i.replica)
 		}
 	}
-	s.takeLeaving()
+	if !s.endsSome() {
+		s.takeLeaving()
+	}
 	for _, i := range s.leaving {
 		i.current = i.spec
 	}
 	trees := s.attachAll()
 	for _, i := range s.instances() {
+		if !s.takes(i.app.spec.Name, i.replica) {
+			continue
+		}
 		note := s.memory.Rests[i.treeID]
 		if note.Queued && i.spec.Schedule != nil {
 			i.m.Queued, i.by = true, "by its schedule"
@@ -178,6 +192,9 @@ func (s *Supervisor) takeOver(last *config.Project, lost []foster.Recovered) {
 			s.memory.forgetStop(i.treeID)
 		}
 	}
+	if s.endsSome() {
+		return
+	}
 	s.forgetLeft()
 	s.adjust(last)
 }
@@ -194,6 +211,9 @@ func (s *Supervisor) attachAll() map[*instance]attachment {
 	var group sync.WaitGroup
 	found := map[*instance]attachment{}
 	for _, i := range s.instances() {
+		if !s.takes(i.app.spec.Name, i.replica) {
+			continue
+		}
 		s.slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-s.slots }()

@@ -133,6 +133,9 @@ func (s *Supervisor) loseRuns() {
 		}
 	}
 	for of, r := range s.past.unfinished {
+		if !s.takes(of.app, of.replica) {
+			continue
+		}
 		s.lose(r)
 		delete(s.past.unfinished, of)
 	}

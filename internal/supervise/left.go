@@ -33,6 +33,23 @@ func CutShort(state string) []string {
 	return m.cutShort()
 }
 
+// WasKilled says whether the last supervisor with this state folder was killed.
+func WasKilled(state string) bool {
+	m, _ := recall(state)
+	return !m.first && !m.Clean
+}
+
+// BeginAnew has the next supervisor begin anew, as after one that has stopped all. The caller
+// has the project's lock, and nothing is left of it.
+func BeginAnew(state string) error {
+	m, _, err := remember(state)
+	if err != nil || m.first {
+		return err
+	}
+	m.endsClean()
+	return m.broken
+}
+
 // Left names the trees that a supervisor which was killed may have left, by the notes in its
 // state folder and by the configuration as it is now (nil: none): in the order of their
 // applications, however many replicas each had.

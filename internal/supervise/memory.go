@@ -252,6 +252,13 @@ func (m *memory) shown(id string, note shownNote) {
 	m.save()
 }
 
+// endsClean notes that all was stopped.
+func (m *memory) endsClean() {
+	m.Clean = true
+	m.Leaving, m.Begun, m.UnderWay, m.Owed, m.Tries = nil, nil, nil, nil, nil
+	m.save()
+}
+
 func (m *memory) save() { m.broken = writeJSON(filepath.Join(m.folder, memoryFile), m) }
 
 // saveProject writes the project, after the notes of those that are no longer of it.

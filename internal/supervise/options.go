@@ -1,6 +1,10 @@
 package supervise
 
-import "github.com/foster-init/foster/internal/config"
+import (
+	"github.com/foster-init/foster"
+	"github.com/foster-init/foster/client"
+	"github.com/foster-init/foster/internal/config"
+)
 
 // Options is what a supervisor is made with.
 type Options struct {
@@ -18,4 +22,8 @@ type Options struct {
 	// End has it take over what an earlier life has left only to stop that: nothing is
 	// started. A SIGTERM isn't heeded then.
 	End bool
+	// EndOnly are the only ones that End takes over and stops, as if by hand, by EndPlan; none:
+	// all. The others go on as they are, for their grace.
+	EndOnly []client.Target
+	EndPlan foster.StopPlan // what it leaves out is as the configuration says
 }

@@ -135,7 +135,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			f()
 		case <-cancelled:
 			cancelled = nil
-			s.end()
+			if !s.endsSome() {
+				s.end()
+			}
 		}
 		s.settle()
 	}
@@ -174,10 +176,10 @@ func (s *Supervisor) close() {
 	defer s.leaveSockets()
 	if !s.Left() {
 		s.helpers.Wait()
-		s.memory.Clean = true
-		s.memory.Leaving, s.memory.Begun, s.memory.UnderWay, s.memory.Owed, s.memory.Tries = nil, nil, nil, nil, nil
+		s.memory.endsClean()
+	} else {
+		s.memory.save()
 	}
-	s.memory.save()
 	_ = s.past.store.Close() // it was told what is wrong with it
 	s.events.close()
 }
@@ -202,7 +204,7 @@ func (s *Supervisor) end() {
 // after its end: see survivors.
 func (s *Supervisor) over() bool {
 	if !s.ending {
-		return s.resigned && !s.busy()
+		return s.resigned && !s.busy() && (!s.endsSome() || len(s.requests) == 0)
 	}
 	for _, i := range s.instances() {
 		if i.m.active() && (i.m.State != client.Stuck || i.over != nil) {
