@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -42,8 +43,19 @@ func FuzzAddress(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parse(text)
-		if err == nil && a.network != "unix" && strings.Count(a.where, ":") == 0 {
-			t.Errorf("%q is %+v", text, a)
+		switch {
+		case err != nil:
+			if !strings.Contains(err.Error(), strconv.Quote(text)) {
+				t.Errorf("%v doesn't name %q", err, text)
+			}
+		case a.network == "unix":
+			if !filepath.IsAbs(a.where) || strings.IndexByte(a.where, 0) >= 0 {
+				t.Errorf("%q is %+v", text, a)
+			}
+		default:
+			if _, port, err := net.SplitHostPort(a.where); err != nil || port == "" {
+				t.Errorf("%q is %+v: %v", text, a, err)
+			}
 		}
 	})
 }

@@ -181,7 +181,20 @@ func FuzzExpand(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		_, _, _ = expand(text, vars)
+		got, _, err := expand(text, vars)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		if len(got) > len(text)+mostText {
+			t.Errorf("%.100q became %d bytes", text, len(got))
+		}
+		// What was expanded is text: with its dollars doubled, it stays as it is.
+		if again, _, err := expand(strings.ReplaceAll(got, "$", "$$"), vars); err != nil || again != got {
+			t.Errorf("%q became %q, %v", got, again, err)
+		}
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/foster-init/foster/internal/schedule"
 )
 
 // calendars are the words of systemd.time(7).
@@ -46,7 +48,11 @@ func calendar(text string) (cron, zone string, err error) {
 	if c.second != "0" {
 		fields = slices.Insert(fields, 0, c.second)
 	}
-	return strings.Join(fields, " "), zone, nil
+	cron = strings.Join(fields, " ")
+	if _, err := schedule.Parse(cron, zone); err != nil { // each of its words looked right
+		return "", "", fmt.Errorf("%q: %w", text, err)
+	}
+	return cron, zone, nil
 }
 
 type calendarFields struct {

@@ -27,7 +27,7 @@ func TestCalendarIsCronWhereCronHasAnEqual(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "Mon *-*-1..7", "2026-01-01", "*-*~01", "04:30 05:30", "*-02~01", "sometimes", "00:00:00.5"} {
+	for _, text := range []string{"", "Mon *-*-1..7", "2026-01-01", "*-*~01", "04:30 05:30", "*-02~01", "sometimes", "00:00:00.5", "1*:0", "25:00", "*-13-01"} {
 		if got, zone, err := calendar(text); err == nil {
 			t.Errorf("%q: got %q, %q; want an error", text, got, zone)
 		}

@@ -1,10 +1,13 @@
 package procfs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -62,7 +65,19 @@ func TestParseCgroup(t *testing.T) {
 
 func FuzzParseCgroup(f *testing.F) {
 	f.Add([]byte("9:name=systemd:/\n0::/init.scope\n"))
-	f.Fuzz(func(t *testing.T, b []byte) { ParseCgroup(b) })
+	f.Add([]byte("0::/a:b\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path, ok := ParseCgroup(b)
+		if !ok {
+			return
+		}
+		if strings.Contains(path, "\n") || !bytes.Contains(b, []byte(path)) {
+			t.Fatalf("got %q", path)
+		}
+		if again, ok := ParseCgroup([]byte("0::" + path + "\n")); !ok || again != path {
+			t.Errorf("%q became %q, %t", path, again, ok)
+		}
+	})
 }
 
 func TestParseExecStart(t *testing.T) {
@@ -81,7 +96,16 @@ func TestParseExecStart(t *testing.T) {
 
 func FuzzParseExecStart(f *testing.F) {
 	f.Add([]byte("\nse.exec_start : 16793000.894002\n"))
-	f.Fuzz(func(t *testing.T, b []byte) { ParseExecStart(b) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, ok := ParseExecStart(b)
+		if !ok {
+			return
+		}
+		text := fmt.Sprintf("\nse.exec_start : %d.%06d\n", n/1e6, n%1e6)
+		if again, ok := ParseExecStart([]byte(text)); !ok || again != n {
+			t.Errorf("%q became %d, %t", text, again, ok)
+		}
+	})
 }
 
 const heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
