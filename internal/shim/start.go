@@ -28,6 +28,7 @@ const (
 	StageAttr        = "attributes"
 	StageNotify      = "notify"
 	StageLimits      = "limits"
+	StageFiles       = "files"
 )
 
 // failure is a start that failed at a stage.
@@ -269,6 +270,10 @@ func (f *forker) fork(path string, args []string, attr *syscall.ProcAttr) *failu
 		uid := os.Getuid()
 		if attr.Sys.Credential != nil {
 			uid = int(attr.Sys.Credential.Uid)
+		}
+		switch errno(err) {
+		case syscall.EMFILE, syscall.ENFILE, syscall.EBADF: // the last from dup2(2): a number beyond the limit
+			return &failure{StageFiles, fmt.Errorf("the limit of open files (ulimit -n) leaves no room for the descriptors that the program gets: raise it, or close what it isn't to have: %w", err)}
 		}
 		return &failure{guessStage(err, attr), sys.ForkError(err, uid)}
 	}
