@@ -83,8 +83,7 @@ func (c *Cmd) lends() bool {
 
 // ours says whether this program's group is in the foreground.
 func (l *lending) ours() bool {
-	group, err := sys.ForegroundGroup(l.file)
-	return err == nil && group == l.own
+	return sys.InForeground(l.file, l.own)
 }
 
 // claim says whether the terminal can be lent now, and takes note that it is.

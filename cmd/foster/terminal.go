@@ -38,8 +38,7 @@ func (t *terminal) ours() bool {
 	if t == nil {
 		return false
 	}
-	group, err := sys.ForegroundGroup(t.file)
-	return err == nil && group == t.own
+	return sys.InForeground(t.file, t.own)
 }
 
 // interactive says whether the application is to have the terminal from the

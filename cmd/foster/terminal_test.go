@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -341,6 +342,28 @@ func TestScriptHearsCtrlCAfterFosterHowever(t *testing.T) {
 			p.leaves(128 + 2)
 		})
 	}
+}
+
+// TestNobodyInTheBackgroundTakesTheTerminal: in a PID namespace that was made in the
+// background, foster's group has no number, and neither has the one in the foreground.
+func TestNobodyInTheBackgroundTakesTheTerminal(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	state, end := filepath.Join(dir, "state"), filepath.Join(dir, "end")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh := shell(t)
+	p := sit(t, sh[0], sh[1:]...)
+	p.sees(">> ")
+	p.types(fmt.Sprintf("XDG_STATE_HOME=%[1]s XDG_RUNTIME_DIR=%[1]s %[2]s foster run -- sh -c 'echo be; echo gun; until [ -e %[3]s ]; do sleep 0.01; done' &\n",
+		state, strings.Join(namespace(t), " "), end))
+	p.sees("gun\r\n")
+	p.runs("bash")
+	p.types("echo $((40 + 2)) are heard\n")
+	p.sees("42 are heard")
+	p.types("touch " + end + "; wait; exit 7\n")
+	p.leaves(7)
 }
 
 func TestTerminalClosedEndsTree(t *testing.T) { inEach(t, terminalClosedEndsTree) }

@@ -21,8 +21,7 @@ type terminal struct {
 
 func openTerminal(stdin *os.File) *terminal {
 	own := sys.Getpgrp()
-	group, err := sys.ForegroundGroup(stdin)
-	if err != nil || group != own {
+	if !sys.InForeground(stdin, own) {
 		return nil // it is none, or another's
 	}
 	mode, err := sys.Mode(stdin)
@@ -93,7 +92,7 @@ func (r *runner) pause(by syscall.Signal) {
 
 // resume gives the terminal back to a command that was stopped with the init.
 func (r *runner) resume() {
-	if group, err := sys.ForegroundGroup(r.terminal.file); err == nil && group == r.terminal.own {
+	if sys.InForeground(r.terminal.file, r.terminal.own) {
 		r.terminal.give(r.tree.Leader())
 	}
 	r.suspended = false

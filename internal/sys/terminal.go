@@ -24,6 +24,12 @@ func ForegroundGroup(tty *os.File) (int, error) {
 	return unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
 }
 
+// InForeground says whether this process's group, own, is that one.
+func InForeground(tty *os.File, own int) bool {
+	group, err := ForegroundGroup(tty)
+	return err == nil && group == own && (own != 0 || mayRead())
+}
+
 // SetForegroundGroup makes a group of this session that one. A caller in the
 // background doesn't let SIGTTOU stop it.
 func SetForegroundGroup(tty *os.File, pgid int) error {

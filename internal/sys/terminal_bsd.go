@@ -13,6 +13,9 @@ const (
 	setTermiosDrain = unix.TIOCSETAW
 )
 
+// mayRead is never asked: each process group has a number.
+func mayRead() bool { return true }
+
 // withoutTTOU ignores SIGTTOU until the function that it gives is called.
 func withoutTTOU() (restore func()) {
 	if signal.Ignored(unix.SIGTTOU) {
