@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,15 +76,22 @@ func (w *world) judge() {
 	if c.owner == nil {
 		w.judgeStatus()
 	}
-	var named, proven map[int]bool
-	if w.facts.ownerKilled && c.owner == nil && (len(c.members)+len(w.entries())+len(w.cgroups()) > 0) {
+	// A tree is lost if both its sides were killed. Below a subreaper a program of the library
+	// can't end all without the shim, and keeps the entry for foster recover.
+	var found, named map[int]bool
+	var proven map[int]proof
+	if c.owner == nil && (w.facts.ownerKilled || w.facts.shimKilled && w.c.owner != "run") && (len(c.members)+len(w.entries())+len(w.cgroups()) > 0) {
 		w.reuse()
-		proven = w.proven(c)
-		named = w.recover()
+		proven = w.proven(w.look())
+		found, named = w.recover()
 		c = w.look()
 	}
 	for _, p := range c.members {
-		switch why := w.excuse(p, named, proven); why {
+		why := proven[p.pid]
+		if why.by != 0 && !found[why.by] {
+			why = proof{} // the proof ended before foster recover looked
+		}
+		switch w.excuse(p, named[p.pid], why.text != "") {
 		case "escaped":
 			w.verdict.Escaped++
 		case "unproven":
@@ -91,7 +99,7 @@ func (w *world) judge() {
 		case "unseen":
 			w.verdict.Unseen++
 		default:
-			w.fail("lost: %v", p)
+			w.fail("lost: %v%s", p, why.text)
 		}
 	}
 	if len(named) == 0 && w.c.option("state") == "" {
@@ -101,7 +109,7 @@ func (w *world) judge() {
 	}
 	for _, cgroup := range w.cgroups() {
 		// One that was made before the journal had its entry is removed when it is a minute old.
-		if !w.facts.ownerKilled || len(c.members) > 0 {
+		if !w.facts.ownerKilled || len(c.members) > 0 && w.c.option("state") == "" {
 			w.fail("left: cgroup %s", cgroup)
 		}
 	}
@@ -109,31 +117,40 @@ func (w *world) judge() {
 }
 
 // excuse says why the table of promises doesn't have a process ended; "": it has.
-func (w *world) excuse(p process, named, proven map[int]bool) string {
+func (w *world) excuse(p process, named, proven bool) string {
 	if w.c.containment == "group" && !slices.Contains(w.leaders(), p.pgid) {
 		return "escaped"
 	}
 	unheld := w.facts.ownerKilled && w.facts.shimKilled && (w.c.containment == "group" || w.c.containment == "subreaper") ||
 		w.facts.shimKilled && w.c.containment == "subreaper" && w.c.owner == "lib"
+	if w.facts.ownerKilled && w.facts.shimKilled && w.c.option("state") != "" {
+		return "unseen" // there was no room for a journal
+	}
 	switch {
-	case !unheld || proven[p.pid]:
+	case !unheld || proven:
 		return ""
-	case named[p.pid]:
+	case named:
 		return "unproven"
 	}
 	return "unseen"
 }
 
+// proof is why a process is proven to be of a lost tree.
+type proof struct {
+	text string
+	by   int // another, by which it is; 0: it is recorded itself
+}
+
 // proven says who is proven to be of a lost tree, by the facts that the journal has: a recorded
 // member, who descends from one, and who shares a session or a group with one that a member
 // has made.
-func (w *world) proven(c crowd) map[int]bool {
-	found, _, err := journal.Scan(w.path("state/foster"))
+func (w *world) proven(c crowd) map[int]proof {
+	trees, _, err := journal.Scan(w.path("state/foster"))
 	if err != nil {
 		w.fail("the journal can't be read: %v", err)
 	}
 	recorded, made := map[int]uint64{}, map[int]bool{}
-	for _, f := range found {
+	for _, f := range trees {
 		if f.Life == nil || w.c.containment == "pidns" {
 			continue
 		}
@@ -144,21 +161,32 @@ func (w *world) proven(c crowd) map[int]bool {
 			}
 		}
 	}
-	proven, held := map[int]bool{}, map[int]bool{} // held: groups and sessions with one that is proven
+	proven, held := map[int]proof{}, map[int]int{} // held: groups and sessions, by one in them that is proven
 	delete(made, 0)
 	for changed := true; changed; {
 		changed = false
 		for _, p := range c.all {
 			start, known := recorded[p.pid]
 			isRecorded := known && (start == p.start || w.c.option("clock") != "") && !w.strangers[p.id()]
-			isMember := slices.ContainsFunc(c.members, func(m process) bool { return m.pid == p.pid })
-			if isMember && !proven[p.pid] && (isRecorded || proven[p.ppid] || held[p.pgid] || held[p.sid]) {
-				proven[p.pid], changed = true, true
+			var why proof
+			switch {
+			case isRecorded:
+				why = proof{": the journal has it", 0}
+			case proven[p.ppid].text != "":
+				why = proof{": its parent is proven", p.ppid}
+			case held[p.pgid] != 0:
+				why = proof{": its group is proven", held[p.pgid]}
+			case held[p.sid] != 0:
+				why = proof{": its session is proven", held[p.sid]}
 			}
-			if isRecorded || proven[p.pid] { // a zombie, too, keeps its numbers
+			isMember := slices.ContainsFunc(c.members, func(m process) bool { return m.pid == p.pid })
+			if isMember && proven[p.pid].text == "" && why.text != "" {
+				proven[p.pid], changed = why, true
+			}
+			if isRecorded || proven[p.pid].text != "" { // a zombie, too, keeps its numbers
 				for _, n := range []int{p.pgid, p.sid} {
-					if made[n] && !held[n] {
-						held[n], changed = true, true
+					if made[n] && held[n] == 0 {
+						held[n], changed = p.pid, true
 					}
 				}
 			}
@@ -167,14 +195,14 @@ func (w *world) proven(c crowd) map[int]bool {
 	return proven
 }
 
-// recover runs foster recover, and returns whom it names as perhaps left.
-func (w *world) recover() (named map[int]bool) {
+// recover runs foster recover, and returns whom it has found, and whom it names as perhaps left.
+func (w *world) recover() (found, named map[int]bool) {
 	w.verdict.Recovered = true
-	named = map[int]bool{}
+	found, named = map[int]bool{}, map[int]bool{}
 	out, err := os.OpenFile(w.path("recovered"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		w.fail("recover: %v", err)
-		return named
+		return found, named
 	}
 	defer out.Close()
 	attr := &syscall.ProcAttr{Env: w.environment(), Files: []uintptr{0, out.Fd(), 2}, Sys: &syscall.SysProcAttr{}}
@@ -184,20 +212,20 @@ func (w *world) recover() (named map[int]bool) {
 	pid, err := w.children.start(filepath.Join(w.Dir, "foster"), []string{"foster", "recover", "-o", "json"}, attr)
 	if err != nil {
 		w.fail("recover: %v", err)
-		return named
+		return found, named
 	}
 	status, ended := w.children.wait(pid, time.Now().Add(w.Limit))
 	text, _ := os.ReadFile(w.path("recovered")) // as empty
 	if !ended {
 		w.fail("foster recover hasn't ended")
-		return named
+		return found, named
 	}
 	type one struct {
 		PID int    `json:"pid"`
 		Why string `json:"why"`
 	}
 	var trees []struct {
-		Ended     bool   `json:"ended"`
+		Found     []one  `json:"found"`
 		Survivors []one  `json:"survivors"`
 		Unproven  []one  `json:"unproven"`
 		Error     string `json:"error"`
@@ -206,6 +234,9 @@ func (w *world) recover() (named map[int]bool) {
 		w.fail("foster recover: %v: %v: %s", status.ExitStatus(), err, text)
 	}
 	for _, t := range trees {
+		for _, f := range t.Found {
+			found[f.PID] = true
+		}
 		for _, s := range t.Survivors {
 			w.fail("foster recover couldn't end %d: %s", s.PID, s.Why)
 		}
@@ -224,7 +255,8 @@ func (w *world) recover() (named map[int]bool) {
 	if want := len(named) > 0; status.ExitStatus() != 0 && !(want && status.ExitStatus() == 123) && w.c.option("state") == "" {
 		w.fail("foster recover: exit status %d: %s", status.ExitStatus(), text)
 	}
-	return named
+	w.verdict.Said += fmt.Sprintf("\nfoster recover has found %v and names %v", slices.Sorted(maps.Keys(found)), slices.Sorted(maps.Keys(named)))
+	return found, named
 }
 
 // entries are the trees that the journal has.
@@ -248,13 +280,13 @@ func (w *world) judgeStatus() {
 		return
 	}
 	got := status.ExitStatus()
-	own, ends := w.c.program.ends()
+	own, may, must := w.c.program.ends()
 	allowed := map[int]bool{}
 	if w.facts.shimKilled || w.c.scarce() {
 		allowed[125] = true
 		allowed[126] = w.c.scarce()
 	}
-	if ends {
+	if may {
 		allowed[own] = true
 		allowed[1] = allowed[1] || w.c.option("loss") == "fail"
 	}
@@ -270,11 +302,14 @@ func (w *world) judgeStatus() {
 	if w.c.option("out") == "closed" { // by SIGPIPE
 		allowed[141] = true
 	}
-	if w.c.option("procs") != "" { // a program of Go's that has no thread crashes
-		allowed[2] = true
+	if w.c.option("procs") != "" { // not even the owner can be executed, or have threads
+		allowed[1], allowed[2] = true, true
+	}
+	if w.c.owner != "run" && strings.Contains("\n"+w.said()+"\n", "\nlibrary: context canceled\n") { // before its start
+		allowed[125] = true
 	}
 	if !allowed[got] {
-		w.fail("the owner's exit status is %d; the leader's program would exit with %d (%t)", got, own, ends)
+		w.fail("the owner's exit status is %d; the leader's program would exit with %d (%t)", got, own, must)
 	}
 }
 

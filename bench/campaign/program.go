@@ -101,25 +101,30 @@ func parseSteps(text string) (p program, rest string, err error) {
 	}
 }
 
-// ends says with which status the first process of a program exits, if it does by itself.
-func (p program) ends() (status int, does bool) {
+// ends says with which status the first process of a program may exit by itself, and whether
+// it must: what writes may wait for a reader for ever.
+func (p program) ends() (status int, may, must bool) {
+	must = true
 	for _, s := range p {
 		switch s.name {
-		case 'h', 'p', 'k', 'l': // who writes may wait for a reader
-			return 0, false
+		case 'h', 'p', 'k':
+			return 0, false, false
+		case 'l':
+			must = false
 		case 'e':
-			return s.child.ends()
+			status, may, below := s.child.ends()
+			return status, may, must && below
 		case 'w':
 			if !p.allEnd() {
-				return 0, false
+				return 0, false, false
 			}
 		case 'x':
-			return s.n & 0xff, true
+			return s.n & 0xff, true, must
 		case 'y', 'Y': // the process that goes on is another, or there are several
-			return 0, s.n == 0
+			must = must && s.n == 0
 		}
 	}
-	return 0, true
+	return 0, true, must
 }
 
 // allEnd says that each process that the program makes ends by itself.
