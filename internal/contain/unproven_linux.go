@@ -27,7 +27,12 @@ import (
 // another session than the member that led the group, since a group is in one session.
 //
 // It is an error where there may be others whom /proc doesn't show.
+//
+// In a PID namespace nobody is left, and the numbers of its members are others' here.
 func (r *remains) unproven() (list []Unproven, err error) {
+	if r.lost.Containment == wire.PIDNS {
+		return nil, nil
+	}
 	if r.hidden {
 		return nil, fmt.Errorf("a process that was recorded: %w", ErrHidden)
 	}

@@ -61,6 +61,8 @@ func TestMembersOfALeaderlessGroupAreNamedOnly(t *testing.T) {
 			mustName(t, Lost{Containment: level, Members: members}, number("process group", a.leader), a.members["one"], a.members["two"])
 		}
 	}
+	// The numbers of a PID namespace are those of strangers here.
+	mustName(t, Lost{Containment: wire.PIDNS, Members: seen(a.leader)}, "")
 	// Once they have ended, nobody is named, and nobody is said to be hidden.
 	for _, s := range a.members {
 		if err := sys.Kill(s.PID, syscall.SIGKILL); err != nil {
