@@ -87,6 +87,9 @@ func (w *world) judge() {
 		c = w.look()
 	}
 	for _, p := range c.members {
+		if p.exiting && p.threads == 1 {
+			continue // the first process of a PID namespace, while the kernel ends the others
+		}
 		why := proven[p.pid]
 		if why.by != 0 && !found[why.by] {
 			why = proof{} // the proof ended before foster recover looked

@@ -15,6 +15,7 @@ type process struct {
 	pid, ppid, pgid, sid int
 	state                byte
 	threads              int
+	exiting              bool // runs no more, and isn't a zombie yet
 	start                uint64
 	comm, exe            string
 }
@@ -26,7 +27,7 @@ type identity struct {
 
 func (p process) id() identity { return identity{p.pid, p.start} }
 
-// alive says that a thread of the process runs: its first may have ended.
+// alive says that a thread of the process is there: its first may have ended.
 func (p process) alive() bool { return p.state != 'Z' && p.state != 'X' || p.threads > 1 }
 
 func (p process) String() string {
@@ -63,7 +64,7 @@ func readProcess(pid int) (p process, ok bool) {
 		return p, false
 	}
 	number := func(i int) int { n, _ := strconv.Atoi(fields[i]); return n }
-	p = process{pid: pid, comm: text[open+1 : closed], state: fields[0][0], ppid: number(1), pgid: number(2), sid: number(3), threads: number(17)}
+	p = process{pid: pid, comm: text[open+1 : closed], state: fields[0][0], ppid: number(1), pgid: number(2), sid: number(3), threads: number(17), exiting: number(6)&0x4 != 0} // PF_EXITING of the kernel's sched.h
 	p.start, _ = strconv.ParseUint(fields[19], 10, 64)
 	exe, _ := os.Readlink(folder + "/exe") // a zombie has none
 	p.exe = strings.TrimSuffix(filepath.Base(exe), " (deleted)")

@@ -37,6 +37,7 @@ type world struct {
 	helper    map[identity]bool // foster's own, once seen
 	numbers   map[int]time.Time // of members, and when each was first seen
 	strangers map[identity]bool // whom nobody may signal
+	paused    map[identity]bool // of foster's own, by SIGSTOP
 	facts     facts             // what was done to whom
 	verdict   verdict
 }
@@ -77,7 +78,7 @@ func compileStrangers() {
 
 // runCase is the role of process 1: "SETTING", as JSON. It writes the verdict, as JSON.
 func runCase(args []string) int {
-	w := &world{helper: map[identity]bool{}, numbers: map[int]time.Time{}, strangers: map[identity]bool{}}
+	w := &world{helper: map[identity]bool{}, numbers: map[int]time.Time{}, strangers: map[identity]bool{}, paused: map[identity]bool{}}
 	err := json.Unmarshal([]byte(args[0]), &w.setting)
 	if err == nil {
 		w.c, err = parseCase(w.Text)
@@ -446,6 +447,9 @@ func (w *world) do(h harm) {
 			continue
 		}
 		killed := signal == syscall.SIGKILL
+		if signal == syscall.SIGSTOP && !slices.ContainsFunc(c.members, func(m process) bool { return m.pid == p.pid }) {
+			w.paused[p.id()] = true
+		}
 		switch {
 		case h.victim == "owner":
 			w.facts.ownerKilled = w.facts.ownerKilled || killed
@@ -493,11 +497,10 @@ func (w *world) reuse() {
 // tree unless it ends by itself.
 func (w *world) settle() {
 	c := w.look()
-	for _, p := range c.helpers {
-		_ = syscall.Kill(p.pid, syscall.SIGCONT) // it has ended: as well
-	}
-	if c.owner != nil {
-		_ = syscall.Kill(c.owner.pid, syscall.SIGCONT)
+	for _, p := range c.all {
+		if w.paused[p.id()] {
+			_ = syscall.Kill(p.pid, syscall.SIGCONT) // it has ended: as well
+		}
 	}
 	w.checkZombies()
 	if c.owner != nil && (w.c.option("natural") == "" || w.facts.memberHarmed || w.facts.stopped) {
