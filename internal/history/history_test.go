@@ -374,6 +374,46 @@ func ofAnotherBoot(t *testing.T, path string) {
 	}
 }
 
+// Who makes the file may be killed before anything is in it.
+func TestAFileThatWasJustBegunIsGoneOnWith(t *testing.T) {
+	leaktest.Check(t)
+	for name, begin := range map[string]func(path string) error{
+		"empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a half": func(path string) error {
+			db, err := openBolt(path, false)
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Close(), os.Truncate(path, int64(2*os.Getpagesize())))
+		},
+		"no buckets": func(path string) error {
+			db, err := openBolt(path, false)
+			if err != nil {
+				return err
+			}
+			return db.Close()
+		},
+	} {
+		folder := t.TempDir()
+		if err := begin(filepath.Join(folder, "history.db")); err != nil {
+			t.Fatal(err)
+		}
+		var l listener
+		s, past := Open(folder, l.options())
+		s.AddEvent(client.Event{Seq: past.Event + 1})
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if past.Event != 0 || past.Run != 0 || l.last() != nil || l.published() != 1 {
+			t.Errorf("%s: the numbers go on from %d and %d, and it tells %v", name, past.Event, past.Run, l.told)
+		}
+		left, err := filepath.Glob(filepath.Join(folder, "*"))
+		if err != nil || len(left) != 1 {
+			t.Errorf("%s: %v, %v", name, left, err)
+		}
+	}
+}
+
 func TestAfterTheMachineHasCrashedAllThatCanBeReadIsKept(t *testing.T) {
 	leaktest.Check(t)
 	folder := t.TempDir()

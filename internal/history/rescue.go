@@ -16,8 +16,12 @@ import (
 // is whole: it may lack what the kernel hadn't written yet when the machine crashed. All
 // that can be read of it is copied to a new one. An error tells that this wasn't all.
 func ofThisBoot(path string) error {
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 {
 		return nil // it is yet to be made
+	}
+	if page := int64(os.Getpagesize()); info.Size() < newPages*page && info.Size()%page == 0 {
+		return os.Truncate(path, 0) // its maker was killed when it had written some of them
 	}
 	old, err := openBolt(path, true)
 	if err != nil {
@@ -41,6 +45,11 @@ func ofThisBoot(path string) error {
 	return errors.Join(lost, os.Rename(fresh, path))
 }
 
+// newPages is how many pages are written to a file that is made.
+const newPages = 4
+
+// sameBoot says whether a file was last written in this boot. Whoever made one in which there is
+// nothing was killed before it had anything to keep.
 func sameBoot(db *bolt.DB) (same bool) {
 	boot, err := sys.BootID()
 	if err != nil || boot == "" {
@@ -49,7 +58,8 @@ func sameBoot(db *bolt.DB) (same bool) {
 	_ = safely(func() error { // damaged: it isn't
 		return db.View(func(tx *bolt.Tx) error {
 			facts := tx.Bucket(factsBucket)
-			same = facts != nil && string(facts.Get(bootFact)) == boot
+			any, _ := tx.Cursor().First()
+			same = any == nil || facts != nil && string(facts.Get(bootFact)) == boot
 			return nil
 		})
 	})
