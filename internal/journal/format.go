@@ -193,6 +193,7 @@ type content struct {
 	life     *wire.Life // nil: none was written
 	sequence uint64     // of life
 	slot     int        // where life stands
+	half     bool       // a slot isn't whole: it is being written, or a write of it was torn
 }
 
 // parse reads the content of a file. With errTornLife the entry is whole, and life
@@ -201,16 +202,15 @@ func parse(b []byte) (c content, err error) {
 	if c.entry, err = parseEntry(b); err != nil {
 		return content{}, err
 	}
-	written := false
 	for i := range 2 {
 		part := slot(b, i)
-		written = written || len(bytes.Trim(part, "\x00")) > 0
 		life, sequence, ok := parseLife(part)
+		c.half = c.half || !ok && len(bytes.Trim(part, "\x00")) > 0
 		if ok && sequence > c.sequence {
 			c.life, c.sequence, c.slot = life, sequence, i
 		}
 	}
-	if written && c.life == nil {
+	if c.half && c.life == nil {
 		return c, errTornLife
 	}
 	return c, nil

@@ -82,6 +82,27 @@ func TestParseTakesTheNewerLife(t *testing.T) {
 	}
 }
 
+// Whoever reads while another writes has to see that, or takes an older life for the last.
+func TestASlotThatIsNotWholeIsSeen(t *testing.T) {
+	one, two := lifeSlot(t, sampleLife(1), 1), lifeSlot(t, sampleLife(2), 2)
+	for _, tt := range []struct {
+		name  string
+		slots [][]byte
+		half  bool
+	}{
+		{"none", nil, false},
+		{"one", [][]byte{one}, false},
+		{"both", [][]byte{one, two}, false},
+		{"the first is half", [][]byte{one[:len(one)/2], two}, true},
+		{"the second has begun", [][]byte{one, two[:1]}, true},
+	} {
+		c, err := parse(file(t, sampleEntry(), tt.slots...))
+		if err != nil || c.half != tt.half {
+			t.Errorf("%s: half is %v, %v", tt.name, c.half, err)
+		}
+	}
+}
+
 func TestParseRefusesWhatIsNoEntry(t *testing.T) {
 	good := file(t, sampleEntry())
 	newer := bytes.Clone(good)

@@ -225,9 +225,10 @@ func (p place) read(path string, f *os.File, free bool) (Found, error) {
 		return Found{}, fmt.Errorf("%w: the file belongs to user %d", ErrForeign, owner)
 	}
 	c, err := (&Record{f: f}).read()
-	// Where the shim writes meanwhile, both slots may have been met by a write.
+	// Where the shim writes meanwhile, a write may have met one slot, and the next the other: then
+	// what is read is none, or older than what was written before.
 	for range 10 {
-		if free || !errors.Is(err, errTornLife) {
+		if free || !c.half {
 			break
 		}
 		c, err = (&Record{f: f}).read()
