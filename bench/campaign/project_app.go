@@ -246,12 +246,27 @@ func (w *writer) line(size int) { w.write(size, "\n") }
 // lastWords writes a line without its end.
 func (w *writer) lastWords() { w.write(20, "") }
 
-func (w *writer) write(size int, end string) {
+func (w *writer) write(size int, end string) { w.send(w.next(size) + end) }
+
+// next is the next line, without its end.
+func (w *writer) next(size int) string {
 	w.number++
-	w.noteCount(0)
 	text := fmt.Sprintf("%s %d %s", w.name, w.number, strings.Repeat("x", size))
-	line := fmt.Sprintf("%s #%08x%s", text, crc32.ChecksumIEEE([]byte(text)), end)
-	if _, err := w.to.WriteString(line); err != nil {
+	return fmt.Sprintf("%s #%08x", text, crc32.ChecksumIEEE([]byte(text)))
+}
+
+// page writes as many lines at once as a pipe takes whole or not at all.
+func (w *writer) page() {
+	var lines strings.Builder
+	for lines.Len() < 3600 {
+		lines.WriteString(w.next(w.random.IntN(250)) + "\n")
+	}
+	w.send(lines.String())
+}
+
+func (w *writer) send(text string) {
+	w.noteCount(0)
+	if _, err := w.to.WriteString(text); err != nil {
 		return // the end of the pipe is gone: it counts as not written
 	}
 	w.noteCount(8)
@@ -314,10 +329,15 @@ func beNotify(r *appRun, out *writer) {
 	beSteady(r, out)
 }
 
-// beChatty writes to both streams without rest.
+// beChatty writes to both streams without rest, now and then as fast as it can.
 func beChatty(r *appRun, out *writer) {
 	errs := r.writer(os.Stderr, "e")
 	for !r.pause(r.between(0, 6)) {
+		if r.random.IntN(80) == 0 {
+			for range 50 {
+				out.page()
+			}
+		}
 		for range r.random.IntN(5) {
 			out.line(out.size())
 		}

@@ -301,16 +301,26 @@ func (d *drive) ask() {
 		d.run(deed{what: "scale", app: "worker", least: min(n, d.workers) + 1}, "scale", fmt.Sprintf("worker=%d", n))
 		d.workers = n
 	case 7:
-		d.generation++
-		if err := d.writeProject(); err != nil {
-			d.fault("%v", err)
-		}
-		d.run(deed{what: "update", app: "web"}, "update")
+		d.update()
 	case 8:
 		d.run(deed{what: "reload", app: "parent", least: 1000}, "reload", "parent")
 	case 9:
 		d.run(deed{what: "down"}, "down")
 	}
+}
+
+// update has the supervisor follow another generation of the file.
+func (d *drive) update() {
+	d.generation++
+	if err := d.writeProject(); err != nil {
+		d.fault("%v", err)
+	}
+	if leavesOut(d.generation) || leavesOut(d.generation-1) {
+		for _, name := range leftOut {
+			d.done(d.note(deed{what: "update", app: name}), false)
+		}
+	}
+	d.run(deed{what: "update", app: "web"}, "update")
 }
 
 // run runs a command of foster, and goes on.
@@ -331,7 +341,7 @@ func (d *drive) run(e deed, args ...string) {
 
 // strike kills the supervisor in one way or another.
 func (d *drive) strike() {
-	switch d.random.IntN(10) {
+	switch d.random.IntN(12) {
 	case 0: // stopped, and continued
 		d.signal(syscall.SIGSTOP)
 		d.sleep(0, 1500)
@@ -361,11 +371,21 @@ func (d *drive) strike() {
 			d.sleep(0, 100)
 		}
 		d.kill()
-	case 6: // in the middle of a rotation
+	case 6: // in the middle of a rotation, when much is written
 		d.awaitRotation()
-		d.sleep(0, 20)
+		d.sleep(0, 4)
 		d.kill()
-	case 7: // a shim alone
+	case 7, 8: // in the middle of a rotation, again and again
+		for range 3 {
+			d.awaitRotation()
+			d.sleep(0, 2)
+			d.kill()
+			if err := d.ensureUp(); err != nil {
+				d.fault("%v", err)
+			}
+		}
+		d.kill()
+	case 9: // a shim alone
 		d.killShim()
 		d.sleep(0, 4000)
 		d.kill()
@@ -518,6 +538,9 @@ func (d *drive) end() (*tally, error) {
 	d.pending.Wait()
 	if err := d.ensureUp(); err != nil {
 		return nil, err
+	}
+	if leavesOut(d.generation) { // foster logs and history are asked about all
+		d.update()
 	}
 	status, ok := d.settle()
 	if ok {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,14 +65,22 @@ func applicationNamed(name string) *application {
 	return nil
 }
 
-// projectFile is foster.yaml in some generation: an update restarts web in each, and has
-// other settings for the logs.
+// leftOut are the applications that each third generation of the project doesn't have.
+var leftOut = []string{"slow", "last", "daemon"}
+
+func leavesOut(generation int) bool { return generation%3 == 2 }
+
+// projectFile is foster.yaml in some generation. Each restarts web and has other settings for
+// the logs, and some leave applications out.
 func projectFile(program, folder string, seed uint64, containment string, generation int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %s\ngrace: 10m\nhistory: {runs: 1000000, age: 0}\n", projectName)
 	fmt.Fprintf(&b, "logs: {max_size: %dK, max_files: 100000}\n", 48+generation%3*16)
 	fmt.Fprintf(&b, "environment: {%s: %q, %s: \"%d\"}\napps:\n", folderVariable, folder, seedVariable, seed)
 	for _, a := range applications {
+		if leavesOut(generation) && slices.Contains(leftOut, a.name) {
+			continue
+		}
 		fmt.Fprintf(&b, "  %s:\n    command: [%q, %s, %s]\n    containment: %s\n", a.name, program, applicationRole, a.kind, containment)
 		for line := range strings.Lines(a.keys) {
 			fmt.Fprintf(&b, "    %s\n", strings.TrimSpace(line))

@@ -321,6 +321,9 @@ func (j *judgement) mayEnd(r *aRun, used map[int]bool) bool {
 		return true // those of parent and daemon run on, until they are done
 	}
 	for _, n := range j.commandsFor(r) {
+		if j.deeds[n].what == "down" { // it goes on until nothing is left, whoever starts what meanwhile
+			return true
+		}
 		if !used[n] {
 			used[n] = true
 			return true
