@@ -3,6 +3,7 @@ package shim
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -81,6 +82,8 @@ func FuzzGuest(f *testing.F) {
 		f.Add(uint8(state-Idle), frames(&wire.Files{}))
 	}
 	f.Fuzz(func(t *testing.T, state uint8, b []byte) {
+		runtime.LockOSThread() // as the server is: see sys.Hurry
+		defer runtime.UnlockOSThread()
 		s := &server{loop: newLoop(), clients: map[*client]bool{}}
 		defer close(s.loop.over)
 		s.machine.State = Idle + State(state)%Told
@@ -105,7 +108,7 @@ func FuzzGuest(f *testing.F) {
 		}
 		c, far := guestOf(t, s)
 		far.Expect(10 * time.Second)
-		for len(b) >= 4 && !c.gone {
+		for len(b) >= 4 && !c.gone && !s.done {
 			n := min(int(binary.LittleEndian.Uint32(b)), len(b)-4, guestFrame)
 			m, err := wire.Decode(b[4 : 4+n])
 			b = b[4+n:]

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/foster-init/foster"
 	"github.com/foster-init/foster/internal/config"
@@ -43,11 +44,15 @@ func ExecHint(path, dir string) string {
 	case sys.NoExec(path):
 		return "its file system is mounted with noexec: no program of it can be executed"
 	}
-	f, err := os.Open(path)
+	// It may be another file by now: who can write the folder could have root wait for a FIFO.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
 	line, err := bufio.NewReader(io.LimitReader(f, 256)).ReadBytes('\n')
 	switch {
 	case len(line) == 0:
