@@ -60,6 +60,9 @@ func forgotten(t *testing.T) {
 	leaktest.ReapOrphans(t)
 	paths, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_STATE_HOME"), "foster", "*")) // the pattern is valid
 	for _, path := range paths {
+		if filepath.Base(path) == "projects" {
+			continue // other tests leave their state there
+		}
 		if err := os.Remove(path); err != nil {
 			t.Error(err)
 		}
