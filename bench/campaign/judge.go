@@ -305,7 +305,7 @@ func (w *world) judgeStatus() {
 	if w.c.option("out") == "closed" { // by SIGPIPE
 		allowed[141] = true
 	}
-	if w.c.option("procs") != "" { // not even the owner can be executed, or have threads
+	if w.c.option("procs")+w.c.option("files") != "" { // not even the owner can be executed, or Go's runtime crashes
 		allowed[1], allowed[2] = true, true
 	}
 	if w.c.owner != "run" && strings.Contains("\n"+w.said()+"\n", "\nlibrary: context canceled\n") { // before its start

@@ -102,14 +102,14 @@ func parseSteps(text string) (p program, rest string, err error) {
 }
 
 // ends says with which status the first process of a program may exit by itself, and whether
-// it must: what writes may wait for a reader for ever.
+// it must: what writes may wait for a reader, and what is stopped for SIGCONT, for ever.
 func (p program) ends() (status int, may, must bool) {
 	must = true
 	for _, s := range p {
 		switch s.name {
-		case 'h', 'p', 'k':
+		case 'h':
 			return 0, false, false
-		case 'l':
+		case 'l', 'p', 'k':
 			must = false
 		case 'e':
 			status, may, below := s.child.ends()
