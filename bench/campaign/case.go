@@ -16,7 +16,7 @@ import (
 // under foster run in a cgroup, and 1200 µs after the start kills the shim and then foster.
 type testCase struct {
 	containment string
-	owner       string   // run: foster run; lib: a program that uses the library; share: one with foster.Share
+	owner       string   // run: foster run; init: foster init, in pidns as PID 1; lib: a program that uses the library; share: one with foster.Share
 	options     []string // key=value: see the table below
 	program     program
 	harms       []harm
@@ -63,7 +63,7 @@ func (c testCase) String() string {
 
 var (
 	containments = []string{"group", "subreaper", "cgroup", "pidns"}
-	owners       = []string{"run", "lib", "share"}
+	owners       = []string{"run", "init", "lib", "share"}
 	optionNames  = []string{"stop", "scope", "until", "loss", "lease", "grace", "trees", "natural", "user", "state", "files", "procs", "out", "clock"}
 	actions      = []string{"kill", "pause", "resume", "term", "int", "reuse"}
 )
@@ -116,8 +116,10 @@ func randomCase(seed uint64, containment string, root bool, took timing) testCas
 		c.owner = "lib"
 	case containment == "cgroup" && chance(0.25):
 		c.owner = "share"
+	case (containment == "pidns" || containment == "subreaper") && chance(0.2):
+		c.owner = "init"
 	}
-	if c.owner != "run" && chance(0.4) {
+	if (c.owner == "lib" || c.owner == "share") && chance(0.4) {
 		set("trees", 2+r.IntN(2))
 	}
 	set("stop", pick("1ms", "10ms", "30ms", "60ms"))
@@ -125,21 +127,23 @@ func randomCase(seed uint64, containment string, root bool, took timing) testCas
 	if natural {
 		set("natural", 1)
 	}
-	if chance(0.2) {
-		set("scope", pick("group", "leader", "leader-first"))
+	if c.owner != "init" {
+		if chance(0.2) {
+			set("scope", pick("group", "leader", "leader-first"))
+		}
+		if chance(0.1) {
+			set("until", "leader")
+		} else if chance(0.1) {
+			set("loss", pick("stop", "fail"))
+		}
+		if chance(0.05) {
+			set("lease", fmt.Sprintf("%dms", 1+r.IntN(60)))
+		}
+		if chance(0.08) {
+			set("grace", fmt.Sprintf("%dms", 1+r.IntN(60)))
+		}
 	}
-	if chance(0.1) {
-		set("until", "leader")
-	} else if chance(0.1) {
-		set("loss", pick("stop", "fail"))
-	}
-	if chance(0.05) {
-		set("lease", fmt.Sprintf("%dms", 1+r.IntN(60)))
-	}
-	if chance(0.08) {
-		set("grace", fmt.Sprintf("%dms", 1+r.IntN(60)))
-	}
-	user := root && containment != "cgroup" && chance(0.2)
+	user := root && containment != "cgroup" && c.owner != "init" && chance(0.2)
 	if user {
 		set("user", 1)
 	}
@@ -152,7 +156,7 @@ func randomCase(seed uint64, containment string, root bool, took timing) testCas
 		set("procs", 1+r.IntN(40))
 	case chance(0.06):
 		set("out", pick("unread", "full", "closed"))
-	case root && chance(0.03):
+	case root && c.owner != "init" && chance(0.03):
 		set("clock", pick("1000", "3600", "86400"))
 	}
 

@@ -125,7 +125,8 @@ func (w *world) excuse(p process, named, proven bool) string {
 		return "escaped"
 	}
 	unheld := w.facts.ownerKilled && w.facts.shimKilled && (w.c.containment == "group" || w.c.containment == "subreaper") ||
-		w.facts.shimKilled && w.c.containment == "subreaper" && w.c.owner == "lib"
+		w.facts.shimKilled && w.c.containment == "subreaper" && w.c.owner == "lib" ||
+		w.facts.ownerKilled && w.c.containment == "subreaper" && w.c.owner == "init" // it has no shim
 	if w.facts.ownerKilled && w.facts.shimKilled && w.c.option("state") != "" {
 		return "unseen" // there was no room for a journal
 	}
@@ -307,6 +308,9 @@ func (w *world) judgeStatus() {
 	}
 	if w.c.option("procs")+w.c.option("files") != "" { // not even the owner can be executed, or Go's runtime crashes
 		allowed[1], allowed[2] = true, true
+	}
+	if w.c.owner == "init" && w.facts.stopped { // process 1 exits by a signal before it has handlers
+		allowed[2] = true
 	}
 	if w.c.owner != "run" && strings.Contains("\n"+w.said()+"\n", "\nlibrary: context canceled\n") { // before its start
 		allowed[125] = true

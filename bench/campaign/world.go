@@ -189,10 +189,21 @@ type preparation struct {
 	Files, Procs int
 	Out          string
 	Clock        int
+	First        bool // it is process 1 of a PID namespace
+	Alone        bool // it has no child: foster init takes all children for its own
 }
 
 func (w *world) startOwner() error {
-	prep := preparation{Argv: w.ownerCommand(), Files: w.c.number("files"), Procs: w.c.number("procs"), Out: w.c.option("out"), Clock: w.c.number("clock")}
+	prep := preparation{Argv: w.ownerCommand(), Files: w.c.number("files"), Procs: w.c.number("procs"), Out: w.c.option("out"), Clock: w.c.number("clock"), Alone: w.c.owner == "init"}
+	prep.First = prep.Alone && w.c.containment == "pidns"
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if prep.First {
+		attr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+		if os.Geteuid() != 0 {
+			attr.Cloneflags |= syscall.CLONE_NEWUSER
+			attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
+		}
+	}
 	if w.c.option("user") != "" {
 		prep.UID = w.UID
 	}
@@ -215,7 +226,7 @@ func (w *world) startOwner() error {
 	w.owner, err = w.children.start("/proc/self/exe", []string{"campaign", "owner", string(text)}, &syscall.ProcAttr{
 		Env:   w.environment(),
 		Files: []uintptr{null.Fd(), stderr.Fd(), stderr.Fd(), uintptr(told[1])},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   attr,
 	})
 	unix.Close(told[1])
 	if err != nil {
@@ -237,7 +248,9 @@ func (w *world) startOwner() error {
 	if err != nil {
 		return fmt.Errorf("the owner wasn't executed: %s", w.said())
 	}
-	w.isStranger(pid)
+	if pid != 0 {
+		w.isStranger(pid)
+	}
 	return nil
 }
 
@@ -252,7 +265,7 @@ func (w *world) said() string {
 
 func (w *world) ownerCommand() []string {
 	command := []string{filepath.Join(w.Dir, "member"), "member", "-leader", w.path("leaders"), w.c.program.String()}
-	if w.c.owner != "run" {
+	if w.c.owner == "lib" || w.c.owner == "share" {
 		duration := func(key string) time.Duration {
 			d, _ := time.ParseDuration(w.c.option(key)) // "" is 0
 			return d
@@ -263,7 +276,10 @@ func (w *world) ownerCommand() []string {
 		})
 		return []string{filepath.Join(w.Dir, "library"), "library", string(text)}
 	}
-	argv := []string{filepath.Join(w.Dir, "foster"), "run", "--contain", w.c.containment}
+	argv := []string{filepath.Join(w.Dir, "foster"), "init"}
+	if w.c.owner == "run" {
+		argv = []string{argv[0], "run", "--contain", w.c.containment}
+	}
 	for key, flag := range map[string]string{"stop": "--stop-timeout", "scope": "--stop-scope", "until": "--until", "loss": "--on-leader-loss", "lease": "--lease", "grace": "--grace"} {
 		if value := w.c.option(key); value != "" {
 			argv = append(argv, flag, value)
@@ -284,9 +300,15 @@ func becomeOwner(args []string) int {
 		return fail("arguments:", err)
 	}
 	compileStrangers()
-	pid, err := forkRaw(strangerCode[strangerPlain])
+	pid, err := 0, error(nil)
+	if p.First {
+		err = unix.Mount("proc", "/proc", "proc", 0, "")
+	}
+	if !p.Alone {
+		pid, err = forkRaw(strangerCode[strangerPlain])
+	}
 	if err != nil {
-		return fail("fork:", err)
+		return fail("before exec:", err)
 	}
 	if _, err := unix.Write(3, []byte(strconv.Itoa(pid))); err != nil {
 		return fail("tell:", err)
@@ -502,6 +524,10 @@ func (w *world) settle() {
 			_ = syscall.Kill(p.pid, syscall.SIGCONT) // it has ended: as well
 		}
 	}
+	for w.c.owner == "init" && c.owner != nil && len(w.leaders()) == 0 && time.Now().Before(w.deadline.Add(-w.Limit/2)) {
+		time.Sleep(time.Millisecond) // before it has a handler, the kernel keeps SIGTERM from a process 1
+		c = w.look()
+	}
 	w.checkZombies()
 	if c.owner != nil && (w.c.option("natural") == "" || w.facts.memberHarmed || w.facts.stopped) {
 		_ = syscall.Kill(c.owner.pid, syscall.SIGTERM)
@@ -514,6 +540,6 @@ func (w *world) settle() {
 		time.Sleep(2 * time.Millisecond)
 	}
 	if status, ended := w.children.wait(w.owner, w.deadline); ended && status.Signaled() {
-		w.facts.ownerKilled = true // SIGTERM can come before foster has a handler
+		w.facts.ownerKilled = true // SIGTERM may have come before foster has a handler
 	}
 }
