@@ -147,7 +147,7 @@ func (d *drive) command(ctx context.Context, args ...string) *exec.Cmd {
 // up starts a supervisor.
 func (d *drive) up() error {
 	s := &supervisor{
-		cmd: d.command(context.Background(), "up", "--quiet"), ended: make(chan struct{}), said: filepath.Join(d.folder, "said"),
+		cmd: d.command(context.Background(), "up", "--quiet"), ended: make(chan struct{}), said: filepath.Join(d.folder, fmt.Sprintf("said.%d", len(d.supervisors)%4)),
 	}
 	said, err := os.Create(s.said)
 	if err != nil {
@@ -326,11 +326,16 @@ func (d *drive) update() {
 // run runs a command of foster, and goes on.
 func (d *drive) run(e deed, args ...string) {
 	n := d.note(e)
+	short := answerTime // after which it is killed itself
+	if d.random.IntN(5) == 0 {
+		short = time.Duration(1+d.random.IntN(200)) * time.Millisecond
+	}
 	d.pending.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 		defer cancel()
-		cmd := d.command(ctx, args...)
-		out, err := cmd.CombinedOutput()
+		alive, kill := context.WithTimeout(ctx, short)
+		defer kill()
+		out, err := d.command(alive, args...).CombinedOutput()
 		d.done(n, err != nil)
 		d.say("%s: %v %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 		if ctx.Err() != nil {
@@ -341,7 +346,7 @@ func (d *drive) run(e deed, args ...string) {
 
 // strike kills the supervisor in one way or another.
 func (d *drive) strike() {
-	switch d.random.IntN(12) {
+	switch d.random.IntN(17) {
 	case 0: // stopped, and continued
 		d.signal(syscall.SIGSTOP)
 		d.sleep(0, 1500)
@@ -389,9 +394,76 @@ func (d *drive) strike() {
 		d.killShim()
 		d.sleep(0, 4000)
 		d.kill()
+	case 10: // with all that holds the trees
+		d.killShim()
+		d.killShim()
+		d.kill()
+		d.killLeader()
+	case 11: // while it stops all
+		n := d.note(deed{what: "down"})
+		d.signal(syscall.SIGTERM)
+		d.sleep(0, []int{50, 1000}[d.random.IntN(2)])
+		d.kill()
+		d.done(n, false)
+	case 12: // while a shim doesn't answer
+		d.suspendShim()
+	case 13: // and two want to be the next
+		d.kill()
+		d.race()
+		d.sleep(0, 500)
+		d.kill()
 	default:
 		d.kill()
 		d.sleep(0, 300)
+	}
+}
+
+// suspendShim stops a shim for a while, in which the supervisor is killed and the next begins.
+func (d *drive) suspendShim() {
+	p := d.someShim()
+	if p == nil {
+		d.kill()
+		return
+	}
+	d.say("suspend shim %d", p.PID)
+	_ = p.ID().Signal(syscall.SIGSTOP) // it may have ended
+	d.sleep(0, 100)
+	d.kill()
+	if err := d.ensureUp(); err != nil {
+		d.fault("%v", err)
+	}
+	d.sleep(0, 2000)
+	_ = p.ID().Signal(syscall.SIGCONT)
+	d.say("continue shim %d", p.PID)
+	d.sleep(0, 500)
+	d.kill()
+}
+
+// race starts two supervisors at the same time: one becomes the supervisor, and the other asks
+// it for what is to be done, and ends.
+func (d *drive) race() {
+	d.note(deed{what: "start"}) // of what has failed: the second does so
+	var both [2]*supervisor
+	for i := range both {
+		if err := d.up(); err != nil {
+			d.fault("%v", err)
+			return
+		}
+		both[i] = d.supervisor
+	}
+	select {
+	case <-both[0].ended:
+	case <-both[1].ended:
+		d.supervisor = both[0]
+	case <-time.After(answerTime):
+		d.fault("two run foster up: pid %d and pid %d", both[0].cmd.Process.Pid, both[1].cmd.Process.Pid)
+		_ = both[0].cmd.Process.Kill()
+	}
+	for _, s := range both {
+		var exit *exec.ExitError // 1: something pauses after its end, which the other tells
+		if s.hasEnded() && s.err != nil && !(errors.As(s.err, &exit) && exit.ExitCode() == 1) {
+			d.checkEnd(s)
+		}
 	}
 }
 
@@ -448,13 +520,21 @@ func (d *drive) downUnderWay() bool {
 	return slices.ContainsFunc(d.deeds, func(e deed) bool { return e.what == "down" && e.settled == 0 })
 }
 
-// killShim kills one of the shims.
-func (d *drive) killShim() {
+// someShim is one of the shims; nil: there is none.
+func (d *drive) someShim() *proc.Process {
 	shims := d.processes(func(p *proc.Process) bool { return p.Name == "foster-shim" })
 	if len(shims) == 0 {
+		return nil
+	}
+	return shims[d.random.IntN(len(shims))]
+}
+
+// killShim kills one of the shims.
+func (d *drive) killShim() {
+	p := d.someShim()
+	if p == nil {
 		return
 	}
-	p := shims[d.random.IntN(len(shims))]
 	n := d.note(deed{what: "shim", pid: p.PID})
 	_ = p.ID().Signal(syscall.SIGKILL)
 	d.done(n, false)
