@@ -90,26 +90,6 @@ func measured(t testing.TB, crowd, rounds int) map[string]float64 {
 	return m
 }
 
-// BenchmarkCrowd compares the processor time of a snapshot of 5,000 processes with
-// that of ps -e and of prometheus/procfs. It takes some seconds, whatever
-// -benchtime is.
-func BenchmarkCrowd(b *testing.B) {
-	m := measured(b, 5000, 10)
-	b.ReportMetric(0, "ns/op")
-	for key, value := range m {
-		switch key {
-		case "processes", "allocs":
-			b.ReportMetric(value, key)
-		default:
-			b.ReportMetric(value, key+"-ms")
-		}
-	}
-	b.ReportMetric(m["foster"]/m["ps"], "foster/ps")
-	for range b.N {
-		// It was measured above.
-	}
-}
-
 func TestASnapshotCostsLessThanHalfOfPs(t *testing.T) {
 	if raceDetector {
 		hosttest.Unless(t, hosttest.NotRaced, errors.New("this one has it"))

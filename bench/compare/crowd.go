@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/foster-init/foster/proc"
+	"github.com/prometheus/procfs"
 )
 
 // crowd is a Perl program that starts so many processes, each in a session of its own,
@@ -103,6 +106,51 @@ func measureTable(t task) ([]sample, error) {
 		}
 	}
 	return append(medians("table-cpu", t, cpu), medians("table-time", t, wall)...), nil
+}
+
+// snapshots are ways to read the process table within a program.
+var snapshots = map[string]func() error{
+	"ps -e": func() error { return exec.Command("ps", "-e").Run() },
+	"prometheus/procfs": func() error {
+		list, err := procfs.AllProcs()
+		for _, p := range list {
+			if _, err := p.Stat(); err != nil {
+				return err
+			}
+		}
+		return err
+	},
+	"proc.Take(0)":            take(0),
+	"proc.Take(Owner)":        take(proc.Owner),
+	"proc.Take(Owner + Args)": take(proc.Owner | proc.Args),
+	"proc.Take, all fields":   take(proc.Owner | proc.Args | proc.Exe | proc.Cgroup | proc.Signals | proc.Namespaces),
+}
+
+func take(fields proc.Fields) func() error {
+	return func() error {
+		_, err := proc.Take(fields)
+		return err
+	}
+}
+
+// measureSnapshot is the time of processors that a snapshot takes, in this program or in
+// the one that it starts.
+func measureSnapshot(t task) ([]sample, error) {
+	argv := startCrowd(t)
+	if err := waitForCrowd(exec.Command(argv[0], argv[1:]...)); err != nil {
+		return nil, err
+	}
+	cpu := map[string][]float64{}
+	for range 5 {
+		for _, peer := range t.Peers {
+			before := rusage(syscall.RUSAGE_SELF) + rusage(syscall.RUSAGE_CHILDREN)
+			if err := snapshots[peer](); err != nil {
+				return nil, fmt.Errorf("%s: %w", peer, err)
+			}
+			cpu[peer] = append(cpu[peer], (rusage(syscall.RUSAGE_SELF) + rusage(syscall.RUSAGE_CHILDREN) - before).Seconds())
+		}
+	}
+	return medians("snapshot", t, cpu), nil
 }
 
 // zombies is a Perl program that makes orphans, which all end when it reads a line.

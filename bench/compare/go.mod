@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/creack/pty v1.1.24
 	github.com/foster-init/foster v0.0.0
+	github.com/prometheus/procfs v0.23.0
 	gonum.org/v1/plot v0.17.0
 )
 

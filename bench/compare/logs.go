@@ -123,9 +123,7 @@ func written(dir string, stamped bool) bool {
 // usedCPU is the time of processors that all took in this namespace that were waited for,
 // here and by process 1, without this program's own.
 func usedCPU() time.Duration {
-	var children syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children)
-	used := time.Duration(children.Utime.Nano() + children.Stime.Nano())
+	used := rusage(syscall.RUSAGE_CHILDREN)
 	b, _ := os.ReadFile("/proc/1/stat")
 	if fields := strings.Fields(string(b)); len(fields) > 16 {
 		user, _ := strconv.Atoi(fields[15])
@@ -133,4 +131,10 @@ func usedCPU() time.Duration {
 		used += time.Duration(user+system) * 10 * time.Millisecond
 	}
 	return used
+}
+
+func rusage(who int) time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(who, &used) // fails for a wrong number only
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

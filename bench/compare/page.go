@@ -188,7 +188,8 @@ What isn't installed is named and left out. ` + "`--only ROW,…`" + ` measures 
 often, ` + "`--quick`" + ` takes seconds and shows only that all works, ` + "`-o json`" + ` prints each round's
 values, and ` + "`--write`" + ` merges them into [results.json](benchmarks/results.json) and writes this
 page, its plots, and the figures in the other pages. Each measurement runs in a PID namespace
-and on a tmpfs of its own.
+and on a tmpfs of its own. Supervisors written in Go aren't among the peers: no release of one
+could be installed where this ran.
 
 `
 
@@ -234,7 +235,8 @@ what happens to those who supervise them. *kept*: nothing is left, and no zombie
 cell says how many processes of the application are left when the peer has ended, or that it
 hasn't ended 8 seconds after it was told to. Peers that have one were given a stop timeout of
 a second. ` + "`foster up`" + ` was given a grace of a second: with its default, an hour, applications outlive
-it until the next one takes them over.
+it until the next one takes them over. ` + "`foster init`" + ` is made to be process 1, with which the kernel
+ends all others; here it isn't, and nobody is left to end them when it is killed.
 
 `
 

@@ -31,8 +31,14 @@ func plots(folder string, r Results) (map[string]string, error) {
 	return files, nil
 }
 
-// fosterColor marks foster in all plots.
-var fosterColor = color.RGBA{R: 0xc0, A: 0xff}
+// fosterColor marks foster in all plots; others are for its peers.
+var (
+	fosterColor = color.RGBA{R: 0xc0, A: 0xff}
+	others      = []color.Color{
+		color.RGBA{B: 0xb0, A: 0xff}, color.RGBA{G: 0x80, A: 0xff}, color.RGBA{R: 0x70, B: 0x90, A: 0xff}, color.RGBA{G: 0x90, B: 0xa0, A: 0xff},
+		color.RGBA{R: 0x90, G: 0x60, A: 0xff}, color.RGBA{R: 0x60, G: 0x60, B: 0x60, A: 0xff},
+	}
+)
 
 // points are medians with their quartiles at a number, or, for figures without one, at a
 // peer's place.
@@ -95,8 +101,8 @@ func growth(p *plot.Plot, r Results, f figure, sizes []int, peers []string) erro
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, numbers{}
 	}
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, numbers{}
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	p.Legend.Top = true
+	p.Legend.TextStyle.Font.Size, p.Legend.Padding = vg.Points(9), vg.Points(2)
 	p.Legend.Left = !f.falls(r)
 	for i, peer := range peers {
 		var line points
@@ -112,11 +118,11 @@ func growth(p *plot.Plot, r Results, f figure, sizes []int, peers []string) erro
 		if err != nil {
 			return err
 		}
-		curve.Color, dots.Color, dots.Shape = plotutil.Color(i), plotutil.Color(i), plotutil.Shape(i)
-		curve.Dashes = plotutil.Dashes(i)
+		curve.Color, dots.Shape, curve.Dashes = others[i%len(others)], plotutil.Shape(i), plotutil.Dashes(i)
 		if isFoster(peer) {
-			curve.Width, curve.Color, dots.Color = vg.Points(2), fosterColor, fosterColor
+			curve.Width, curve.Color = vg.Points(2), fosterColor
 		}
+		dots.Color = curve.Color
 		bars, err := plotter.NewYErrorBars(line)
 		if err != nil {
 			return err
@@ -143,7 +149,11 @@ func places(p *plot.Plot, r Results, f figure, n int, peers []string) error {
 	for i, peer := range peers {
 		s, _ := r.find(f.name, peer, n)
 		var one points
-		one.add(float64(len(peers)-1-i), spread(s.Values), unit)
+		value := spread(s.Values)
+		if base, ok := r.find(f.name, f.base, n); ok && f.shown == "" { // as in the table
+			value, unit = ratio(s, base), 1
+		}
+		one.add(float64(len(peers)-1-i), value, unit)
 		if len(one.XYs) == 0 {
 			continue
 		}
@@ -153,7 +163,7 @@ func places(p *plot.Plot, r Results, f figure, n int, peers []string) error {
 		if err != nil {
 			return err
 		}
-		dot.Shape, dot.Radius, dot.Color = draw.CircleGlyph{}, vg.Points(4), plotutil.Color(2)
+		dot.Shape, dot.Radius, dot.Color = draw.CircleGlyph{}, vg.Points(4), others[0]
 		if isFoster(peer) {
 			dot.Color = fosterColor
 		}

@@ -26,7 +26,7 @@ type figure struct {
 }
 
 // order is the order of the rows in the table.
-var order = []string{"start", "library", "started", "restart", "notice", "memory", "tree", "stop", "reap", "table", "logs", "size"}
+var order = []string{"start", "library", "started", "restart", "notice", "memory", "tree", "stop", "reap", "table", "snapshot", "logs", "size"}
 
 var rows map[string]row
 
@@ -68,11 +68,11 @@ func init() {
 		"memory": {
 			figures: []figure{
 				{name: "memory-pss", title: "Memory of a supervisor for each idle application (PSS)", base: "runit", unit: "applications", shown: "KiB",
-					why: "The base of two Go programs is some megabytes, which few applications have to share."},
+					why: "The base of two Go programs is some megabytes, which few applications have to share. supervisord is one process that holds no tree: with many applications it takes less."},
 				{name: "memory-private", title: "Memory of a supervisor for each idle application (private)", base: "runit", unit: "applications", shown: "KiB",
-					why: "The same: the heap and the runtime of two Go programs."},
+					why: "The same: the heap and the runtime of two Go programs; supervisord holds no tree."},
 				{name: "memory-processes", title: "Processes of a supervisor", base: "runit", unit: "applications", shown: " ",
-					why: "foster has its supervisor and shims, where one process could do; each of the first ones keeps many trees."},
+					why: "The shims are processes of their own, so that they outlive a supervisor that is killed. supervisord and pm2 have none, and lose their applications then."},
 				{name: "wakeups", title: "Wake-ups of an idle supervisor in a minute", base: "runit", unit: "applications", shown: " ",
 					why: "foster looks at clocks of its own: probes, schedules, and a runtime that collects garbage now and then."},
 			},
@@ -107,6 +107,12 @@ func init() {
 					why: "The start of a Go program, where processes are few."},
 			},
 			peers: []string{"ps", "foster ps"}, sizes: []int{30, 300, 3000}, quick: []int{30, 300}, rounds: 10, together: true, timeout: time.Minute, work: measureTable,
+		},
+		"snapshot": {
+			figures: []figure{{name: "snapshot", title: "The process table read by a program: CPU", base: "ps -e", unit: "processes",
+				why: "Each further field is a further file to read of each process."}},
+			peers: []string{"ps -e", "prometheus/procfs", "proc.Take(0)", "proc.Take(Owner)", "proc.Take(Owner + Args)", "proc.Take, all fields"},
+			sizes: []int{50, 500, 5000}, quick: []int{50}, rounds: 5, together: true, timeout: time.Minute, work: measureSnapshot,
 		},
 		"logs": {
 			figures: []figure{

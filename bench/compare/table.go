@@ -141,7 +141,7 @@ func (r *Results) why(f figure) string {
 }
 
 func isFoster(peer string) bool {
-	return strings.HasPrefix(peer, "foster") && peer != "foster version" || strings.HasPrefix(peer, "library")
+	return strings.HasPrefix(peer, "foster") && peer != "foster version" || strings.HasPrefix(peer, "library") || strings.HasPrefix(peer, "proc.")
 }
 
 // zooGrid has a peer a line, a scene a column.

@@ -25,13 +25,6 @@ func TestMain(m *testing.M) {
 		captureUntilKilled(dir)
 		return
 	}
-	if dir := os.Getenv(benchVariable); dir != "" {
-		if err := captureStdin(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
 	leaktest.Main(m)
 }
 
