@@ -41,13 +41,13 @@ func main() {
 
 // options are what the command line says.
 type options struct {
-	only       []string
-	rounds     int
-	quick      bool
-	output     string
-	write, add bool
-	pages      bool
-	progress   io.Writer
+	only         []string
+	rounds, most int
+	quick        bool
+	output       string
+	write, add   bool
+	pages        bool
+	progress     io.Writer
 }
 
 func parse(arguments []string, stderr io.Writer) (o options, err error) {
@@ -55,6 +55,7 @@ func parse(arguments []string, stderr io.Writer) (o options, err error) {
 	flags.SetOutput(stderr)
 	only := flags.String("only", "", "measure only these `rows`, as in start,zoo; all are "+strings.Join(order, ", ")+", zoo")
 	flags.IntVar(&o.rounds, "rounds", 0, "measure each so many `times`; 0: as often as its spread needs")
+	flags.IntVar(&o.most, "most", 10_000, "leave out numbers of processes, applications and so on above this `number`")
 	flags.BoolVar(&o.quick, "quick", false, "small numbers, one round: shows that all works, and measures nothing well")
 	flags.StringVar(&o.output, "o", "text", "what to print: text or json")
 	flags.BoolVar(&o.write, "write", false, "merge the results into doc/benchmarks/results.json, and write the pages")
@@ -208,17 +209,21 @@ func measure(ctx context.Context, o options, commit string) (Results, int) {
 		}
 		r := rows[name]
 		peers := slices.DeleteFunc(slices.Clone(r.peers), func(p string) bool { return needs(p) != "" && !has(needs(p)) })
-		sizes, rounds := r.sizes, r.rounds
-		if o.quick {
-			sizes, rounds = r.quick, 1
-		}
-		if len(sizes) == 0 {
-			sizes = []int{0}
-		}
-		if o.rounds > 0 {
-			rounds = o.rounds
+		sizes := r.numbers()
+		if o.quick && len(r.quick) > 0 {
+			sizes = r.quick
 		}
 		for _, n := range sizes {
+			if n > o.most {
+				continue
+			}
+			rounds := r.times(n)
+			if o.quick {
+				rounds = 1
+			}
+			if o.rounds > 0 {
+				rounds = o.rounds
+			}
 			gone := map[string]bool{} // peers that failed: a round without them would be paired with another's
 			for i := range rounds {
 				fmt.Fprintf(o.progress, "%s %d: round %d of %d\n", name, n, i+1, rounds)

@@ -25,6 +25,22 @@ type figure struct {
 	why    string // why foster isn't first
 }
 
+// numbers are the sizes, or 0 where there are none.
+func (r row) numbers() []int {
+	if len(r.sizes) == 0 {
+		return []int{0}
+	}
+	return r.sizes
+}
+
+// times is how many rounds there are for a number: large ones take long, and vary little.
+func (r row) times(n int) int {
+	if n >= 1000 {
+		return min(r.rounds, 3)
+	}
+	return r.rounds
+}
+
 // order is the order of the rows in the table.
 var order = []string{"start", "library", "started", "restart", "notice", "memory", "tree", "stop", "reap", "table", "snapshot", "logs", "size"}
 
@@ -52,11 +68,11 @@ func init() {
 				{name: "started-all", title: "A supervisor starts applications: until all run", base: "s6", unit: "applications",
 					why: "With few applications, the start of two Go programs is most of the time. With many, each is entered into a journal before it is started, and gets pipes for its log."},
 			},
-			peers: supervised, sizes: []int{1, 10, 100, 1000}, quick: []int{1, 10}, rounds: 7, timeout: 90 * time.Second, work: measureStarted,
+			peers: supervised, sizes: []int{1, 10, 100, 1000}, quick: []int{1, 10}, rounds: 5, timeout: 90 * time.Second, work: measureStarted,
 		},
 		"restart": {
 			figures: []figure{{name: "restart", title: "An application is killed: until it runs again", base: "runit",
-				why: "Before a restart foster proves the old tree empty and writes the event down."}},
+				why: "Before a restart foster proves the old tree empty and writes the event down. s6 and supervisord wait a second first."}},
 			peers: []string{"runit", "s6", "daemontools", "supervisord", "pm2", "foster up"}, rounds: 5, timeout: time.Minute, work: measureRestart,
 		},
 		"notice": {

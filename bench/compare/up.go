@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A project is applications below a supervisor. Each writes its PID into a FIFO, says a
+// A project is applications below a supervisor. Each writes its PID into a FIFO, may say a
 // line, and is sleep from then on.
 type project struct {
 	cmd   *exec.Cmd
@@ -25,18 +25,18 @@ type arrival struct {
 }
 
 const application = `echo $$ > %s/fifo
-echo started
+%s
 exec sleep ` + marker + "\n"
 
-// begin has a supervisor start n applications.
-func begin(t task, n int) (*project, error) {
+// begin has a supervisor start n applications, which do something else when they are up.
+func begin(t task, n int, then string) (*project, error) {
 	s := supervisorsByName[t.Peers[0]]
 	fifo := filepath.Join(t.Dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		return nil, err
 	}
 	script := "app-" + marker + ".sh"
-	if err := write(t.Dir, script, fmt.Sprintf(application, t.Dir)); err != nil {
+	if err := write(t.Dir, script, fmt.Sprintf(application, t.Dir, then)); err != nil {
 		return nil, err
 	}
 	var apps []app
@@ -93,7 +93,7 @@ func (p *project) all(n int) (first, last time.Duration, err error) {
 
 // measureStarted is from the start of a supervisor until its applications run.
 func measureStarted(t task) ([]sample, error) {
-	p, err := begin(t, t.N)
+	p, err := begin(t, t.N, "")
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func measureStarted(t task) ([]sample, error) {
 
 // measureMemory is what all processes of a supervisor take, for each idle application.
 func measureMemory(t task) ([]sample, error) {
-	p, err := begin(t, t.N)
+	p, err := begin(t, t.N, "echo started")
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func measureMemory(t task) ([]sample, error) {
 
 // measureRestart kills an application, and measures until it runs again.
 func measureRestart(t task) ([]sample, error) {
-	p, err := begin(t, 1)
+	p, err := begin(t, 1, "")
 	if err != nil {
 		return nil, err
 	}
