@@ -65,7 +65,7 @@ func TestTheKeptResultsHaveEveryRow(t *testing.T) {
 		for _, f := range row.figures {
 			for _, peer := range row.peers {
 				for _, n := range row.numbers() {
-					if n > most(peer) {
+					if n > row.most(peer) {
 						continue
 					}
 					if s, ok := r.find(f.name, peer, n); !ok || len(s.Values) < min(row.times(n), 3) {

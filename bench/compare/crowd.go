@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -204,6 +205,16 @@ func measureReap(t task) ([]sample, error) {
 	}
 	if err := send(syscall.SIGSTOP); err != nil {
 		return nil, err
+	}
+	if !until(10*time.Second, func() bool { // a thread that runs stops a little later
+		for _, p := range processes() {
+			if slices.Contains(suspended, p.pid) && p.state != 'T' {
+				return false
+			}
+		}
+		return true
+	}) {
+		return nil, fmt.Errorf("%s can't be suspended", peer)
 	}
 	if err := os.WriteFile(filepath.Join(t.Dir, "go"), []byte("go\n"), 0); err != nil {
 		return nil, err

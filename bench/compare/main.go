@@ -231,7 +231,7 @@ func measure(ctx context.Context, o options, commit string) (Results, int) {
 				if !r.together {
 					groups = nil
 					for _, p := range peers {
-						if n <= most(p) && !gone[p] {
+						if n <= r.most(p) && !gone[p] {
 							groups = append(groups, []string{p})
 						}
 					}

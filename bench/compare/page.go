@@ -134,7 +134,7 @@ var keys = []struct {
 	{"`foster up` with 100 applications: until the first runs", "started-first", []string{"foster up"}, []int{100}},
 	{"a tree of 1,000 processes is ended: subreaper, cgroup, PID namespace", "stop", []string{"foster, subreaper", "foster, cgroup", "foster, pidns"}, []int{1000}},
 	{"`foster ps`, CPU, 3,000 processes", "table-cpu", []string{"foster ps"}, []int{3000}},
-	{"logs, throughput: in the background, on a terminal", "logs-throughput", []string{"foster up, in the background", "foster up, on a terminal"}, []int{200}},
+	{"logs, throughput: in the background, on a terminal", "logs-throughput", []string{"foster up, in the background", "foster up, on a terminal"}, []int{100}},
 }
 
 // summary has one line for each key figure.
