@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/foster-init/foster/internal/contain"
+	"github.com/foster-init/foster/internal/procfs"
+	"github.com/foster-init/foster/internal/shim"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -74,6 +78,9 @@ func (e *remoteError) Unwrap() error { return e.errno }
 // sent for another reason.
 func (s *starter) send() (wire.Message, error) {
 	s.msg.Containment = s.level
+	if s.parks {
+		return s.sendParked()
+	}
 	fds := []int{int(s.cwd.Fd())}
 	s.msg.CgroupPath = ""
 	if s.cgroup != nil {
@@ -106,6 +113,43 @@ func (s *starter) send() (wire.Message, error) {
 	return answer, nil
 }
 
+// sendParked starts the program with a shim that is parked, and waits for the answer.
+func (s *starter) sendParked() (wire.Message, error) {
+	if s.shim != nil {
+		s.shim.Close() // of a start that failed
+		s.shim = nil
+	}
+	f := shim.Files{Terminal: s.terminal, Owner: s.owner, Listener: s.listener, Kept: s.cmd.Keep}
+	files := s.files
+	for i := range len(s.files) + len(s.msg.Closed) {
+		if slices.Contains(s.msg.Closed, i) {
+			f.Program = append(f.Program, nil)
+			continue
+		}
+		f.Program, files = append(f.Program, files[0]), files[1:]
+	}
+	s.msg.CgroupPath = ""
+	if s.cgroup != nil {
+		f.Cgroup, s.msg.CgroupPath = s.cgroup.Dir, s.cgroup.Path
+	}
+	if s.listener != nil {
+		f.Journal = s.registered.record.File()
+	}
+	for _, out := range s.cmd.kept {
+		f.Outputs = append(f.Outputs, out.r)
+	}
+	p, err := shim.LaunchParked(s.msg, f)
+	if err != nil {
+		return nil, err
+	}
+	s.shim = p
+	answer, err := p.Receive()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCutOff, err)
+	}
+	return answer, nil
+}
+
 // unsent tells a shim that is gone from a message that can't be sent, with a file that is
 // closed, say.
 func unsent(err error) error {
@@ -132,7 +176,22 @@ func (s *starter) nameLeader() error {
 		}
 	}
 	sys.CloseAll(fds)
+	if s.parks {
+		s.noteStart()
+	}
 	return nil
+}
+
+// noteStart finds out when the leader began, and writes down what a shim that is parked can't.
+func (s *starter) noteStart() {
+	leader := wire.Member{PID: s.started.PID, Name: filepath.Base(s.cmd.Path)}
+	if stat, err := procfs.Read(s.leader); err == nil && stat.PPID == s.shim.PID {
+		leader.Start, leader.Group, leader.Session = stat.Start, stat.PGID, stat.Session
+	}
+	s.started.Start = leader.Start
+	if s.registered != nil {
+		s.roll = shim.NewRoll(s.registered.record, wire.Member{PID: s.shim.PID, Start: startOf(s.shim.PID)}, leader)
+	}
 }
 
 func receive[M wire.Message](conn *wire.Conn) (M, error) {

@@ -23,6 +23,8 @@ type owner struct {
 	start  uint64 // the leader's start time in clock ticks
 
 	registered *registration
+	roll       *shim.Roll  // nil: there is nothing to write
+	rollDue    *time.Timer // when it's called next
 	kept       []*output
 
 	messages    chan message
@@ -104,6 +106,8 @@ func (o *owner) run() {
 			o.handle(m)
 		case r := <-o.tree.requests:
 			o.serve(r)
+		case <-timerChan(o.rollDue):
+			o.callRoll()
 		case err := <-o.copied:
 			o.outputEnded(err)
 		case err := <-o.read:
@@ -139,6 +143,21 @@ func (o *owner) run() {
 	o.finish()
 }
 
+func timerChan(t *time.Timer) <-chan time.Time {
+	if t == nil {
+		return nil
+	}
+	return t.C
+}
+
+// callRoll writes down who is in the tree, which a shim does once it's awake.
+func (o *owner) callRoll() {
+	if o.shim.IsParked() && !o.over {
+		level, _, _ := o.exit.Containment.level() // it was valid
+		o.rollDue.Reset(o.roll.Call(new(contain.Table).List(level, o.tree.shimPID, o.tree.leader, "")))
+	}
+}
+
 func closeInputs(c *Cmd) {
 	for _, in := range c.inputs {
 		in.w.Close()
@@ -167,7 +186,7 @@ func (o *owner) next() (wire.Message, error) {
 		o.early = o.early[1:]
 		return m, nil
 	}
-	return o.shim.Conn.Receive()
+	return o.shim.Receive()
 }
 
 func (o *owner) event(e Event) { o.tree.log.add(e) }

@@ -74,7 +74,7 @@ func (s *starter) tryRegistration() (*os.File, error) {
 	e := &wire.Entry{
 		ID: s.id, At: time.Now(), Containment: s.level, Owner: s.msg.Owner, Command: s.msg.Args,
 		SocketPath: journal.SocketPath(runtime, s.id), Stop: s.msg.OwnerGone, Keep: s.cmd.KeepExit,
-		Shim: wire.Member{PID: s.shim.PID, Start: s.shimStart()}, ShimSelf: s.level == wire.PIDNS,
+		Shim: s.shimMember(), ShimSelf: s.level == wire.PIDNS,
 		Many: s.shared != nil,
 	}
 	if s.cgroup != nil {
@@ -91,6 +91,14 @@ func (s *starter) tryRegistration() (*os.File, error) {
 		listener, err = sys.Listen(e.SocketPath)
 	}
 	return listener, err
+}
+
+// shimMember is the shim, where there is one yet.
+func (s *starter) shimMember() wire.Member {
+	if s.shim == nil {
+		return wire.Member{}
+	}
+	return wire.Member{PID: s.shim.PID, Start: s.shimStart()}
 }
 
 // shimStart is when the shim was started, by which it is told from a later process of its

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/foster-init/foster/internal/contain"
 	"github.com/foster-init/foster/internal/procfs"
@@ -77,6 +78,8 @@ type starter struct {
 	terminal *os.File
 	cgroup   *contain.Cgroup
 	shim     *shim.Process
+	parks    bool        // by a shim that is parked
+	roll     *shim.Roll  // nil: the shim writes to the journal by itself
 	shared   *sharedShim // which shim is one of; nil: it holds this tree alone
 	started  *wire.Started
 	leader   int
@@ -218,8 +221,20 @@ func (s *starter) launch() (err error) {
 	return s.launchNew()
 }
 
+// parkShims has the shims of this program be parked: see internal/stub. It is for tests as long
+// as a shim at a limit of processes can't be sure to wake.
+var parkShims = false
+
 // launchNew starts a shim, and makes ready what it will need while it comes up.
 func (s *starter) launchNew() (err error) {
+	if parkShims && !shim.IsInside() && shim.CanPark(s.msg) {
+		err := s.launchParked()
+		if !errors.Is(err, shim.ErrNoStub) {
+			return err
+		}
+		s.parks = false
+		s.abandon()
+	}
 	stage, explain := StageShim, func(err error) error { return err }
 	if s.level == wire.PIDNS {
 		stage, explain = StageContainment, pidnsError
@@ -238,6 +253,24 @@ func (s *starter) launchNew() (err error) {
 	}
 	err = s.request()
 	if errors.Is(err, errShimGone) {
+		if err := s.emptyAfterShim(err); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// launchParked starts the program with a shim that is parked.
+func (s *starter) launchParked() error {
+	s.parks = true
+	if err := s.contain(); err != nil {
+		return err
+	}
+	if err := s.register(); err != nil {
+		return err
+	}
+	err := s.request()
+	if errors.Is(err, errShimGone) && s.shim != nil {
 		if err := s.emptyAfterShim(err); err != nil {
 			return err
 		}
@@ -362,6 +395,9 @@ func (s *starter) tree() *Tree {
 	o.shim, o.cgroup, o.start, o.registered = s.shim, s.cgroup, s.started.Start, s.registered
 	if o.shared = s.shared; o.shared != nil {
 		t.shared = s.cgroup.Path
+	}
+	if s.roll != nil && (s.level == wire.Group || s.level == wire.Subreaper) {
+		o.roll, o.rollDue = s.roll, time.NewTimer(shim.FirstRoll)
 	}
 	t.log.add(Event{Time: t.started, Kind: EventStarted})
 	if s.cmd.taken != nil {

@@ -80,7 +80,7 @@ const module = "github.com/foster-init/foster"
 var layers = []string{
 	"bench/campaign", "examples/stack", "cmd/foster", "cmd/foster-init", "internal/pid1", "internal/supervise", "internal/api", "internal/importer", "internal/config",
 	"internal/logs", "internal/history", "internal/probe", "internal/schedule", "internal/watch", "internal/activate", "client", "internal/frames",
-	".", "proc", "internal/control", "internal/shim", "internal/journal",
+	".", "proc", "internal/control", "internal/shim", "internal/stub", "internal/journal",
 	"internal/contain", "internal/procfs", "internal/wire", "internal/units", "internal/escape", "internal/aging", "internal/sys",
 }
 

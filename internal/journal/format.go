@@ -213,6 +213,9 @@ func parse(b []byte) (c content, err error) {
 	if c.half && c.life == nil {
 		return c, errTornLife
 	}
+	if c.life != nil && c.life.Shim.PID != 0 {
+		c.entry.Shim = c.life.Shim // it wasn't known before the start
+	}
 	return c, nil
 }
 

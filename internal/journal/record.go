@@ -31,6 +31,17 @@ type Record struct {
 // nothing is written of a life.
 func Adopt(f *os.File) *Record { return &Record{f: f, looked: true} }
 
+// Resume takes over the open file of a record in which another process may have written, and
+// gives what is known of the tree's life; nil: nothing.
+func Resume(f *os.File) (*Record, *wire.Life) {
+	r := &Record{f: f}
+	c, err := r.read()
+	if err != nil {
+		return r, nil
+	}
+	return r, c.life
+}
+
 // File is the open file, to be passed on with its lock.
 func (r *Record) File() *os.File { return r.f }
 

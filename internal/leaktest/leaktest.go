@@ -248,7 +248,7 @@ func goroutines() (left []string) {
 }
 
 // descriptors lists what is open, by number and target. The runtime's own are
-// opened when they're first needed, and left out.
+// opened when they are first needed, as is the stub that starts shims, and left out.
 func descriptors(t testing.TB) map[string]string {
 	t.Helper()
 	open := map[string]string{}
@@ -258,7 +258,7 @@ func descriptors(t testing.TB) map[string]string {
 	}
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err != nil || strings.Contains(target, "eventpoll") || strings.Contains(target, "eventfd") {
+		if err != nil || strings.Contains(target, "eventpoll") || strings.Contains(target, "eventfd") || strings.HasPrefix(target, "/memfd:foster-shim ") {
 			continue
 		}
 		open[e.Name()] = target

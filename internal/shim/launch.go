@@ -24,6 +24,7 @@ type Process struct {
 	PID  int
 
 	process *os.Process
+	parked  *parked       // nil: it was awake from the beginning
 	inside  chan struct{} // closed at its end, where it is this process: see RunInside
 	reap    sync.Once
 	status  atomic.Int32 // how it exited, once it was reaped; 0: not known, or in the orderly way
@@ -91,28 +92,34 @@ func launch(mode string) (*Process, error) {
 	if mode == modePIDNS {
 		attrs = pidnsAttrs()
 	}
-	var p *os.Process
-	launching.RLock()
-	for _, attr := range attrs {
-		p, err = sys.StartProcess(exe, []string{argv0Shim, mode}, &os.ProcAttr{
+	p, err := startShim(attrs, func(attr *syscall.SysProcAttr) (*os.Process, error) {
+		return sys.StartProcess(exe, []string{argv0Shim, mode}, &os.ProcAttr{
 			Dir:   "/",
 			Env:   Env,
 			Files: []*os.File{null, null, null, theirs},
 			Sys:   attr,
 		})
-		if !errors.Is(err, syscall.EPERM) {
+	})
+	if err != nil {
+		mine.Close()
+		return nil, err
+	}
+	return &Process{Conn: wire.NewConn(mine), PID: p.Pid, process: p}, nil
+}
+
+// startShim starts a shim in the first of these ways that is permitted.
+func startShim(attrs []*syscall.SysProcAttr, start func(*syscall.SysProcAttr) (*os.Process, error)) (p *os.Process, err error) {
+	launching.RLock()
+	defer launching.RUnlock()
+	for _, attr := range attrs {
+		if p, err = start(attr); !errors.Is(err, syscall.EPERM) {
 			break
 		}
 	}
 	if err == nil {
 		living.Store(p.Pid, nil)
 	}
-	launching.RUnlock()
-	if err != nil {
-		mine.Close()
-		return nil, err
-	}
-	return &Process{Conn: wire.NewConn(mine), PID: p.Pid, process: p}, nil
+	return p, err
 }
 
 // runtimeThreads is how many threads a program of Go has before it asks for any, at most.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/foster-init/foster/internal/journal"
+	"github.com/foster-init/foster/internal/procfs"
 	"github.com/foster-init/foster/internal/sys"
 	"github.com/foster-init/foster/internal/wire"
 )
@@ -19,8 +20,19 @@ type record struct {
 	wait  time.Duration // until the next look at who is there
 }
 
-func newRecord(file *os.File) *record {
-	return &record{entry: journal.Adopt(file), wait: firstRoll}
+// newRecord takes over the entry of a tree that is about to be started, or that was started by a
+// stub.
+func newRecord(file *os.File, began bool) *record {
+	r := &record{wait: firstRoll}
+	if !began {
+		r.entry = journal.Adopt(file)
+		return r
+	}
+	var life *wire.Life
+	if r.entry, life = journal.Resume(file); life != nil {
+		r.life = *life
+	}
+	return r
 }
 
 // How long after its start a tree's members are looked for, and how long at most between
@@ -63,9 +75,13 @@ func (s *server) noteStart() {
 	if r == nil {
 		return
 	}
-	r.life.Leader = s.terms.leader
-	r.life.Members = []wire.Member{s.terms.leader}
-	r.write()
+	if r.life.Leader.PID == s.terms.leader.PID {
+		s.terms.leader = r.life.Leader // it may have ended since
+	} else {
+		r.life.Leader = s.terms.leader
+		r.life.Members = []wire.Member{s.terms.leader}
+		r.write()
+	}
 	if c := s.terms.start.Containment; c == wire.Subreaper || c == wire.Group {
 		s.roll.Reset(r.wait)
 	}
@@ -76,8 +92,19 @@ func (s *server) callRoll() {
 	if s.held == nil || s.terms == nil || s.terms.record == nil {
 		return
 	}
-	r, others := s.terms.record, false
-	if list, err := s.held.tree.Members(); err == nil {
+	r := s.terms.record
+	list, err := s.held.tree.Members()
+	s.roll.Reset(r.call(list, err))
+	if r.wait > restRoll {
+		sys.GiveBackMemory() // a look at all of /proc takes some MiB
+	}
+}
+
+// call writes down who is there, if others are than before, and gives the time until the next
+// look.
+func (r *record) call(list []procfs.Stat, err error) time.Duration {
+	others := false
+	if err == nil {
 		found := r.life.Members[:0:0]
 		for _, m := range list {
 			found = append(found, wire.Member{PID: m.PID, Start: m.Start, Group: m.PGID, Session: m.Session})
@@ -88,11 +115,26 @@ func (s *server) callRoll() {
 		}
 	}
 	r.wait = nextRoll(r.wait, others)
-	s.roll.Reset(r.wait)
-	if r.wait > restRoll {
-		sys.GiveBackMemory() // a look at all of /proc takes some MiB
-	}
+	return r.wait
 }
+
+// Roll is what the owner's side writes to the journal as long as the shim is parked.
+type Roll struct{ record }
+
+// NewRoll writes down the leader and the shim. The next look at who is there is due after
+// FirstRoll.
+func NewRoll(entry *journal.Record, shim, leader wire.Member) *Roll {
+	r := &Roll{record{entry: entry, wait: firstRoll}}
+	r.life = wire.Life{Shim: shim, Leader: leader, Members: []wire.Member{leader}}
+	r.write()
+	return r
+}
+
+// FirstRoll is how long after a start it is looked first who is there.
+const FirstRoll = firstRoll
+
+// Call writes down who is there, and gives the time until the next look.
+func (r *Roll) Call(list []procfs.Stat, err error) time.Duration { return r.call(list, err) }
 
 func (s *server) noteLeaderEnd(m *wire.LeaderEnded) {
 	if r := s.terms.record; r != nil {

@@ -46,7 +46,7 @@ func TestTheRollOfAnIdleTree(t *testing.T) {
 			t.Cleanup(func() { entry.Close() })
 			s := &server{loop: newLoop(), machine: Machine{State: Running}, held: &holding{tree: familiar{}}}
 			s.roll = s.newClock(s.callRoll)
-			s.terms = &terms{start: &wire.Start{Containment: level}, record: newRecord(entry.File())}
+			s.terms = &terms{start: &wire.Start{Containment: level}, record: newRecord(entry.File(), false)}
 			defer s.roll.Stop()
 			if s.noteStart(); (s.roll.timer != nil) != called {
 				t.Fatalf("it will be called: %v, want %v", s.roll.timer != nil, called)

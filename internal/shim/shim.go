@@ -34,6 +34,7 @@ const (
 	modeTree  = "tree"
 	modeMany  = "many"
 	modePIDNS = "pidns"
+	modeAwake = "awake" // it was parked: see park_linux.go
 
 	shimSocket = 3
 )
@@ -45,6 +46,9 @@ const (
 // goroutine of the program: the goroutine that initialises runs on the main
 // thread.
 func Main() {
+	if len(os.Args) == 5 && os.Args[0] == argv0Shim && os.Args[1] == modeAwake {
+		os.Exit(awake(os.Args[2], os.Args[3], os.Args[4]))
+	}
 	if len(os.Args) != 2 {
 		return
 	}

@@ -77,7 +77,7 @@ func (t *terms) open(m *wire.Start, f *forker) (err error) {
 		if err != nil {
 			return err
 		}
-		t.record = newRecord(file)
+		t.record = newRecord(file, m.Began > 0)
 	}
 	if m.Lease.Time > 0 {
 		if t.leaseAlarm, err = sys.NewAlarm(m.Lease.Suspend); err != nil {
@@ -104,15 +104,23 @@ func (s *server) begin(t *terms, leader wire.Member) {
 		go s.hear(t.notify, t.users())
 		go s.ringing(t.watchdog)
 		if t.start.Watchdog > 0 {
-			_ = t.watchdog.Set(t.start.Watchdog) // the call that made it has worked
+			_ = t.watchdog.Set(t.start.Watchdog - s.age()) // the call that made it has worked
 		}
 	}
 	if t.leaseAlarm != nil {
-		t.lease = newLease(t.start.Lease, t.now())
+		t.lease = newLease(t.start.Lease, t.now()-s.age())
 		go s.ringing(t.leaseAlarm)
 		s.setLease()
 	}
 	s.noteStart()
+}
+
+// age is how long ago the leader was started, where that was by a stub.
+func (s *server) age() time.Duration {
+	if began := s.terms.start.Began; began > 0 {
+		return s.terms.now() - began
+	}
+	return 0
 }
 
 func (t *terms) now() time.Duration { return sys.Now(t.start.Lease.Suspend) }

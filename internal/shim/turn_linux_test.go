@@ -190,7 +190,7 @@ func TestNothingIsLeftOfATreeThatEndsWithItsOwner(t *testing.T) {
 			}
 			s := &server{loop: newLoop(), machine: Machine{State: Running}, clients: map[*client]bool{}}
 			mine := create()
-			s.terms = &terms{start: start, record: newRecord(mine.File())}
+			s.terms = &terms{start: start, record: newRecord(mine.File(), false)}
 			s.held = &holding{tree: deserted{}, leaderDone: true}
 			side, far := guestOf(t, s)
 			if s.side = side; tt.gone {

@@ -29,6 +29,12 @@ func openWrites(list []wire.Write) (writes, *failure) {
 	return w, nil
 }
 
+func (w writes) close() {
+	for _, f := range w.files {
+		f.Close()
+	}
+}
+
 // write may bring this process to a limit on its threads, which Go's scheduler would
 // answer with a panic. So it's kept from making more: there is one processor left, and
 // it isn't given away by a call that the scheduler sees.

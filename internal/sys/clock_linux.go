@@ -14,6 +14,9 @@ func clockID(suspend bool) int {
 	return unix.CLOCK_MONOTONIC
 }
 
+// ClockID is the number of the clock that [Now] reads.
+func ClockID(suspend bool) uint32 { return uint32(clockID(suspend)) }
+
 // Now is the time since the machine was started; with suspend, the time that it was
 // suspended counts (clock_gettime(2), CLOCK_BOOTTIME, else CLOCK_MONOTONIC).
 func Now(suspend bool) time.Duration {

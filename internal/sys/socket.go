@@ -160,6 +160,9 @@ func CloseAll(fds []int) {
 	}
 }
 
+// CloseOnExec has a descriptor closed when this process executes another program.
+func CloseOnExec(fd int) { unix.CloseOnExec(fd) }
+
 // IsSocket says whether fd is open and a socket.
 func IsSocket(fd int) bool {
 	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)

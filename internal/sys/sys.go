@@ -70,6 +70,18 @@ func StartProcess(name string, argv []string, attr *os.ProcAttr) (*os.Process, e
 	return os.StartProcess(name, argv, attr)
 }
 
+// StartChild is StartProcess with descriptors that stay in the mode in which they are.
+func StartChild(path string, argv []string, attr *syscall.ProcAttr) (*os.Process, error) {
+	if err := fault("startprocess"); err != nil {
+		return nil, err
+	}
+	pid, err := syscall.ForkExec(path, argv, attr)
+	if err != nil {
+		return nil, &os.PathError{Op: "fork/exec", Path: path, Err: err}
+	}
+	return os.FindProcess(pid) // an unreaped child: by handle
+}
+
 // Exec replaces this process; it returns only on failure.
 func Exec(argv0 string, argv, env []string) error {
 	return syscall.Exec(argv0, argv, env)

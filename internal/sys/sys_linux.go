@@ -279,6 +279,19 @@ func SameExecutable(pid int) bool {
 // where its file was replaced or removed since.
 func Executable() (string, error) { return "/proc/self/exe", nil }
 
+// OpenExecutable is a handle on this program's executable, by which it can be executed also
+// where its name is another file's by then.
+func OpenExecutable() (*os.File, error) {
+	if err := fault("openexe"); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	return os.NewFile(uintptr(fd), "executable"), nil
+}
+
 // OpenWorkingDir opens the working directory as a handle for [Fchdir]; it needs
 // no right to read it.
 func OpenWorkingDir() (*os.File, error) {

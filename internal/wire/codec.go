@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -116,6 +117,14 @@ func (c *codec) string(tag uint64, v *string) {
 		}
 	} else if b, ok := c.last(tag); ok {
 		*v = string(b)
+	}
+}
+
+func (c *codec) bytes(tag uint64, v *[]byte) {
+	if !c.decoding {
+		c.put(tag, *v)
+	} else if b, ok := c.last(tag); ok {
+		*v = slices.Clone(b)
 	}
 }
 

@@ -30,6 +30,7 @@ func (*Notified) kind() kind    { return kindNotified }
 func (*OwnerNews) kind() kind   { return kindOwner }
 func (*Stopping) kind() kind    { return kindStopping }
 func (*LetGo) kind() kind       { return kindLetGo }
+func (*Parked) kind() kind      { return kindParked }
 func (*Entry) kind() kind       { return kindEntry }
 func (*Life) kind() kind        { return kindLife }
 
@@ -75,6 +76,8 @@ func (m *Start) fields(c *codec) {
 	c.bool(35, &m.Confirm)
 	one(c, 36, &m.Attr, (*Attr).fields)
 }
+
+func (m *Parked) fields(c *codec) { c.bytes(1, &m.State) }
 
 func (a *Attr) fields(c *codec) {
 	c.string(1, &a.Chroot)
@@ -290,6 +293,7 @@ func (m *Life) fields(c *codec) {
 	c.bool(5, &m.Done)
 	one(c, 6, &m.End, (*Ended).fields)
 	c.string(7, &m.Cause)
+	one(c, 8, &m.Shim, (*Member).fields)
 }
 
 func (v *Write) fields(c *codec) {

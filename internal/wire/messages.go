@@ -39,6 +39,8 @@ const (
 	kindStopping kind = 77
 	kindLetGo    kind = 78
 
+	kindParked kind = 40 // as in internal/stub/c/stub.h
+
 	kindEntry kind = 129
 	kindLife  kind = 130
 )
@@ -73,6 +75,7 @@ var kinds = map[kind]func() Message{
 	kindNotified: func() Message { return new(Notified) },
 	kindOwner:    func() Message { return new(OwnerNews) },
 	kindStopping: func() Message { return new(Stopping) },
+	kindParked:   func() Message { return new(Parked) },
 	kindEntry:    func() Message { return new(Entry) },
 	kindLife:     func() Message { return new(Life) },
 }
@@ -163,7 +166,11 @@ type Start struct {
 	Groups      []string      // folders of cgroups that are removed with the tree: see Writes
 	Confirm     bool          // what was told of its end is kept for another owner until a Confirm
 	Attr        Attr
+	Began       time.Duration // when, by the clock of its lease, a stub has started it; it isn't sent
 }
+
+// Parked is what a shim tells while it is parked: see package stub.
+type Parked struct{ State []byte }
 
 // Attr is what of syscall.SysProcAttr is passed on as it is.
 type Attr struct {

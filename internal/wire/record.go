@@ -48,4 +48,5 @@ type Life struct {
 	Done       bool
 	End        Ended
 	Cause      string // of a stop
+	Shim       Member // where it wasn't known yet when the entry was made
 }

@@ -118,6 +118,9 @@ func Frames(messages ...Message) (b []byte, err error) {
 // SendFrames writes what Frames has encoded.
 func (c *Conn) SendFrames(fds []int, b []byte) error { return sys.SendFiles(c.sock, b, fds) }
 
+// SendBytes writes what isn't a frame: the config of a stub.
+func (c *Conn) SendBytes(b []byte) error { return sys.SendFiles(c.sock, b, nil) }
+
 // TrySendFrames writes as much of it as can be without waiting, and gives the rest. The
 // descriptors have travelled unless all of it is left.
 func (c *Conn) TrySendFrames(fds []int, b []byte) (rest []byte, err error) {

@@ -17,6 +17,7 @@ var samples = []Message{
 	&Files{},
 	&Open{},
 	&Confirm{},
+	&Parked{State: []byte{1, 0, 2}},
 	&Start{
 		Path: "/bin/sh", Args: []string{"sh", "", "a b", "\xff\n"}, Env: []string{"A=1", "B="}, Dir: "x",
 		Files: 3, Closed: []int{4, 7}, Containment: Cgroup, CgroupPath: "/sys/fs/cgroup/x", Session: true, Foreground: true,
