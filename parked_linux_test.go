@@ -24,9 +24,6 @@ func init() { parkShims = os.Getenv(parkVariable) != "" }
 // TestPromisesHoldWhereShimsPark runs promises once more where each shim is a stub until there
 // is more to do than to reap.
 func TestPromisesHoldWhereShimsPark(t *testing.T) {
-	if parkShims {
-		t.Skip("it is run by itself")
-	}
 	names := []string{
 		"TestStopEndsLeaderAndGroup", "TestLeaderKilledRestStaysKnownAndIsStopped", "TestStopReapsDoubleForkedScrubbedGrandchild",
 		"TestMembersThatIgnoreSignalsAreEndedAfterTheTimeout", "TestOwnerKilledTreeIsEnded", "TestShimKilledLibraryEndsTree",

@@ -45,6 +45,8 @@ const (
 	KernelThreads Reason = "kernel threads that can be seen"
 	// A container may have none.
 	NoIPv6 Reason = "an address of IPv6 on the loopback"
+	// Another compiler gives other bytes, and who only builds foster needs none.
+	StubCompiler Reason = "the compiler that has built the stub"
 	// What is measured is many times slower under the race detector.
 	NotRaced Reason = "a build without the race detector"
 )
