@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,15 +169,20 @@ func TestAttachIsTheTerminalOfAnApplication(t *testing.T) {
 func TestAnotherUsersApplicationCannotReachTheTerminal(t *testing.T) {
 	leaktest.Check(t)
 	leaktest.Need(t, "root, to run as another user", needRoot())
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	said := filepath.Join(dir, "said")
 	path := inProject(t, `
 name: shut
 apps:
   other:
     user: "65534"
     working_dir: /
-    command: [sh, -c, '(: </dev/tty) 2>/dev/null && echo open || echo shut; exec sleep 1000']
+    command: [sh, -c, '(: </dev/tty) 2>/dev/null && echo open || echo shut; touch `+said+`; exec sleep 1000']
     hooks: {pre_start: [sh, -c, '! (: </dev/tty) 2>/dev/null'], timeout: 1m}
-    readiness_probe: {exec: {command: [sh, -c, '! (: </dev/tty) 2>/dev/null']}, period: 100ms, timeout: 1m}
+    readiness_probe: {exec: {command: [sh, -c, 'test -e `+said+` && ! (: </dev/tty) 2>/dev/null']}, period: 100ms, timeout: 1m}
     stop: {command: [sh, -c, '! (: </dev/tty) 2>/dev/null'], timeout: 1m}
   own: {command: [sh, -c, '(: </dev/tty) && echo open; sleep 1000'], depends_on: {other: {condition: process_healthy}}}
 `)
