@@ -294,7 +294,7 @@ func (w *world) judgeStatus() {
 		allowed[own] = true
 		allowed[1] = allowed[1] || w.c.option("loss") == "fail"
 	}
-	if w.facts.leaderKilled || w.facts.memberHarmed {
+	if w.facts.leaderKilled || w.facts.memberHarmed || w.facts.shimKilled { // before its exec, the leader is a copy of the shim
 		allowed[137] = true
 	}
 	if w.facts.stopped || w.c.option("until") != "" || w.c.option("loss") != "" {
