@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -60,14 +61,6 @@ func enterSandbox(folder string) error {
 	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "size=64m,mode=755"); err != nil {
 		return fmt.Errorf("mount %s: %w", folder, err)
 	}
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	// What is started from here is as powerless as any program of this user.
-	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0)
-	if errno != 0 {
-		return fmt.Errorf("give up ambient capabilities: %w", errno)
-	}
 	return nil
 }
 
@@ -113,6 +106,15 @@ func (c *children) start(path string, argv []string, attr *syscall.ProcAttr) (pi
 func (c *children) fork(begin func() (pid int, err error)) (pid int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if os.Geteuid() != 0 {
+		// What is started is as powerless as any program of this user: it doesn't inherit the
+		// capabilities of the thread that forks it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+			return 0, fmt.Errorf("give up ambient capabilities: %w", err)
+		}
+	}
 	pid, err = begin()
 	delete(c.ended, pid) // of an earlier process with that number
 	select {
