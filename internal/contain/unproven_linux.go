@@ -23,7 +23,8 @@ import (
 // forked after the last call of the roll began after it in either.
 //
 // These are proven to be strangers, and left out: all of a group whose number is another
-// process's by now, since the group was empty then; who is older than the group; who is in
+// process's by now, since the group was empty then, as one that leads a session of that number
+// and is younger than a member that was in it; who is older than the group; who is in
 // another session than the member that led the group, since a group is in one session.
 //
 // It is an error where there may be others whom /proc doesn't show.
@@ -95,12 +96,18 @@ func (r *remains) made(all []procfs.Stat) madeBy {
 	}
 	for _, s := range all {
 		starts, recorded := r.numbers[s.PID]
-		if recorded && !slices.Contains(starts, s.Start) || !recorded && s.Session != s.PID {
+		if recorded && !slices.Contains(starts, s.Start) || !recorded && (s.Session != s.PID || r.olderIn(s)) {
 			delete(m.groups, s.PID)
 			delete(m.sessions, s.PID)
 		}
 	}
 	return m
+}
+
+// olderIn says that a recorded member was in the session of this number before this process
+// began. Then another process led that session: who is in one was forked by it, or below it.
+func (r *remains) olderIn(s procfs.Stat) bool {
+	return slices.ContainsFunc(r.lost.Members, func(m wire.Member) bool { return m.Session == s.PID && m.Start > 0 && m.Start < s.Start })
 }
 
 // sharedBy says what a process shares with the tree; "" if that is nothing.

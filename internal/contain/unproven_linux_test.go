@@ -138,6 +138,16 @@ wait`)
 	mustName(t, l, number("session", procfs.Stat{PID: m["daemon"].Session}), m["worker"])
 }
 
+// TestAYoungerLeaderOfASessionIsAStranger: whoever is in a session began after its leader.
+func TestAYoungerLeaderOfASessionIsAStranger(t *testing.T) {
+	s := bystander(t, &syscall.SysProcAttr{Setsid: true})
+	leader := wire.Member{PID: 1 << 21, Start: s.Start - 2, Group: 1 << 21, Session: 1 << 21}
+	member := wire.Member{PID: 1<<21 + 1, Start: s.Start, Group: s.PID, Session: s.PID}
+	mustName(t, Lost{Containment: wire.Subreaper, Members: []wire.Member{leader, member}}, number("session", s), s)
+	member.Start--
+	mustName(t, Lost{Containment: wire.Subreaper, Members: []wire.Member{leader, member}}, "")
+}
+
 // TestACgroupThatCannotBeSeenHereIsNotGone: in another mount namespace its path is another.
 func TestACgroupThatCannotBeSeenHereIsNotGone(t *testing.T) {
 	c, l := lostCgroup(t)
