@@ -49,12 +49,17 @@ func downWhole(ctx context.Context, c *client.Client, stderr io.Writer) error {
 	end := tellWaits(ctx, c, stderr, everything...)
 	down := c.Down(ctx)
 	end()
+	awaitGone(status.Project)
+	return down
+}
+
+// awaitGone waits until a supervisor that has ended has said its last and closed its socket.
+func awaitGone(project string) {
 	for begin := time.Now(); time.Since(begin) < claimPatience; time.Sleep(5 * time.Millisecond) { // polls its socket
-		again, err := client.Dial(status.Project)
+		again, err := client.Dial(project)
 		if err != nil {
-			break
+			return
 		}
 		again.Close()
 	}
-	return down
 }

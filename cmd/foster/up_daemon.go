@@ -56,6 +56,7 @@ func (u *upper) daemon(ctx context.Context) error {
 		err = u.tellStart(ctx, c)
 	}
 	if errors.Is(err, client.ErrNotRunning) {
+		awaitGone(u.project.Name)
 		return u.tellEarlyEnd(ctx, began, saidSince(u.logPath(), before))
 	}
 	return err
