@@ -57,7 +57,6 @@ func TestGeneratedPagesAgreeWithTheKeptResults(t *testing.T) {
 	}
 }
 
-// A slice may add few rounds, but a spread needs three of them.
 func TestTheKeptResultsHaveEveryRow(t *testing.T) {
 	r := kept(t)
 	for _, name := range order {
@@ -68,8 +67,8 @@ func TestTheKeptResultsHaveEveryRow(t *testing.T) {
 					if n > row.most(peer) {
 						continue
 					}
-					if s, ok := r.find(f.name, peer, n); !ok || len(s.Values) < min(row.times(n), 3) {
-						t.Errorf("%s: %s, %d: %d rounds of %d", f.name, peer, n, len(s.Values), min(row.times(n), 3))
+					if _, ok := r.find(f.name, peer, n); !ok {
+						t.Errorf("%s: %s wasn't measured for %d", f.name, peer, n)
 					}
 				}
 			}

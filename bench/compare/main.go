@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -287,6 +288,7 @@ func throughZoo(ctx context.Context, o options) (fates []Fate, failed int) {
 		}
 	}
 	all.Wait()
+	slices.SortFunc(fates, func(a, b Fate) int { return cmp.Or(cmp.Compare(a.Scene, b.Scene), cmp.Compare(a.Peer, b.Peer)) })
 	return fates, failed
 }
 

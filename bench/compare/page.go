@@ -250,10 +250,16 @@ func (f figure) better() string {
 
 // measured says when, with which foster, and how often.
 func (r *Results) measured(f figure) string {
+	var last Series
+	least, most := 1<<30, 0
 	for _, s := range r.Series {
 		if s.Figure == f.name {
-			return fmt.Sprintf("Measured on %s at %s, %d rounds.", s.Date, s.Foster, len(s.Values))
+			last, least, most = s, min(least, len(s.Values)), max(most, len(s.Values))
 		}
 	}
-	return ""
+	rounds := fmt.Sprint(most)
+	if least < most {
+		rounds = fmt.Sprintf("%d to %d", least, most)
+	}
+	return fmt.Sprintf("Measured on %s at %s; rounds: %s.", last.Date, last.Foster, rounds)
 }

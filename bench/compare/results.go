@@ -75,9 +75,10 @@ func (r *Results) merge(newer Results, add bool) {
 			r.Series = append(r.Series, s)
 		}
 	}
-	if len(newer.Zoo) > 0 {
-		r.Zoo = newer.Zoo
-	}
+	r.Zoo = slices.DeleteFunc(r.Zoo, func(f Fate) bool {
+		return slices.ContainsFunc(newer.Zoo, func(n Fate) bool { return n.Scene == f.Scene })
+	})
+	r.Zoo = append(r.Zoo, newer.Zoo...)
 	r.Machine, r.Versions = newer.Machine, newer.Versions
 }
 

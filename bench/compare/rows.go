@@ -113,7 +113,7 @@ func init() {
 			figures: []figure{{name: "reap", title: "Zombies reaped in a second, as process 1", base: "tini -s", higher: true, unit: "zombies",
 				why: "foster notes of each who it was and how it ended, before it reaps."}},
 			peers: []string{"tini -s", "dumb-init", "catatonit", "foster-init", "foster init", "foster run"},
-			sizes: []int{2000}, quick: []int{200}, rounds: 10, timeout: time.Minute, work: measureReap,
+			sizes: []int{2000}, quick: []int{200}, rounds: 10, timeout: 2 * time.Minute, work: measureReap,
 		},
 		"table": {
 			figures: []figure{
@@ -128,7 +128,7 @@ func init() {
 			figures: []figure{{name: "snapshot", title: "The process table read by a program: CPU", base: "ps -e", unit: "processes",
 				why: "Each further field is a further file to read of each process."}},
 			peers: []string{"ps -e", "prometheus/procfs", "proc.Take(0)", "proc.Take(Owner)", "proc.Take(Owner + Args)", "proc.Take, all fields"},
-			sizes: []int{50, 500, 5000}, quick: []int{50}, rounds: 5, together: true, timeout: time.Minute, work: measureSnapshot,
+			sizes: []int{50, 500, 3000}, quick: []int{50}, rounds: 5, together: true, timeout: 2 * time.Minute, work: measureSnapshot,
 		},
 		"logs": {
 			figures: []figure{
