@@ -275,7 +275,7 @@ func throughZoo(ctx context.Context, o options) (fates []Fate, failed int) {
 			turn <- struct{}{}
 			all.Go(func() {
 				defer func() { <-turn }()
-				got, err := inNamespace(ctx, task{Row: "zoo", Peers: []string{peer}, Scene: s.name, NoReap: s.count == "zombies", Timeout: time.Minute})
+				got, err := inNamespace(ctx, task{Row: "zoo", Peers: []string{peer}, Scene: s.name, NoReap: strings.HasPrefix(s.count, "zombies"), Timeout: 2 * time.Minute})
 				mutex.Lock()
 				defer mutex.Unlock()
 				if err != nil {

@@ -24,7 +24,7 @@ type scene struct {
 	name, title string
 	script      string
 	harm        string // before the stop: the leader, the parent or the command is killed
-	count       string // what must be none: "" for living processes, zombies, copies
+	count       string // what must be none: "" for living processes; zombies before or after the stop; copies
 }
 
 const ready = "\n: > ready\n"
@@ -48,7 +48,7 @@ var scenes = []scene{
 	{"orphans", "a hundred orphans end, and their zombies stay",
 		`perl -MPOSIX -e 'for (1 .. 100) { if (!fork) { POSIX::_exit(0) if !fork; POSIX::_exit(0) } wait }'` + ready + "exec sleep 31337", "", "zombies"},
 	{"neglect", "ten zombies of a daemon that never waits, after the stop",
-		`setsid perl -e 'for (1 .. 10) { exit 0 if !fork } sleep 31337' &` + ready + "exec sleep 31337", "neglect", "zombies"},
+		`setsid perl -e 'for (1 .. 10) { exit 0 if !fork } sleep 31337' &` + ready + "exec sleep 31337", "", "zombies after"},
 }
 
 // zooWrappers are the flags with which a peer has its best chance here.
@@ -110,7 +110,7 @@ func visit(t task) (string, error) {
 		return "", err
 	}
 	go cmd.Wait() // so that it is no zombie itself
-	if !until(15*time.Second, func() bool { _, err := os.Stat(filepath.Join(t.Dir, "ready")); return err == nil }) {
+	if !until(40*time.Second, func() bool { _, err := os.Stat(filepath.Join(t.Dir, "ready")); return err == nil }) {
 		return "", fmt.Errorf("%s: %s: the scene doesn't begin", peer, s.name)
 	}
 	time.Sleep(700 * time.Millisecond) // the scene takes its course
@@ -130,7 +130,7 @@ func visit(t task) (string, error) {
 			return fmt.Sprintf("%d copies", copies), nil
 		}
 		return "kept", nil
-	case s.count == "zombies" && s.harm == "":
+	case s.count == "zombies":
 		return verdict(time.Second, "zombies", zombiesLeft), nil
 	case s.harm == "command":
 		return verdict(4*time.Second, "left", func() int { return len(members()) }), nil
@@ -141,7 +141,7 @@ func visit(t task) (string, error) {
 	if !until(8*time.Second, func() bool { return custodians() == 0 }) {
 		return fmt.Sprintf("never ends, %d left", len(members())), nil
 	}
-	if s.count == "zombies" {
+	if s.count == "zombies after" {
 		return verdict(time.Second, "zombies", zombiesLeft), nil
 	}
 	return verdict(time.Second, "left", func() int { return len(members()) }), nil
@@ -172,7 +172,7 @@ func harm(s scene, script string, command int) error {
 			leader = p.pid
 		}
 	}
-	if leader == 0 && s.harm != "" {
+	if leader == 0 && (s.harm == "leader" || s.harm == "parent") {
 		return fmt.Errorf("%s: the start script isn't there", s.name)
 	}
 	switch s.harm {
