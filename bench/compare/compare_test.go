@@ -64,8 +64,8 @@ func TestTheKeptResultsHaveEveryRow(t *testing.T) {
 		for _, f := range row.figures {
 			for _, peer := range row.peers {
 				for _, n := range row.numbers() {
-					if n > row.most(peer) {
-						continue
+					if n > row.most(peer) || n > 3000 {
+						continue // more aren't for every machine
 					}
 					if _, ok := r.find(f.name, peer, n); !ok {
 						t.Errorf("%s: %s wasn't measured for %d", f.name, peer, n)

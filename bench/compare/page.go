@@ -233,7 +233,7 @@ const zooWords = `## The escape zoo
 A start script and its application below each peer, with what applications do to escape, and
 what happens to those who supervise them. *kept*: nothing is left, and no zombie. Else the
 cell says how many processes of the application are left when the peer has ended, or that it
-hasn't ended 8 seconds after it was told to. Peers that have one were given a stop timeout of
+hasn't ended 15 seconds after it was told to. Peers that have one were given a stop timeout of
 a second. ` + "`foster up`" + ` was given a grace of a second: with its default, an hour, applications outlive
 it until the next one takes them over. ` + "`foster init`" + ` is made to be process 1, with which the kernel
 ends all others; here it isn't, and nobody is left to end them when it is killed.
