@@ -367,7 +367,7 @@ func (j *judgement) judgeEvents() error {
 		if e.App == "" && strings.Contains(e.Cause, "was killed") {
 			clear(states) // another life
 		}
-		if e.Kind == "problem" && !strings.HasPrefix(e.Cause, "the disk of the log of ") { // the host may be slow
+		if e.Kind == "problem" && !tellsOfSlowDisk(e.Cause) {
 			j.fault("a problem: event %d: %s", e.Seq, e.Cause)
 		}
 		if e.Kind != "state" {
@@ -385,9 +385,14 @@ func (j *judgement) judgeEvents() error {
 	return err
 }
 
+// tellsOfSlowDisk says whether a problem is the host's, which may be busy.
+func tellsOfSlowDisk(problem string) bool {
+	return strings.HasPrefix(problem, "the disk of the log of ")
+}
+
 // checkStatus compares the status of a supervisor that has settled with the records.
 func (d *drive) checkStatus(status client.Status) {
-	for _, p := range status.Problems {
+	for _, p := range slices.DeleteFunc(status.Problems, tellsOfSlowDisk) {
 		d.fault("foster status has a problem: %s", p)
 	}
 	for _, a := range status.Apps {
