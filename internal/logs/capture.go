@@ -62,6 +62,17 @@ func (l *Log) Capture(stream Stream, pipe *os.File, fresh bool, heard func(line 
 	return c, nil
 }
 
+// EndLines writes what an earlier run has left of a line. It is called before another starts:
+// who is killed before it captures that one's output leaves it to a supervisor that can't tell.
+func (l *Log) EndLines() {
+	for n := range l.spools {
+		if s := &l.spools[n]; s.busy.TryLock() { // else a capture does so at its end
+			l.flush(s)
+			s.busy.Unlock()
+		}
+	}
+}
+
 // Finish says that the tree has ended: what the pipe holds now is the rest.
 func (c *Capture) Finish() {
 	if c.finishing.Swap(true) {

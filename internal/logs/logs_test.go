@@ -51,15 +51,20 @@ func newLog(t *testing.T, dir string, p Policy) *Log {
 	return l
 }
 
-// pipe begins a capture of one stream.
+// pipe begins a capture of one stream, of a new run.
 func pipe(t *testing.T, l *Log, stream Stream) *written {
+	t.Helper()
+	return capturePipe(t, l, stream, true)
+}
+
+func capturePipe(t *testing.T, l *Log, stream Stream, fresh bool) *written {
 	t.Helper()
 	r, w, err := sys.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	sys.GrowPipe(r, 1<<20)
-	c, err := l.Capture(stream, r, true, nil)
+	c, err := l.Capture(stream, r, fresh, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package logs
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,4 +74,31 @@ func TestLineThatHasBegunIsGivenToWhoAsks(t *testing.T) {
 	}
 	w.end()
 	e.end()
+}
+
+// A run is lost with half a line, and the supervisor that starts the next is killed before it
+// captures that: who adopts it can't tell the two apart.
+func TestHalfALineIsNotJoinedWithARunThatIsAdopted(t *testing.T) {
+	leaktest.Check(t)
+	dir := t.TempDir()
+	l := newLog(t, dir, Policy{})
+	w := pipe(t, l, Stdout)
+	w.write("before\nhalf")
+	leaktest.Eventually(t, "half a line is there", func() bool {
+		end, err := l.position()
+		return err == nil && l.begunEnd(Stdout, end) > 0
+	})
+	left := filepath.Join(t.TempDir(), "left") // as it is where this process is killed now
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.end()
+	next := newLog(t, left, Policy{})
+	next.EndLines()
+	w = capturePipe(t, next, Stdout, false)
+	w.write("whole\n")
+	w.end()
+	if got := strings.Join(texts(t, []*Log{next}, client.LogQuery{}), ", "); got != "before, half, whole" {
+		t.Errorf("%q", got)
+	}
 }

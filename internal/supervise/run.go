@@ -39,8 +39,11 @@ func (s *Supervisor) launch(i *instance) {
 	if spec.Terminal {
 		l.terminal = newTerminal()
 	}
+	log := s.logs.Log(i.app.spec.Name, i.replica)
+	log.SetPolicy(logPolicy(spec.Logs))
 	s.helpers.Go(func() {
 		defer cancel()
+		log.EndLines()
 		tree, err := l.start(ctx)
 		s.post(func() {
 			if err == nil {
