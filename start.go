@@ -227,7 +227,7 @@ var parkShims = false
 
 // launchNew starts a shim, and makes ready what it will need while it comes up.
 func (s *starter) launchNew() (err error) {
-	if parkShims && !shim.IsInside() && shim.CanPark(s.msg) {
+	if parkShims && !shim.IsInside() && shim.CanPark(s.msg, s.level) {
 		err := s.launchParked()
 		if !errors.Is(err, shim.ErrNoStub) {
 			return err

@@ -28,10 +28,11 @@ import (
 // program's descriptors stands behind them in an order that the Start tells, so that both
 // forms know which is which.
 
-// CanPark says whether a stub can start this program.
-func CanPark(m *wire.Start) bool {
+// CanPark says whether a stub can start this program. As an ordinary user's first process of a
+// PID namespace it can't: born in a user namespace, it may not open its own file.
+func CanPark(m *wire.Start, level wire.Containment) bool {
 	a := m.Attr
-	return !sys.IsSecure() && len(m.Credential.Groups) <= stub.MaxGroups && len(m.Rlimits) <= stub.MaxLimits && len(m.Writes) <= stub.MaxWrites &&
+	return !sys.IsSecure() && (level != wire.PIDNS || os.Geteuid() == 0) && len(m.Credential.Groups) <= stub.MaxGroups && len(m.Rlimits) <= stub.MaxLimits && len(m.Writes) <= stub.MaxWrites &&
 		a.Cloneflags == 0 && a.Unshareflags == 0 && !slices.ContainsFunc(a.AmbientCaps, func(n uint64) bool { return n > 63 })
 }
 

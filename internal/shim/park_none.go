@@ -26,7 +26,7 @@ type Files struct {
 var ErrNoStub = errors.New("a shim can't be parked here")
 
 // CanPark says whether a stub can start this program.
-func CanPark(*wire.Start) bool { return false }
+func CanPark(*wire.Start, wire.Containment) bool { return false }
 
 // LaunchParked is ErrNoStub.
 func LaunchParked(*wire.Start, Files) (*Process, error) { return nil, ErrNoStub }
