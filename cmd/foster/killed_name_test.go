@@ -14,6 +14,7 @@ import (
 // A foster that was killed may take a moment to end. Whoever starts another of its name then
 // waits for the end of what its shim stops.
 func TestRunWaitsForTheNameOfAKilledFoster(t *testing.T) {
+	hosttest.NeedFreezer(t)
 	leaktest.Check(t)
 	for _, policy := range []string{"continue", "stop"} {
 		t.Run(policy, func(t *testing.T) {

@@ -67,6 +67,16 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
+// NeedFreezer skips where Freeze would, before there is anything that a skip would leave.
+func NeedFreezer(t testing.TB) {
+	t.Helper()
+	group := fmt.Sprintf("/sys/fs/cgroup/freezer/freezer-%d", os.Getpid())
+	Unless(t, NoFreezer, os.Mkdir(group, 0o755))
+	if err := os.Remove(group); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Freeze stops a process, so that not even SIGKILL ends it until it is thawed, as it is
 // when the test ends. Its group is gone then.
 func Freeze(t testing.TB, pid int) (thaw func()) {
