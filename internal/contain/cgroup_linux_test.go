@@ -247,8 +247,11 @@ func TestCgroupKillEndsWhatForksMeanwhile(t *testing.T) {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()         // by the signal
 		eventually(t, "what has fallen to the test is reaped", func() bool {
-			_, err := sys.WaitAny()
-			return errors.Is(err, syscall.ECHILD)
+			for {
+				if w, err := sys.WaitAny(); err != nil || w.PID == 0 {
+					return errors.Is(err, syscall.ECHILD)
+				}
+			}
 		})
 	})
 	if _, err := out.Read(make([]byte, 1)); err != nil {
