@@ -77,6 +77,9 @@ func TestAFaultAtAnyStageOfAStubLeavesNothing(t *testing.T) {
 				cmd := Command("true")
 				cmd.Containment = step.containment
 				leaktest.Need(t, "containment "+string(step.containment), cmd.Run())
+				if step.containment == PIDNS {
+					hosttest.NeedRoot(t) // see shim.CanPark
+				}
 				leaktest.Check(t)
 				shim.StubFault.At, shim.StubFault.With = step.at, int32(errno)
 				defer func() { shim.StubFault.At = 0 }()
