@@ -179,9 +179,9 @@ func (j *journalModel) tear(t *rapid.T) {
 		}
 	}
 	there := make([]byte, len(b))
-	_, _ = m.r.f.ReadAt(there, int64(slotOffset(m.r.next))) // the file may be shorter
+	length, _ := m.r.f.ReadAt(there, int64(slotOffset(m.r.next))) // the file may be shorter
 	switch {
-	case bytes.Equal(there, b): // what wasn't written may have been there
+	case bytes.Equal(there[:length], b): // what wasn't written may have been there
 		m.last, m.torn = l, false
 	case m.last == nil && n > 0:
 		m.torn = true // something was written, and isn't whole
