@@ -146,16 +146,22 @@ func TestAFaultAtAnyStepOfAStartLeavesNothing(t *testing.T) {
 				if step.limits {
 					cmd.Rlimits = []Rlimit{{Resource: 4, Soft: 0, Hard: 0}}
 				}
-				_, err := cmd.pipesAndStart()
-				start, ok := errors.AsType[*StartError](err)
-				if !ok || !errors.Is(err, errno) {
-					t.Fatalf("got %v, want a StartError with %v", err, errno)
-				}
-				if step.stage != "" && start.Stage != step.stage {
-					t.Errorf("stage %s, want %s: %v", start.Stage, step.stage, err)
-				}
+				mustFail(t, cmd, errno, step.stage)
 			})
 		}
+	}
+}
+
+// mustFail wants a start to fail with an errno, at a stage where one is named.
+func mustFail(t *testing.T, cmd *Cmd, errno syscall.Errno, stage Stage) {
+	t.Helper()
+	_, err := cmd.pipesAndStart()
+	start, ok := errors.AsType[*StartError](err)
+	if !ok || !errors.Is(err, errno) {
+		t.Fatalf("got %v, want a StartError with %v", err, errno)
+	}
+	if stage != "" && start.Stage != stage {
+		t.Errorf("stage %s, want %s: %v", start.Stage, stage, err)
 	}
 }
 

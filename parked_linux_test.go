@@ -3,7 +3,6 @@
 package foster
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,14 +87,7 @@ func TestAFaultAtAnyStageOfAStubLeavesNothing(t *testing.T) {
 				if step.limits {
 					cmd.Rlimits = []Rlimit{{Resource: 4, Soft: 0, Hard: 0}}
 				}
-				_, err := cmd.pipesAndStart()
-				start, ok := errors.AsType[*StartError](err)
-				if !ok || !errors.Is(err, errno) {
-					t.Fatalf("got %v, want a StartError with %v", err, errno)
-				}
-				if step.stage != "" && start.Stage != step.stage {
-					t.Errorf("stage %s, want %s: %v", start.Stage, step.stage, err)
-				}
+				mustFail(t, cmd, errno, step.stage)
 			})
 		}
 	}
