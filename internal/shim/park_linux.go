@@ -411,24 +411,13 @@ func (s *server) goOn(m *wire.Start, state stub.State) {
 	p := placesOf(m)
 	f := &forker{
 		msg: m, cwd: -1, cgroup: -1, terminal: -1, listener: p.listener, journal: p.journal, owner: p.owner,
-		outputs: p.outputs, kept: p.kept, pid: int(state.Leader), pidfd: -1,
+		notify: p.notify, outputs: p.outputs, kept: p.kept, pid: int(state.Leader), pidfd: -1,
 	}
 	h, fail := hold(m, -1, false)
 	if fail != nil {
 		deny(fail.err.Error())
 	}
-	notify := m.Notify
-	m.Notify = ""
 	t, fail := s.agree(m, f)
-	if fail == nil && notify != "" {
-		m.Notify = notify
-		if t.notify, fail = s.takeNotify(p.notify); fail == nil && t.watchdog == nil {
-			var err error
-			if t.watchdog, err = sys.NewAlarm(false); err != nil {
-				fail = &failure{StageNotify, err}
-			}
-		}
-	}
 	if fail != nil {
 		deny(fail.err.Error())
 	}
@@ -451,14 +440,6 @@ func (s *server) goOn(m *wire.Start, state stub.State) {
 		return
 	}
 	s.lookAgain()
-}
-
-func (s *server) takeNotify(fd int) (*os.File, *failure) {
-	f, err := sys.OpenPassed(fd, "notify")
-	if err != nil {
-		return nil, &failure{StageNotify, err}
-	}
-	return f, nil
 }
 
 // setUpAwake is what a shim does first that was parked: it has its descriptors, and no others.

@@ -83,7 +83,7 @@ func (s *server) tryStart(m *wire.Start) *failure {
 
 // claim takes the descriptors that came with a start.
 func claim(conn *wire.Conn, m *wire.Start) (*forker, error) {
-	f := &forker{msg: m, cwd: -1, cgroup: -1, terminal: -1, listener: -1, journal: -1, owner: -1}
+	f := &forker{msg: m, cwd: -1, cgroup: -1, terminal: -1, listener: -1, journal: -1, owner: -1, notify: -1}
 	var errs []error
 	one := func(wanted bool, fd *int) {
 		if !wanted {
@@ -177,6 +177,7 @@ type forker struct {
 	listener int
 	journal  int
 	owner    int
+	notify   int // of a shim that was parked: else it's made here
 	outputs  []int
 	kept     []int
 	files    []int
@@ -191,7 +192,7 @@ func (f *forker) close() {
 	sys.CloseAll(f.files)
 	sys.CloseAll(f.outputs)
 	sys.CloseAll(f.kept)
-	for _, fd := range []int{f.cwd, f.cgroup, f.terminal, f.listener, f.journal, f.owner} {
+	for _, fd := range []int{f.cwd, f.cgroup, f.terminal, f.listener, f.journal, f.owner, f.notify} {
 		if fd >= 0 {
 			sys.Close(fd)
 		}

@@ -50,7 +50,12 @@ func (s *server) agree(m *wire.Start, f *forker) (*terms, *failure) {
 		t.reader = s.side
 	}
 	stage, err := StageProtocol, t.open(m, f)
-	if err == nil && m.Notify != "" {
+	switch {
+	case err != nil:
+	case f.notify >= 0:
+		stage = StageNotify
+		t.notify, err = f.take(&f.notify, "notify")
+	case m.Notify != "":
 		stage = StageNotify
 		t.notify, err = sys.ListenNotify(m.Notify)
 	}
